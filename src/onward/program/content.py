@@ -1,0 +1,227 @@
+"""What is known of an array's elements before the run.
+
+Small integer arrays computed from shapes and constants (the stuff of Reshape targets and slice bounds) are evaluated
+element by element from their own definitions, with sizes as symbols. No operator needs a rule for this.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
+
+import numpy as np
+
+from onward.ir.datatypes import DataType
+from onward.ir.expressions import Dimension, Expression, is_nonnegative, maximum, minimum, substitute
+from onward.program.array import Array, Compute, Concatenate, Constant, Input, Reduce, Reshape
+from onward.program.scalar import Cast, IndexValue, Literal, Operation, Read, Scalar, ScalarKey, Select
+
+LARGEST = 1024
+"""Arrays with more elements are not evaluated symbolically."""
+
+Element = Any  # int | bool | float | Expression
+
+
+class Unknown(Exception):
+    """An element depends on data of the run."""
+
+
+def symbolic_content(array: Array) -> np.ndarray | None:
+    """The elements as an object array, or None when some element is not known before the run."""
+    if not isinstance(array.size, int) or array.size > LARGEST or array.dtype == DataType.STRING:
+        return None
+    shape = tuple(int(extent) for extent in array.shape)
+    try:
+        if isinstance(array, Constant):
+            return array.tensor.numpy().astype(object)
+        if isinstance(array, Reshape):
+            content = array.source.content
+            return None if content is None else content.reshape(shape)
+        if isinstance(array, Concatenate):
+            parts = [part.content for part in array.parts]
+            known = [part for part in parts if part is not None]
+            return np.concatenate(known, array.axis) if len(known) == len(parts) else None
+        if isinstance(array, (Compute, Reduce)):
+            element = _compute_element if isinstance(array, Compute) else _reduce_element
+            result = np.empty(shape, object)
+            for position in np.ndindex(*shape):
+                result[position] = element(array, position)
+            return result
+    except Unknown:
+        return None
+    return None
+
+
+def known_value(array: Array) -> np.ndarray | None:
+    """The elements as a NumPy array when they depend on constants alone."""
+    if isinstance(array, Constant):
+        return array.tensor.numpy()
+    content = array.content
+    if content is not None:
+        if any(isinstance(element, Expression) for element in content.reshape(-1)):
+            return None
+        return content.astype(array.dtype.numpy)
+    if not depends_on_constants_alone(array):
+        return None
+    from onward.program.evaluate import evaluate
+
+    return evaluate([array], {})[0]
+
+
+def depends_on_constants_alone(array: Array) -> bool:
+    """Whether the array is computed from constants only, with static shapes."""
+    seen: set[Array] = set()
+    pending = [array]
+    while pending:
+        item = pending.pop()
+        if item in seen:
+            continue
+        seen.add(item)
+        if isinstance(item, Input) or not isinstance(item.size, int):
+            return False
+        if not item.sources and not isinstance(item, (Constant, Compute, Reduce)):
+            return False
+        pending.extend(item.sources)
+    return True
+
+
+def _compute_element(array: Compute, position: tuple[int, ...]) -> Element:
+    return _element(array.body, dict(zip(_names(array.variables), position)))
+
+
+def _reduce_element(array: Reduce, position: tuple[int, ...]) -> Element:
+    if not all(isinstance(extent, int) for extent in array.extents) or array.operation.startswith("arg"):
+        raise Unknown
+    combine: Callable[[Element, Element], Element] = {
+        "sum": lambda a, b: a + b,
+        "prod": lambda a, b: a * b,
+        "max": maximum,
+        "min": minimum,
+    }[array.operation]
+    environment: dict[str, Dimension] = dict(zip(_names(array.variables), position))
+    result: Element = None
+    extents = tuple(int(extent) for extent in array.extents)
+    if math.prod(extents) > LARGEST:
+        raise Unknown
+    for point in np.ndindex(*extents):
+        item = _element(array.body, {**environment, **dict(zip(_names(array.reduction), point))})
+        result = item if result is None else combine(result, item)
+    if result is None:
+        result = {"sum": 0, "prod": 1}.get(array.operation)
+        if result is None:
+            raise Unknown
+    return result
+
+
+def _names(variables: tuple[Expression, ...]) -> list[str]:
+    return [str(variable) for variable in variables]
+
+
+def _element(scalar: Scalar, environment: Mapping[str, Dimension]) -> Element:
+    match scalar:
+        case Literal():
+            return scalar.value
+        case IndexValue():
+            return _place(scalar.expression, environment)
+        case Read():
+            position = tuple(_place(index, environment) for index in scalar.indices)
+            content = scalar.array.content
+            if content is None or not all(isinstance(index, int) for index in position):
+                raise Unknown
+            if any(not 0 <= index < extent for index, extent in zip(position, content.shape)):
+                raise Unknown
+            return content[position]
+        case Select():
+            condition = _element(scalar.condition, environment)
+            return _element(scalar.then if condition else scalar.otherwise, environment)
+        case Cast():
+            return _cast(_element(scalar.argument, environment), scalar.dtype)
+        case Operation():
+            if scalar.name == "and" and scalar.dtype == DataType.BOOL:
+                return all(_element(argument, environment) for argument in scalar.arguments)
+            return _apply(scalar, [_element(argument, environment) for argument in scalar.arguments])
+    raise Unknown
+
+
+def _place(expression: Dimension, environment: Mapping[str, Dimension]) -> Dimension:
+    def opaque(payload: Hashable) -> Dimension:
+        assert isinstance(payload, ScalarKey)
+        return _element(payload.scalar, environment)
+
+    if isinstance(expression, Expression):
+        return expression.substitute(environment, opaque) if expression.opaque else substitute(expression, environment)
+    return expression
+
+
+def _cast(value: Element, dtype: DataType) -> Element:
+    if isinstance(value, Expression):
+        if dtype in (DataType.INT64, DataType.INT32):
+            return value
+        raise Unknown
+    if dtype == DataType.BOOL:
+        return bool(value)
+    if dtype.is_integer:
+        if isinstance(value, float) and not math.isfinite(value):
+            raise Unknown
+        return int(np.asarray(int(value)).astype(dtype.numpy))
+    if dtype.is_float:
+        return float(np.asarray(value, dtype.numpy))
+    raise Unknown
+
+
+_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "equal": lambda a, b: a == b,
+    "not_equal": lambda a, b: a != b,
+    "less": lambda a, b: a < b,
+    "less_equal": lambda a, b: a <= b,
+    "greater": lambda a, b: a > b,
+    "greater_equal": lambda a, b: a >= b,
+}
+
+
+def _apply(scalar: Operation, values: list[Element]) -> Element:
+    name = scalar.name
+    if not any(isinstance(value, Expression) for value in values):
+        return _apply_numbers(scalar, values)
+    if name in _COMPARISONS:
+        return _compare(name, values[0], values[1])
+    simple: dict[str, Callable[..., Element]] = {
+        "add": lambda a, b: a + b,
+        "subtract": lambda a, b: a - b,
+        "multiply": lambda a, b: a * b,
+        "negate": lambda a: -a,
+        "minimum": minimum,
+        "maximum": maximum,
+    }
+    if name in simple:
+        return simple[name](*values)
+    # Rounding towards zero and towards minus infinity agree where both sides are known not to be negative.
+    if name in ("divide", "remainder", "truncated_remainder") and all(map(is_nonnegative, values)) and values[1] != 0:
+        return values[0] // values[1] if name == "divide" else values[0] % values[1]
+    raise Unknown
+
+
+def _apply_numbers(scalar: Operation, values: list[Element]) -> Element:
+    from onward.program.evaluate import apply_operation
+
+    dtype = scalar.arguments[0].dtype
+    with np.errstate(all="ignore"):
+        result = apply_operation(scalar.name, [np.asarray(value, dtype.numpy) for value in values])
+    return result.item() if isinstance(result, (np.ndarray, np.generic)) else result
+
+
+def _compare(name: str, left: Element, right: Element) -> bool:
+    """A comparison of symbolic integers, when the difference decides it."""
+    difference = left - right
+    if isinstance(difference, int):
+        return _COMPARISONS[name](difference, 0)
+    if is_nonnegative(difference - 1):
+        return name in ("greater", "greater_equal", "not_equal")
+    if is_nonnegative(-difference - 1):
+        return name in ("less", "less_equal", "not_equal")
+    if is_nonnegative(difference) and name in ("greater_equal", "less"):
+        return name == "greater_equal"
+    if is_nonnegative(-difference) and name in ("less_equal", "greater"):
+        return name == "less_equal"
+    raise Unknown
