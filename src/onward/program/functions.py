@@ -5,6 +5,7 @@ Every elementwise function takes arrays (broadcast against each other) or scalar
 
 from __future__ import annotations
 
+import builtins
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any, overload
@@ -100,7 +101,7 @@ def broadcast_shapes(*shapes: Sequence[Dimension]) -> Shape:
 
     Two different symbolic extents broadcast to their maximum: each is that or 1 at run time.
     """
-    rank = max((len(shape) for shape in shapes), default=0)
+    rank = builtins.max((len(shape) for shape in shapes), default=0)
     result: list[Dimension] = []
     for position in range(-rank, 0):
         extent: Dimension = 1

@@ -1,0 +1,171 @@
+"""The entry point of a compiled model: one native function that launches every kernel.
+
+`i32 run(ptr context, ptr inputs, ptr outputs, ptr sizes)` knows nothing of Python or of an operating system: memory,
+threads and errors arrive in the context (see `context.py`). Sizes that only the run reveals are written to `sizes` by
+the routine that finds them; buffers that depend on them are allocated through the context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from onward.compiler.builder import Builder, Module, Type, Value
+from onward.compiler.context import Slot, Status
+from onward.compiler.layout import Buffer
+from onward.compiler.schedule.emitter import Emitter
+from onward.compiler.schedule.kernel import Kernel
+from onward.compiler.targets import Target
+from onward.ir.expressions import Dimension, Expression
+
+POINTER = Type("ptr")
+I64 = Type("i64")
+I32 = Type("i32")
+
+SERIAL_WORK = 40_000
+"""Launches of less work than this (in simple vectorisable operations) run on the calling thread alone: waking another
+costs more than it saves."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A kernel with the memory it works on. `defines` are symbols that exist once it has run."""
+
+    kernel: Kernel
+    number: int
+    defines: tuple[str, ...] = ()
+
+
+class EntryBuilder:
+    """Emits the entry function."""
+
+    def __init__(
+        self,
+        target: Target,
+        symbols: Sequence[str],
+        offsets: Mapping[Buffer, Dimension],
+        allocated: Mapping[Buffer, Dimension],
+        weights: Mapping[Buffer, int],
+        *,
+        profile: bool,
+    ) -> None:
+        self.symbols = {name: position for position, name in enumerate(symbols)}
+        self.offsets = offsets
+        self.allocated = allocated
+        self.weights = weights
+        self.profile = profile
+        self.module = Module(target)
+        arguments = [("context", POINTER), ("inputs", POINTER), ("outputs", POINTER), ("sizes", POINTER)]
+        self.b: Builder = self.module.function("run", arguments, I32)
+        self.context, self.inputs, self.outputs, self.size_slots = self.b.arguments
+        self.arena = self._slot(Slot.ARENA)
+        self.blob = self._slot(Slot.WEIGHTS)
+        self.sizes: dict[str, Value] = {}
+        self.bases: dict[Buffer, Value] = {}
+
+    # The emitter of index expressions asks these two of whatever holds its sizes.
+    def size(self, name: str) -> Value:
+        """The current value of a size symbol."""
+        if name not in self.sizes:
+            place = self.b.constant(I64, self.symbols[name])
+            self.sizes[name] = self.b.load(self.b.offset(self.size_slots, place, I64), I64)
+        return self.sizes[name]
+
+    def dimension(self, dimension: Dimension) -> Value:
+        """A dimension as i64."""
+        return Emitter(self.b, self, None, {}).index(dimension)  # type: ignore[arg-type]
+
+    def build(self, launches: Sequence[Launch]) -> str:
+        """The text of the module that defines `run`."""
+        b = self.b
+        most = max((len(item.kernel.buffers) + len(item.kernel.sizes) + 1 for item in launches), default=1)
+        slots = b.allocate_stack(I64, most, 64)
+        for launch in launches:
+            self._launch(launch, slots)
+        b.ret(b.constant(I32, 0))
+        return self.module.text()
+
+    def _slot(self, slot: Slot) -> Value:
+        return self.b.load(self.b.offset(self.context, self.b.constant(I64, int(slot)), I64), POINTER)
+
+    def _base(self, buffer: Buffer) -> Value:
+        b = self.b
+        if buffer in self.bases:
+            return self.bases[buffer]
+        byte = Type("i8")
+        if buffer.kind == "input":
+            pointer = b.load(b.offset(self.inputs, b.constant(I64, buffer.index), POINTER), POINTER)
+        elif buffer.kind == "output":
+            pointer = b.load(b.offset(self.outputs, b.constant(I64, buffer.index), POINTER), POINTER)
+            if buffer in self.allocated:
+                pointer = self._allocate(buffer)
+                b.store(b.offset(self.outputs, b.constant(I64, buffer.index), POINTER), pointer)
+        elif buffer.kind == "constant":
+            pointer = b.offset(self.blob, b.constant(I64, self.weights[buffer]), byte)
+        elif buffer in self.allocated:
+            pointer = self._allocate(buffer)
+        else:
+            pointer = b.offset(self.arena, self.dimension(self.offsets[buffer]), byte)
+        self.bases[buffer] = pointer
+        return pointer
+
+    def _allocate(self, buffer: Buffer) -> Value:
+        allocate = self._slot(Slot.ALLOCATE)
+        return self.b.call_pointer(allocate, POINTER, [self.context, self.dimension(self.allocated[buffer])])
+
+    def _launch(self, launch: Launch, slots: Value) -> None:
+        b, kernel = self.b, launch.kernel
+        values: list[Value] = [*map(self._base, kernel.buffers), *map(self.dimension, kernel.sizes), self.context]
+        for position, value in enumerate(values):
+            b.store(b.offset(slots, b.constant(I64, position), I64), value)
+        function = self.module.declare(kernel.function, [("arguments", POINTER), ("begin", I64), ("end", I64)])
+        blocks = self.dimension(kernel.blocks)
+        if self.profile:
+            self._timestamp(2 * launch.number)
+        self._dispatch(kernel, function, slots, blocks)
+        if self.profile:
+            self._timestamp(2 * launch.number + 1)
+        self._stop_on_error(launch)
+        for name in launch.defines:
+            self.sizes.pop(name, None)
+
+    def _dispatch(self, kernel: Kernel, function: Value, slots: Value, blocks: Value) -> None:
+        b = self.b
+        zero = b.constant(I64, 0)
+        small = isinstance(kernel.work, int) and kernel.work < SERIAL_WORK
+        if small or isinstance(kernel.blocks, int) and kernel.blocks <= 1:
+            b.call(function, slots, zero, blocks)
+            return
+        parallel_for = self._slot(Slot.PARALLEL_FOR)
+        if isinstance(kernel.work, int):
+            b.call_pointer(parallel_for, None, [self.context, function, slots, blocks])
+            return
+        large = self.dimension(kernel.work) >= b.constant(I64, SERIAL_WORK)
+        with b.if_else(large) as (then, otherwise):
+            with then:
+                b.call_pointer(parallel_for, None, [self.context, function, slots, blocks])
+            with otherwise:
+                b.call(function, slots, zero, blocks)
+
+    def _stop_on_error(self, launch: Launch) -> None:
+        b = self.b
+        status = b.load(b.offset(self.context, b.constant(I64, int(Slot.STATUS)), I64), I64, volatile=True)
+        with b.when(status != b.constant(I64, int(Status.OK))):
+            b.store(b.offset(self.context, b.constant(I64, int(Slot.KERNEL)), I64), b.constant(I64, launch.number))
+            b.ret(b.cast(status, I32))
+
+    def _timestamp(self, position: int) -> None:
+        b = self.b
+        now = self._slot(Slot.NOW)
+        record = self._slot(Slot.PROFILE)
+        time = b.call_pointer(now, I64, [])
+        b.store(b.offset(record, b.constant(I64, position), I64), time)
+
+
+def symbols_of(dimensions: Sequence[Dimension]) -> set[str]:
+    """The names of all symbols in the dimensions."""
+    names: set[str] = set()
+    for dimension in dimensions:
+        if isinstance(dimension, Expression):
+            names |= dimension.symbols
+    return names

@@ -1,0 +1,306 @@
+"""Where each stored array lies: its buffer, its strides, and the order of its axes in memory.
+
+Layouts are strides, so every operator stays written in logical indices: channels-last is a permutation of the axes,
+a part of a concatenation is a slice of the whole, a padded array is home to the array it pads, and a Reshape shares
+memory whenever its strides allow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from onward.compiler.roots import Root
+from onward.ir.datatypes import DataType
+from onward.ir.expressions import Dimension, Expression, SymbolAtom, product, remainder
+from onward.program.array import Array, Compute, Concatenate, Constant, Input, Reshape, RoutineOutput
+from onward.program.scalar import IndexValue, Literal, Operation, Read, Scalar, Select
+
+Order = tuple[int, ...]
+
+
+@dataclass(eq=False)
+class Buffer:
+    """Memory of `size` elements. `kind` is arena, constant, input or output; `index` numbers inputs and outputs."""
+
+    kind: str
+    dtype: DataType
+    size: Dimension
+    index: int = 0
+    constant: Constant | None = None
+    order: Order = ()
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class View:
+    """An array in a buffer: element (i, j, ...) lies at offset + i*strides[0] + j*strides[1] + ... elements."""
+
+    buffer: Buffer
+    strides: tuple[Dimension, ...]
+    offset: Dimension = 0
+
+    def address(self, indices: Sequence[Dimension]) -> Dimension:
+        """The position of an element, in elements from the buffer's begin."""
+        total = self.offset
+        for place, stride in zip(indices, self.strides):
+            total = total + place * stride
+        return total
+
+
+@dataclass(eq=False)
+class Padding:
+    """A root that only surrounds `source` with a constant: source[i - before] inside."""
+
+    root: Root
+    source: Array
+    before: tuple[Dimension, ...]
+    value: Literal
+
+
+def contiguous_strides(shape: Sequence[Dimension], order: Order | None = None) -> tuple[Dimension, ...]:
+    """Strides in elements for axes stored in `order` (outermost first; row-major by default)."""
+    strides: list[Dimension] = [0] * len(shape)
+    step: Dimension = 1
+    for axis in reversed(order if order else range(len(shape))):
+        strides[axis] = step
+        step = step * shape[axis]
+    return tuple(strides)
+
+
+def reshape_strides(
+    shape: Sequence[Dimension], strides: Sequence[Dimension], target: Sequence[Dimension]
+) -> tuple[Dimension, ...] | None:
+    """Strides of the same memory under another shape in row-major order, or None where a copy is needed."""
+    old = [(extent, stride) for extent, stride in zip(shape, strides) if extent != 1]
+    new = [(axis, extent) for axis, extent in enumerate(target) if extent != 1]
+    result: list[Dimension] = [0] * len(target)
+    i = j = 0
+    while i < len(old) and j < len(new):
+        group_old, group_new = [old[i]], [new[j]]
+        left, right = old[i][0], new[j][1]
+        while left != right:
+            if _divides(left, right) and i + 1 < len(old):
+                i += 1
+                group_old.append(old[i])
+                left = left * old[i][0]
+            elif _divides(right, left) and j + 1 < len(new):
+                j += 1
+                group_new.append(new[j])
+                right = right * new[j][1]
+            else:
+                return None
+        for (_, outer), (extent, inner) in zip(group_old, group_old[1:]):
+            if outer != inner * extent:
+                return None
+        step = group_old[-1][1]
+        for axis, extent in reversed(group_new):
+            result[axis] = step
+            step = step * extent
+        i, j = i + 1, j + 1
+    return tuple(result) if i == len(old) and j == len(new) else None
+
+
+def _divides(small: Dimension, large: Dimension) -> bool:
+    if isinstance(small, int) and small == 0:
+        return False
+    rest = remainder(large, small)
+    return isinstance(rest, int) and rest == 0
+
+
+class LayoutPlanner:
+    """Assigns a `View` to every stored array. `view(array)` is valid for roots, inputs, constants and views of them."""
+
+    def __init__(self, roots: Sequence[Root], stored: Sequence[Array], outputs: Sequence[Array]) -> None:
+        self.roots = {root.array: root for root in roots}
+        self.outputs: dict[Array, int] = {}
+        for index, output in enumerate(outputs):
+            self.outputs.setdefault(output, index)
+        self.views: dict[Array, View] = {}
+        self.copied: set[Array] = set()
+        """Reshapes and parts of concatenations that need a copy kernel."""
+        self.hosts: dict[Array, tuple[Array, tuple[Dimension, ...]]] = {}
+        self.paddings: dict[Array, Padding] = {}
+        self.desired: dict[Array, Order] = {}
+        self.orders: dict[Array, Order] = {}
+        self.packed: set[Array] = set()
+        self._desire(roots)
+        for array in stored:
+            self.orders[array] = self._order(array)
+        for array in stored:
+            self._offer_home(array)
+
+    # -- orders ------------------------------------------------------------------------------------------------
+    def _desire(self, roots: Sequence[Root]) -> None:
+        for root in roots:
+            if root.contraction is not None:
+                outer = (*root.contraction.batch, *root.contraction.rows)
+                self._desire_operand(root.contraction.left, outer)
+        for root in roots:
+            if root.contraction is None and root.reduce is not None:
+                self._desire_lanes(root)
+
+    def _desire_operand(self, read: Read, outer: Sequence[Expression]) -> None:
+        symbols = {str(variable) for variable in outer}
+        axes = range(read.array.rank)
+        first = [axis for axis in axes if _symbols(read.indices[axis]) & symbols]
+        order = (*first, *(axis for axis in axes if axis not in first))
+        self.desired.setdefault(read.array, order)
+
+    def _desire_lanes(self, root: Root) -> None:
+        """A depthwise weight is wanted with the channel innermost, as the data it multiplies."""
+        lane = str(root.variables[1]) if len(root.variables) > 2 else None
+        for read in root.reads():
+            if isinstance(read.array, Constant) and lane and read.array.rank > 2:
+                axes = [axis for axis in range(read.array.rank) if lane in _symbols(read.indices[axis])]
+                if len(axes) == 1:
+                    rest = [axis for axis in range(read.array.rank) if axis != axes[0]]
+                    self.desired.setdefault(read.array, (*rest, axes[0]))
+
+    def _order(self, array: Array) -> Order:
+        natural = tuple(range(array.rank))
+        if isinstance(array, (Input, RoutineOutput, Reshape)) or array in self.outputs:
+            return natural
+        if isinstance(array, Constant):
+            return self.desired.get(array, natural)
+        if isinstance(array, Concatenate):
+            if array in self.desired:
+                return self.desired[array]
+            return next((order for part in array.parts if (order := self.orders.get(part, natural)) != natural), natural)
+        root = self.roots.get(array)
+        if root is None:
+            return natural
+        if root.contraction is not None:
+            columns = {str(variable) for variable in root.contraction.columns}
+            last = [axis for axis, variable in enumerate(root.variables) if str(variable) in columns]
+            return (*(axis for axis in natural if axis not in last), *last)
+        if array in self.desired:
+            return self.desired[array]
+        return self._inherited(root) or natural
+
+    def _inherited(self, root: Root) -> Order | None:
+        """The order of the first operand that is read along all the root's variables and is not row-major."""
+        for read in root.reads():
+            source_order = self.orders.get(read.array)
+            if source_order is None or source_order == tuple(range(read.array.rank)):
+                continue
+            places = [
+                next((axis for axis, place in enumerate(read.indices) if str(v) in _symbols(place)), None)
+                for v in root.variables
+            ]
+            if all(place is not None for place, extent in zip(places, root.shape) if extent != 1) and len(root.shape) > 1:
+                rank_of = {axis: position for position, axis in enumerate(source_order)}
+                axes = range(len(root.shape))
+                return tuple(sorted(axes, key=lambda axis: (rank_of.get(places[axis], -1), axis)))  # type: ignore[arg-type]
+        return None
+
+    # -- homes -------------------------------------------------------------------------------------------------
+    def _offer_home(self, array: Array) -> None:
+        """A concatenation or a padding gives the arrays it is made of a place inside its own memory."""
+        if isinstance(array, Concatenate):
+            start: Dimension = 0
+            for part in array.parts:
+                shift = tuple(start if axis == array.axis else 0 for axis in range(array.rank))
+                self._settle(part, array, shift)
+                start = start + part.shape[array.axis]
+        root = self.roots.get(array)
+        if root is not None and root.reduce is None:
+            padding = _padding(root)
+            if padding is not None and self._settle(padding.source, array, padding.before):
+                self.paddings[array] = padding
+
+    def _settle(self, array: Array, host: Array, shift: tuple[Dimension, ...]) -> bool:
+        movable = array in self.roots or isinstance(array, Concatenate)
+        if not movable or array in self.hosts or array in self.outputs:
+            return False
+        if array in self.desired and self.orders.get(array) != self.orders.get(host):
+            return False
+        self.hosts[array] = (host, shift)
+        return True
+
+    def hosted_by(self, array: Array, host: Array) -> bool:
+        """Whether `array` lives inside `host`, so that no copy is needed."""
+        return array in self.hosts and self.hosts[array][0] is host
+
+    # -- views -------------------------------------------------------------------------------------------------
+    def view(self, array: Array) -> View:
+        """Where the array lies."""
+        found = self.views.get(array)
+        if found is None:
+            found = self.views[array] = self._place(array)
+        return found
+
+    def _place(self, array: Array) -> View:
+        if array in self.outputs:
+            if isinstance(array, Reshape):
+                self.copied.add(array)
+            return self._own(array, "output", self.outputs[array])
+        if isinstance(array, Input):
+            return self._own(array, "input")
+        if isinstance(array, Constant):
+            buffer = Buffer("constant", array.dtype, array.size, 0, array, self.orders.get(array, ()), array.label)
+            return View(buffer, contiguous_strides(array.shape, buffer.order))
+        if isinstance(array, Reshape):
+            source = self.view(array.source)
+            strides = reshape_strides(array.source.shape, source.strides, array.shape)
+            if strides is not None:
+                return View(source.buffer, strides, source.offset)
+            self.copied.add(array)
+            return self._own(array, "arena")
+        if array in self.hosts:
+            host, shift = self.hosts[array]
+            home = self.view(host)
+            return View(home.buffer, home.strides, home.address(shift))
+        return self._own(array, "arena")
+
+    def _own(self, array: Array, kind: str, index: int = 0) -> View:
+        order = self.orders.get(array, tuple(range(array.rank)))
+        buffer = Buffer(kind, array.dtype, product(array.shape), index, label=array.label)
+        return View(buffer, contiguous_strides(array.shape, order))
+
+
+def _tests_only_bounds(condition: Scalar, read: Read) -> bool:
+    """Whether a condition says no more than that the read is inside its array."""
+    if isinstance(condition, Operation) and condition.name == "and":
+        return all(_tests_only_bounds(argument, read) for argument in condition.arguments)
+    if not (isinstance(condition, Operation) and isinstance(condition.arguments[0], IndexValue)):
+        return False
+    place, bound = condition.arguments[0].expression, _integer(condition.arguments[1])
+    if condition.name == "greater_equal":
+        return place in read.indices and bound == 0
+    return condition.name == "less" and any(
+        place == index and bound == extent for index, extent in zip(read.indices, read.array.shape)
+    )
+
+
+def _integer(scalar: Scalar) -> Dimension | None:
+    if isinstance(scalar, IndexValue):
+        return scalar.expression
+    return int(scalar.value) if isinstance(scalar, Literal) else None
+
+
+def _symbols(place: Dimension) -> frozenset[str]:
+    return place.symbols if isinstance(place, Expression) else frozenset()
+
+
+def _padding(root: Root) -> Padding | None:
+    """The root as a padding: select(inside, source[i - before], constant), with every source element used once."""
+    body = root.body
+    if not (isinstance(body, Select) and isinstance(body.then, Read) and isinstance(body.otherwise, Literal)):
+        return None
+    read = body.then
+    if read.array.rank != len(root.variables) or not isinstance(root.array, Compute):
+        return None
+    if not _tests_only_bounds(body.condition, read):
+        return None
+    before = []
+    for place, variable in zip(read.indices, root.variables):
+        shift = variable - place
+        if isinstance(shift, Expression) and any(
+            isinstance(atom, SymbolAtom) and atom.upper is not None for atom in shift.atoms
+        ):
+            return None
+        if isinstance(shift, int) and shift < 0:
+            return None
+        before.append(shift)
+    return Padding(root, read.array, tuple(before), body.otherwise)

@@ -1,0 +1,398 @@
+"""Which arrays of a program are stored, and what the element of each stored array is.
+
+A *root* is an array that gets memory. Everything else is inlined into the roots that use it. A reduction carries its
+consumer along as an epilogue when that consumer reads it element for element, so `relu(conv(x) + bias + residual)` is
+one root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from onward.compiler.rewrite import expand, substitute
+from onward.ir.datatypes import DataType
+from onward.ir.expressions import Dimension, Expression, SymbolAtom, floor_divide, product
+from onward.program.array import Array, Compute, Concatenate, Constant, Input, Reduce, Reshape, RoutineOutput, compute
+from onward.program.functions import defining_routine
+from onward.program.scalar import Cast, IndexValue, Literal, Operation, Read, Scalar, Select
+
+EXPENSIVE = {
+    "exp": 8, "log": 8, "tanh": 10, "erf": 12, "sigmoid": 10, "sin": 12, "cos": 12, "tan": 16, "asin": 12, "acos": 12,
+    "atan": 12, "sinh": 12, "cosh": 12, "asinh": 14, "acosh": 14, "atanh": 14, "expm1": 10, "log1p": 10, "power": 24,
+    "divide": 3, "reciprocal": 3, "sqrt": 3, "remainder": 4, "truncated_remainder": 4,
+}  # fmt: skip
+"""Relative cost of the scalar operations that are not 1."""
+
+LARGEST_BODY = 160
+"""An expression with more operations than this is stored rather than inlined further."""
+
+
+@dataclass(eq=False)
+class Root:
+    """One stored array: `body` is its element at `variables`.
+
+    With a reduction, `body` reads `reduce` at `reduce_indices`; `reduce_body` is what is reduced, already in terms of
+    this root's variables and `reduction`.
+    """
+
+    array: Array
+    variables: tuple[Expression, ...]
+    body: Scalar
+    reduce: Reduce | None = None
+    reduce_body: Scalar | None = None
+    reduction: tuple[Expression, ...] = ()
+    extents: tuple[Dimension, ...] = ()
+    contraction: Contraction | None = None
+    origins: list[object] = field(default_factory=list)
+
+    @property
+    def shape(self) -> tuple[Dimension, ...]:
+        """The extents of `variables`."""
+        return self.array.shape
+
+    def reads(self) -> Iterator[Read]:
+        """All reads of stored arrays, the own reduction's result excepted."""
+        for scalar in (self.body, self.reduce_body):
+            if scalar is not None:
+                yield from (read for read in scalar.reads() if read.array is not self.reduce)
+
+
+@dataclass(frozen=True, eq=False)
+class Contraction:
+    """sum over `inner` of left[batch, rows, inner] * right[batch, inner, columns], every index affine."""
+
+    left: Read
+    right: Read
+    batch: tuple[Expression, ...]
+    rows: tuple[Expression, ...]
+    columns: tuple[Expression, ...]
+
+
+def topological(outputs: Iterable[Array]) -> list[Array]:
+    """All arrays the outputs depend on, sources first; routines that define a size come before its users."""
+    order: list[Array] = []
+    state: dict[Array, bool] = {}
+    pending = [(output, False) for output in reversed(list(outputs))]
+    while pending:
+        array, ready = pending.pop()
+        if ready:
+            state[array] = True
+            order.append(array)
+        elif array not in state:
+            state[array] = False
+            pending.append((array, True))
+            pending.extend((source, False) for source in reversed(dependencies(array)) if source not in state)
+    return order
+
+
+def dependencies(array: Array) -> list[Array]:
+    """The sources, and the routines that define symbols of the shape or the extents."""
+    found = list(array.sources)
+    symbols: set[str] = set()
+    for extent in (*array.shape, *getattr(array, "extents", ())):
+        if isinstance(extent, Expression):
+            symbols |= extent.symbols
+    for symbol in sorted(symbols):
+        routine = defining_routine(symbol)
+        if routine is not None and not (isinstance(array, RoutineOutput) and array.routine is routine):
+            found.append(routine.results[0])
+    return found
+
+
+def cost(body: Scalar) -> float:
+    """The work of evaluating a scalar once, in simple operations."""
+    total = 0.0
+    for scalar in body.walk():
+        if isinstance(scalar, Operation):
+            total += EXPENSIVE.get(scalar.name, 1)
+        elif isinstance(scalar, (Select, Cast)):
+            total += 1
+    return total
+
+
+def is_view(array: Array) -> bool:
+    """Whether an array merely rearranges another: its element is a read at affine indices."""
+    return isinstance(array, Compute) and isinstance(array.body, Read) and _is_affine(array.body)
+
+
+def _is_affine(read: Read) -> bool:
+    return all(
+        not isinstance(place, Expression) or all(isinstance(atom, SymbolAtom) for atom in place.atoms)
+        for place in read.indices
+    )
+
+
+class RootFinder:
+    """Decides what is stored. Run once over a program; `roots` then lists the roots in topological order."""
+
+    def __init__(self, outputs: Sequence[Array]) -> None:
+        self.outputs = list(outputs)
+        self.order = topological(outputs)
+        self.consumers: dict[Array, list[Array]] = {array: [] for array in self.order}
+        for array in self.order:
+            for source in array.sources:
+                self.consumers[source].append(array)
+        self.stored: set[Array] = set(outputs)
+        self.contractions: dict[Reduce, tuple[Read, Read]] = {}
+        self._decide()
+        self.roots: list[Root] = []
+        self.extra: dict[Array, list[Root]] = {}
+
+    # -- what is stored ----------------------------------------------------------------------------------------
+    def _decide(self) -> None:
+        for array in self.order:
+            if not isinstance(array, Compute):
+                self.stored.add(array)
+            if isinstance(array, (Reshape, Concatenate, RoutineOutput)):
+                self.stored.update(source for source in array.sources)
+        for array in self.order:  # sources first: whether a body is cheap depends on what it inlines
+            if isinstance(array, Compute) and array not in self.stored and self._must_store(array):
+                self.stored.add(array)
+        for array in self.order:
+            if isinstance(array, Reduce):
+                self._find_contraction(array)
+        for array in self.order:
+            if isinstance(array, Compute) and array not in self.stored and self._ends_epilogue(array):
+                self.stored.add(array)
+
+    def _must_store(self, array: Compute) -> bool:
+        body = self.expanded(array)
+        size = sum(1 for _ in body.walk())
+        if size > LARGEST_BODY:
+            return True
+        work = cost(body)
+        if work == 0:
+            return False
+        consumers = self.consumers[array]
+        if len(consumers) > 1 and work > 1:
+            return True
+        # A broadcast or a window would evaluate the element many times.
+        return work > 2 and any(self._repeats(array, consumer) for consumer in consumers)
+
+    def _repeats(self, array: Compute, consumer: Array) -> bool:
+        if isinstance(consumer, (Compute, Reduce)):
+            domain = product((*consumer.shape, *getattr(consumer, "extents", ())))
+            return floor_divide(domain, array.size) != 1 if array.size != 0 else False
+        return False
+
+    def expanded(self, array: Compute | Reduce) -> Scalar:
+        """The array's body over stored arrays only."""
+        return expand(array.body, lambda other: other not in self.stored)
+
+    # -- contractions ------------------------------------------------------------------------------------------
+    def _find_contraction(self, array: Reduce) -> None:
+        body = array.body
+        if array.operation != "sum" or not isinstance(body, Operation) or body.name != "multiply":
+            return
+        if array.dtype not in (DataType.FLOAT, DataType.DOUBLE):
+            return
+        left, right = body.arguments
+        if not (isinstance(left, Read) and isinstance(right, Read) and _is_affine(left) and _is_affine(right)):
+            return
+        if _classify(array, left, right) is None:
+            return
+        self.contractions[array] = (left, right)
+        for operand in (left, right):
+            self._settle_operand(operand.array)
+
+    def _settle_operand(self, array: Array) -> None:
+        """Operands are read through pointers: whatever is more than a view of something stored is stored."""
+        while isinstance(array, Compute) and array not in self.stored:
+            if not is_view(array):
+                self.stored.add(array)
+                return
+            assert isinstance(array.body, Read)
+            array = array.body.array
+
+    def _ends_epilogue(self, array: Compute) -> bool:
+        """An elementwise consumer of a contraction that its own consumer could not carry along."""
+        if not any(self._reads_alone(array, read) for read in self.expanded(array).reads()):
+            return False
+        consumers = self.consumers[array]
+        return not (len(consumers) == 1 and isinstance(consumers[0], Compute) and consumers[0].shape == array.shape)
+
+    def _reads_alone(self, array: Compute, read: Read) -> bool:
+        source = read.array
+        if not (isinstance(source, Reduce) and source not in self.outputs):
+            return False
+        if source not in self.contractions and not self._is_lane_reduction(source):
+            return False
+        return _is_bijection(read, array.variables, array.shape)
+
+    def _is_lane_reduction(self, source: Reduce) -> bool:
+        return not source.operation.startswith("arg") and len(source.extents) > 1
+
+    # -- the roots ---------------------------------------------------------------------------------------------
+    def find(self) -> list[Root]:
+        """All roots in topological order."""
+        readers = self._readers()
+        carried: dict[Reduce, Compute] = {}
+        taken: set[Compute] = set()
+        for array in reversed(self.order):  # the last reduction an element waits for carries it
+            if isinstance(array, Reduce) and array not in self.outputs:
+                user = self._epilogue(array, readers)
+                if user is not None and user not in taken:
+                    carried[array] = user
+                    taken.add(user)
+        reduction_of = {user: source for source, user in carried.items()}
+        for array in self.order:
+            if array not in self.stored or array in carried:
+                continue
+            if isinstance(array, Compute):
+                self._append(self._compute_root(array, reduction_of.get(array)))
+            elif isinstance(array, Reduce):
+                self._append(self._reduce_root(array))
+        return self.roots
+
+    def _append(self, root: Root) -> None:
+        if root.contraction is None and root.reduce in self.contractions:
+            self._attach_contraction(root)
+        self.roots.append(root)
+
+    def _readers(self) -> dict[Array, set[Array]]:
+        readers: dict[Array, set[Array]] = {}
+        for array in self.order:
+            if array not in self.stored:
+                continue
+            if isinstance(array, (Compute, Reduce)):
+                sources: Iterable[Array] = {read.array for read in self.expanded(array).reads()}
+            else:
+                sources = array.sources
+            for source in sources:
+                readers.setdefault(source, set()).add(array)
+        return readers
+
+    def _epilogue(self, array: Reduce, readers: dict[Array, set[Array]]) -> Compute | None:
+        users = readers.get(array, set())
+        if len(users) != 1 or array.operation.startswith("arg"):
+            return None
+        (user,) = users
+        if not isinstance(user, Compute):
+            return None
+        reads = [read for read in self.expanded(user).reads() if read.array is array]
+        if any(not read_key_equal(read, reads[0]) for read in reads):
+            return None
+        if not _is_bijection(reads[0], user.variables, user.shape):
+            return None
+        return user
+
+    def _compute_root(self, array: Compute, reduce: Reduce | None) -> Root:
+        body = self.expanded(array)
+        if reduce is None:
+            return Root(array, array.variables, body)
+        read = next(read for read in body.reads() if read.array is reduce)
+        mapping = {str(variable): place for variable, place in zip(reduce.variables, read.indices)}
+        return Root(
+            array, array.variables, body, reduce, substitute(self.expanded(reduce), mapping), reduce.reduction, reduce.extents
+        )
+
+    def _reduce_root(self, array: Reduce) -> Root:
+        body = Read(array, array.variables)
+        return Root(array, array.variables, body, array, self.expanded(array), array.reduction, array.extents)
+
+    def _attach_contraction(self, root: Root) -> None:
+        assert isinstance(root.reduce_body, Operation)
+        left, right = root.reduce_body.arguments
+        if not (isinstance(left, Read) and isinstance(right, Read) and _is_affine(left) and _is_affine(right)):
+            return
+        parts = _classify_variables(root.variables, root.shape, root.reduction, left, right)
+        if parts is None:
+            return
+        batch, rows, columns = parts
+        swap = isinstance(_base(left.array), Constant) and not isinstance(_base(right.array), Constant)
+        if not columns or swap and rows:
+            left, right, rows, columns = right, left, columns, rows
+        if not columns:
+            return
+        if not isinstance(_base(right.array), Constant) and not _unit_stride_last(right, columns):
+            right = self._copy(root, right, batch, columns)
+        root.contraction = Contraction(left, right, batch, rows, columns)
+
+    def _copy(self, root: Root, read: Read, batch: tuple[Expression, ...], columns: tuple[Expression, ...]) -> Read:
+        """A root of its own that lays the right operand out as (batch, inner, columns)."""
+        extents = dict(zip(map(str, (*root.variables, *root.reduction)), (*root.shape, *root.extents)))
+        used = [variable for variable in batch if any(_uses(place, variable) for place in read.indices)]
+        order = (*used, *root.reduction, *columns)
+        names = [str(variable) for variable in order]
+        copy = compute(
+            [extents[name] for name in names],
+            lambda *position: substitute(read, dict(zip(names, position))),
+        )
+        self.roots.append(Root(copy, copy.variables, expand(copy.body, lambda other: other not in self.stored)))
+        self.stored.add(copy)
+        return Read(copy, order)
+
+
+def read_key_equal(left: Read, right: Read) -> bool:
+    """Whether two reads are of the same element."""
+    return left.array is right.array and left.indices == right.indices
+
+
+def _is_bijection(read: Read, variables: Sequence[Expression], shape: Sequence[Dimension]) -> bool:
+    """Whether each variable (of extent other than 1) is exactly one index of the read, and the extents agree."""
+    used: list[Expression] = []
+    for place, extent in zip(read.indices, read.array.shape):
+        if isinstance(place, int) and place == 0 and extent == 1:
+            continue
+        match = [v for v, size in zip(variables, shape) if v == place and size == extent]
+        if len(match) != 1 or match[0] in used:
+            return False
+        used.append(match[0])
+    return all(variable in used or size == 1 for variable, size in zip(variables, shape))
+
+
+def _classify(array: Reduce, left: Read, right: Read) -> object | None:
+    return _classify_variables(array.variables, array.shape, array.reduction, left, right)
+
+
+def _classify_variables(
+    variables: Sequence[Expression],
+    shape: Sequence[Dimension],
+    reduction: Sequence[Expression],
+    left: Read,
+    right: Read,
+) -> tuple[tuple[Expression, ...], tuple[Expression, ...], tuple[Expression, ...]] | None:
+    batch, rows, columns = [], [], []
+    for variable, extent in zip(variables, shape):
+        in_left = any(_uses(place, variable) for place in left.indices)
+        in_right = any(_uses(place, variable) for place in right.indices)
+        if in_left and in_right:
+            batch.append(variable)
+        elif in_left:
+            rows.append(variable)
+        elif in_right:
+            columns.append(variable)
+        elif extent != 1:
+            return None
+    for variable in reduction:
+        if not (any(_uses(place, variable) for place in left.indices) and any(_uses(p, variable) for p in right.indices)):
+            return None
+    if not (rows or columns) or not reduction:
+        return None
+    return tuple(batch), tuple(rows), tuple(columns)
+
+
+def _uses(place: Dimension, variable: Expression) -> bool:
+    return isinstance(place, Expression) and bool(place.symbols & variable.symbols)
+
+
+def _base(array: Array) -> Array:
+    """What a view is a view of."""
+    while True:
+        if isinstance(array, Reshape):
+            array = array.source
+        elif isinstance(array, Compute) and isinstance(array.body, Read) and _is_affine(array.body):
+            array = array.body.array
+        else:
+            return array
+
+
+def _unit_stride_last(read: Read, columns: tuple[Expression, ...]) -> bool:
+    """Whether the last column variable walks the last axis of a row-major array, and nothing else does."""
+    return bool(read.indices) and read.indices[-1] == columns[-1] and isinstance(read.array, (Compute, Reduce, Input, Reshape, RoutineOutput))
+
+
+def literal_body(root: Root) -> bool:
+    """Whether the element is a constant."""
+    return isinstance(root.body, (Literal, IndexValue))

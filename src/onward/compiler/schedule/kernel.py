@@ -1,0 +1,75 @@
+"""What every kernel has in common: its arguments, its code, and what is known of it.
+
+A kernel is `void kernel(ptr arguments, i64 begin, i64 end)`. `arguments` points to 64-bit slots: the pointers of the
+buffers in `Kernel.buffers`, then the sizes in `Kernel.sizes`, then the context. `[begin, end)` are independent blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from onward.compiler.builder import Builder, Type, Value
+from onward.compiler.context import ErrorCode, emit_fail
+from onward.compiler.layout import Buffer
+from onward.ir.expressions import Dimension
+
+POINTER = Type("ptr")
+I64 = Type("i64")
+
+
+@dataclass(eq=False)
+class Kernel:
+    """A kernel's code and how to launch it.
+
+    `function` names a function in `text`, an LLVM module of its own; kernels with equal text share code. `work` estimates
+    the launch in simple operations: small launches stay on the calling thread.
+    """
+
+    function: str
+    text: str
+    buffers: list[Buffer]
+    sizes: list[Dimension]
+    blocks: Dimension
+    work: Dimension
+    written: list[Buffer]
+    kind: str
+    origins: tuple[str, ...] = ()
+    flops: Dimension = 0
+    extra: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def read(self) -> list[Buffer]:
+        """Buffers that are only read."""
+        return [buffer for buffer in self.buffers if buffer not in self.written]
+
+
+class Arguments:
+    """Access to a kernel's arguments from inside. Everything is loaded at the kernel's entry."""
+
+    def __init__(
+        self, b: Builder, slots: Value, buffers: Sequence[Buffer], sizes: Iterable[str]
+    ) -> None:
+        self.b = b
+        self.buffers = list(buffers)
+        self.sizes = list(sizes)
+        self._pointers: dict[Buffer, Value] = {}
+        self._sizes: dict[str, Value] = {}
+        for position, buffer in enumerate(self.buffers):
+            self._pointers[buffer] = b.load(b.offset(slots, b.constant(I64, position), I64), POINTER, invariant=True)
+        for position, name in enumerate(self.sizes, len(self.buffers)):
+            self._sizes[name] = b.load(b.offset(slots, b.constant(I64, position), I64), I64, invariant=True)
+        last = len(self.buffers) + len(self.sizes)
+        self.context = b.load(b.offset(slots, b.constant(I64, last), I64), POINTER, invariant=True)
+
+    def pointer(self, buffer: Buffer) -> Value:
+        """The first element of a buffer."""
+        return self._pointers[buffer]
+
+    def size(self, name: str) -> Value:
+        """The value of a size symbol."""
+        return self._sizes[name]
+
+    def fail(self, code: ErrorCode, *details: Value) -> None:
+        """Reports an error of the run; the kernel goes on with harmless data."""
+        emit_fail(self.b, self.context, code, *details)
