@@ -101,14 +101,14 @@ class _Evaluator:
             case Constant():
                 return array.tensor.numpy()
             case Reshape():
-                return np.ascontiguousarray(self.done[array.source]).reshape(self._shape(array.shape))
+                return np.asarray(self.done[array.source], order="C").reshape(self._shape(array.shape))
             case Concatenate():
                 return np.concatenate([self.done[part] for part in array.parts], array.axis)
             case Compute():
                 shape = self._shape(array.shape)
                 grid = _grid(array.variables, shape, len(shape))
                 result = self._scalar(array.body, grid, None)
-                return np.ascontiguousarray(np.broadcast_to(result, shape)).astype(array.dtype.numpy, copy=False)
+                return np.asarray(np.broadcast_to(result, shape), order="C").astype(array.dtype.numpy, copy=False)
             case Reduce():
                 return self._reduce(array)
             case RoutineOutput():

@@ -1,0 +1,245 @@
+"""From a graph to a tensor program: each node is replaced by the definition on its operator's page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from onward import program as P
+from onward.errors import InferenceError, InvalidArgument, OnwardError, UnsupportedOperator
+from onward.ir import Attribute, Graph, Model, Node, Origin, TensorType, Value
+from onward.ir.expressions import Dimension, Expression, Symbol
+from onward.operators.registry import Context, Definition, find_definition
+from onward.operators.schema import Schema, find_schema
+
+LEGACY_ATTRIBUTES = frozenset({"consumed_inputs"})
+"""Attributes of operator versions 1 to 5 that carry no meaning."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A graph in the tensor language.
+
+    `inputs` are the graph's inputs that have no initialiser, in order; `outputs` its outputs by name, in order.
+    `values` holds what each value of the graph became, for profiling and for type inference.
+    """
+
+    name: str
+    inputs: tuple[P.Input, ...]
+    outputs: Mapping[str, P.Array]
+    values: Mapping[Value, Any] = field(repr=False)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The names of the sizes that the inputs' shapes determine, in order of first appearance."""
+        names: dict[str, None] = {}
+        for item in self.inputs:
+            for extent in item.shape:
+                if isinstance(extent, Expression):
+                    names.update(dict.fromkeys(sorted(extent.symbols)))
+        return tuple(names)
+
+
+def lower(source: Model | Graph, *, shapes: Mapping[str, Sequence[Dimension]] | None = None) -> Program:
+    """The tensor program of a model or of a graph.
+
+    Named dimensions of inputs become symbols of that name, unknown ones symbols of their own; `shapes` overrides the
+    declared shape of inputs. Raises UnsupportedOperator with all nodes that no page defines, and InferenceError, which
+    names the node, where a definition refuses its inputs.
+    """
+    lowering = Lowering(source, shapes or {})
+    program = lowering.run()
+    if lowering.unsupported:
+        raise UnsupportedOperator(_list_unsupported(lowering.unsupported))
+    return program
+
+
+@dataclass(frozen=True)
+class Unsupported:
+    """A node that could not be lowered, and why."""
+
+    node: Node
+    reason: str
+
+
+@dataclass
+class _Scope:
+    """Where a node stands: the opsets that hold there and the attributes that references resolve to."""
+
+    opsets: Mapping[str, int]
+    attributes: Mapping[str, Attribute]
+
+
+class Lowering:
+    """One walk over a graph. What cannot be lowered is listed in `unsupported`, and so is what depends on it."""
+
+    def __init__(self, source: Model | Graph, shapes: Mapping[str, Sequence[Dimension]]) -> None:
+        model = source if isinstance(source, Model) else source.model
+        self.graph = source.graph if isinstance(source, Model) else source
+        self.opsets = {_domain(domain): version for domain, version in model.opset_imports.items()} if model else {}
+        self.functions = dict(model.functions) if model else {}
+        self.shapes = shapes
+        self.values: dict[Value, Any] = {}
+        self.unsupported: list[Unsupported] = []
+        self.calls: list[Any] = []
+
+    def run(self) -> Program:
+        """Lowers the graph. Values that could not be lowered are missing from the program."""
+        inputs = []
+        for value in self.graph.inputs:
+            if value.tensor is None:
+                array = self._input(value)
+                if array is not None:
+                    inputs.append(array)
+                    self.values[value] = array
+        self._nodes(self.graph.nodes, _Scope(self.opsets, {}))
+        outputs = {value.name: self._value(value) for value in self.graph.outputs}
+        return Program(self.graph.name, tuple(inputs), outputs, self.values)
+
+    def _input(self, value: Value) -> P.Input | None:
+        kind = value.type
+        if not isinstance(kind, TensorType) or (kind.shape is None and value.name not in self.shapes):
+            return None
+        shape = self.shapes.get(value.name, kind.shape)
+        assert shape is not None
+        extents = [Symbol(f"{value.name}.{axis}") if extent is None else extent for axis, extent in enumerate(shape)]
+        return P.Input(extents, kind.dtype, value.name)
+
+    def _value(self, value: Value | None) -> Any:
+        if value is None:
+            return None
+        if value not in self.values and value.tensor is not None:
+            self.values[value] = P.Constant(value.tensor, value.name)
+        return self.values.get(value)
+
+    def _nodes(self, nodes: Iterable[Node], scope: _Scope) -> None:
+        for node in nodes:
+            if any(value is not None and self._value(value) is None for value in node.inputs):
+                continue  # depends on something that is listed already
+            self._node(node, scope)
+
+    def _node(self, node: Node, scope: _Scope) -> None:
+        inputs = [self._value(value) for value in node.inputs]
+        try:
+            results = self._results(node, inputs, scope)
+        except UnsupportedOperator as problem:
+            self.unsupported.append(Unsupported(node, str(problem)))
+            return
+        except InferenceError:
+            raise
+        except (OnwardError, ZeroDivisionError) as problem:
+            raise InferenceError(f"{describe(node)}: {problem}") from problem
+        for value, result in zip(node.outputs, results):
+            self.values[value] = result
+            _mark(result, value, node)
+
+    def _results(self, node: Node, inputs: list[Any], scope: _Scope) -> tuple[Any, ...]:
+        domain = _domain(node.domain)
+        function = self.functions.get((node.domain, node.op_type, node.overload))
+        if function is not None:
+            return self._call(node, function, inputs, scope)
+        opset = scope.opsets.get(domain, 1)
+        schema = find_schema(domain, node.op_type, opset)
+        definition = find_definition(domain, node.op_type, schema.since if schema else opset)
+        if definition is None or (schema is not None and schema.deprecated):
+            raise UnsupportedOperator(f"no page defines {domain + '.' if domain else ''}{node.op_type} in version {opset}")
+        return self._apply(node, definition, schema, inputs, scope, opset)
+
+    def _apply(
+        self, node: Node, definition: Definition, schema: Schema | None, inputs: list[Any], scope: _Scope, opset: int
+    ) -> tuple[Any, ...]:
+        named = _attributes(node, definition, schema, scope)
+        if definition.wants_context:
+            count = len(node.outputs)
+            named["context"] = Context(node, schema, opset, count, lambda graph, given: self._inline(graph, given, scope))
+        if definition.maximum_inputs is not None:
+            if len(inputs) > definition.maximum_inputs:
+                raise InvalidArgument(f"it has {len(inputs)} inputs, but takes {definition.maximum_inputs}")
+            inputs = inputs + [None] * (definition.maximum_inputs - len(inputs))
+        results = definition.function(*inputs, **named)
+        results = results if isinstance(results, tuple) else (results,)
+        if len(results) < len(node.outputs):
+            raise UnsupportedOperator(f"output {len(results)} is not computed")
+        return results
+
+    def _inline(self, graph: Graph, inputs: Sequence[Any], scope: _Scope) -> tuple[Any, ...]:
+        """The outputs of a sub-graph that is given `inputs`."""
+        for value, array in zip(graph.inputs, inputs):
+            self.values[value] = array
+        before = len(self.unsupported)
+        self._nodes(graph.nodes, scope)
+        if len(self.unsupported) > before:
+            raise UnsupportedOperator(_list_unsupported(self.unsupported[before:]))
+        return tuple(self._value(value) for value in graph.outputs)
+
+    def _call(self, node: Node, function: Any, inputs: list[Any], scope: _Scope) -> tuple[Any, ...]:
+        """The body of a model-local function in the place of the node."""
+        if function in self.calls:
+            raise InvalidArgument(f"function {node.op_type} calls itself")
+        self.calls.append(function)
+        given = {**function.attribute_defaults, **{name: _resolve(a, scope) for name, a in node.attributes.items()}}
+        outer = self.values
+        self.values = dict(zip(function.inputs, inputs))
+        try:
+            before = len(self.unsupported)
+            opsets = {_domain(domain): version for domain, version in function.opset_imports.items()}
+            self._nodes(function.nodes, _Scope({**scope.opsets, **opsets}, given))
+            if len(self.unsupported) > before:
+                reasons = _list_unsupported(self.unsupported[before:])
+                del self.unsupported[before:]
+                raise UnsupportedOperator(f"in function {node.op_type}: {reasons}")
+            return tuple(self._value(value) for value in function.outputs)
+        finally:
+            self.values = outer
+            self.calls.pop()
+
+
+def describe(node: Node) -> str:
+    """A node as messages name it."""
+    return f"node '{node.name}' ({node.op_type})" if node.name else f"a node {node.op_type}"
+
+
+def _domain(domain: str) -> str:
+    return "" if domain == "ai.onnx" else domain
+
+
+def _resolve(attribute: Attribute, scope: _Scope) -> Attribute | None:
+    return scope.attributes.get(attribute.reference) if attribute.reference else attribute
+
+
+def _attributes(node: Node, definition: Definition, schema: Schema | None, scope: _Scope) -> dict[str, Any]:
+    """The keyword arguments of the definition: the schema's defaults, then what the node says."""
+    defaults = {name: item.default for name, item in schema.attributes.items()} if schema else {}
+    takes = definition.attributes
+    named = {name: value for name, value in defaults.items() if value is not None and name in takes}
+    for name, attribute in node.attributes.items():
+        resolved = _resolve(attribute, scope)
+        if resolved is None or name in LEGACY_ATTRIBUTES:
+            continue
+        if name in takes or definition.takes_all_attributes:
+            named[name] = resolved.value
+        elif defaults.get(name) != resolved.value:
+            raise UnsupportedOperator(f"attribute {name} = {resolved.value!r} has no meaning on the operator's page")
+    return named
+
+
+def _mark(result: Any, value: Value, node: Node) -> None:
+    """Tells the arrays that a node made where they come from."""
+    origins = value.provenance or (Origin(node.name, node.op_type, dict(node.metadata)),)
+    pending = [item for item in (result if isinstance(result, list) else [result]) if isinstance(item, P.Array)]
+    if pending and not pending[0].origins and value.name and not isinstance(pending[0], P.Input):
+        pending[0].label = value.name
+    while pending:
+        array = pending.pop()
+        if not array.origins and not isinstance(array, P.Input):
+            array.origins = origins
+            pending.extend(array.sources)
+
+
+def _list_unsupported(problems: Sequence[Unsupported]) -> str:
+    if len(problems) == 1:
+        return f"{describe(problems[0].node)}: {problems[0].reason}"
+    shown = "\n".join(f"  {describe(item.node)}: {item.reason}" for item in problems[:50])
+    more = f"\n  and {len(problems) - 50} more" if len(problems) > 50 else ""
+    return f"{len(problems)} nodes are not supported:\n{shown}{more}"

@@ -1,0 +1,179 @@
+"""The signatures of all ONNX operators in all versions.
+
+The data (`schemas.txt`, written by tools/generate_schemas.py) is parsed operator by operator, on first use.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from importlib import resources
+from types import MappingProxyType
+from typing import Any
+
+from onward.errors import UnsupportedOperator
+
+
+class ParameterOption(IntEnum):
+    """How often a parameter may occur."""
+
+    SINGLE = 0
+    OPTIONAL = 1
+    VARIADIC = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterSchema:
+    """One input or output. `type` is a type string such as tensor(float), or the name of a type variable."""
+
+    name: str
+    type: str
+    option: ParameterOption
+    homogeneous: bool
+    minimum_arity: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeSchema:
+    """One attribute. `type` is FLOAT, INT, STRING, TENSOR, GRAPH, ... or its plural; `default` is None where there is none."""
+
+    name: str
+    type: str
+    required: bool
+    default: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The signature of one version of an operator."""
+
+    domain: str
+    name: str
+    since: int
+    deprecated: bool
+    has_function: bool
+    inputs: tuple[ParameterSchema, ...]
+    outputs: tuple[ParameterSchema, ...]
+    minimum_inputs: int
+    maximum_inputs: int
+    minimum_outputs: int
+    maximum_outputs: int
+    attributes: Mapping[str, AttributeSchema]
+    constraints: Mapping[str, frozenset[str]]
+
+    def input(self, index: int) -> ParameterSchema:
+        """The parameter that input number `index` belongs to; the last one, if variadic, takes all that follow."""
+        return self.inputs[min(index, len(self.inputs) - 1)]
+
+    def output(self, index: int) -> ParameterSchema:
+        """The parameter that output number `index` belongs to."""
+        return self.outputs[min(index, len(self.outputs) - 1)]
+
+    def allowed_types(self, parameter: ParameterSchema) -> frozenset[str]:
+        """The type strings that a parameter accepts."""
+        return self.constraints.get(parameter.type, frozenset((parameter.type,)))
+
+    def __str__(self) -> str:
+        return f"{self.domain + '.' if self.domain else ''}{self.name}-{self.since}"
+
+
+def schema(domain: str, name: str, opset: int) -> Schema:
+    """The signature of operator `name` that holds in version `opset` of `domain`.
+
+    Raises UnsupportedOperator when the domain has no such operator, or not yet in that version.
+    """
+    found = find_schema(domain, name, opset)
+    if found is not None:
+        return found
+    versions = operator_versions(domain, name)
+    shown = f"{domain or 'ai.onnx'}.{name}"
+    if versions:
+        raise UnsupportedOperator(f"operator {shown} exists since version {versions[-1].since}, but the model imports {opset}")
+    raise UnsupportedOperator(f"there is no operator {shown}{_suggestion(domain, name)}")
+
+
+def find_schema(domain: str, name: str, opset: int) -> Schema | None:
+    """As `schema`, but None where there is none."""
+    return next((item for item in operator_versions(domain, name) if item.since <= opset), None)
+
+
+@functools.lru_cache(maxsize=None)
+def operator_versions(domain: str, name: str) -> tuple[Schema, ...]:
+    """All versions of an operator, newest first; empty for an unknown one."""
+    header, lines = _data()
+    line = lines.get((domain or "ai.onnx", name))
+    if line is None:
+        return ()
+    return tuple(_schema("" if domain == "ai.onnx" else domain, name, row, header) for row in json.loads(line))
+
+
+def operator_names(domain: str = "") -> Iterator[str]:
+    """The names of all operators of a domain, in alphabetical order."""
+    return (name for found, name in _data()[1] if found == (domain or "ai.onnx"))
+
+
+def known_domains() -> frozenset[str]:
+    """The domains of the ONNX standard; the default one is the empty string."""
+    return frozenset("" if domain == "ai.onnx" else domain for domain, _ in _data()[1]) | {"ai.onnx.training"}
+
+
+@functools.lru_cache(maxsize=None)
+def newest_opset(domain: str = "") -> int:
+    """The newest version of a standard domain that the data knows."""
+    return max((opset for found, opset, _ in _data()[0]["ir_versions"] if found == domain), default=1)
+
+
+@functools.lru_cache(maxsize=None)
+def minimum_ir_version(domain: str, opset: int) -> int | None:
+    """The IR version in which version `opset` of a standard domain appeared, or None where it is not a released one."""
+    rows = _data()[0]["ir_versions"]
+    return next((ir_version for found, version, ir_version in rows if (found, version) == (domain, opset)), None)
+
+
+def newest_ir_version() -> int:
+    """The newest IR version of the file format that the data knows."""
+    return int(_data()[0]["newest_ir_version"])
+
+
+@functools.lru_cache(maxsize=None)
+def _data() -> tuple[dict[str, Any], dict[tuple[str, str], str]]:
+    text = resources.files("onward.operators").joinpath("schemas.txt").read_text()
+    first, *rest = text.splitlines()
+    header = json.loads(first)
+    header["sets"] = [frozenset(header["types"][number] for number in numbers) for numbers in header["sets"]]
+    lines: dict[tuple[str, str], str] = {}
+    for line in rest:
+        domain, name, versions = line.split(" ", 2)
+        lines[domain, name] = versions
+    return header, lines
+
+
+def _schema(domain: str, name: str, row: list[Any], header: Mapping[str, Any]) -> Schema:
+    since, flags, inputs, outputs, counts, attributes, constraints = row
+    return Schema(
+        domain,
+        name,
+        since,
+        bool(flags & 1),
+        bool(flags & 2),
+        tuple(_parameter(item) for item in inputs),
+        tuple(_parameter(item) for item in outputs),
+        *counts,
+        MappingProxyType({item[0]: AttributeSchema(item[0], item[1], bool(item[2]), item[3]) for item in attributes}),
+        MappingProxyType({variable: header["sets"][number] for variable, number in constraints.items()}),
+    )
+
+
+def _parameter(row: list[Any]) -> ParameterSchema:
+    name, type_string, option, homogeneous, minimum_arity = row
+    return ParameterSchema(name, type_string, ParameterOption(option), bool(homogeneous), minimum_arity)
+
+
+def _suggestion(domain: str, name: str) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, list(operator_names(domain)), 1)
+    return f"; did you mean {close[0]}?" if close else ""
