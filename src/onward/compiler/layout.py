@@ -7,8 +7,10 @@ memory whenever its strides allow.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from onward.compiler.roots import Root
 from onward.ir.datatypes import DataType
@@ -21,7 +23,11 @@ Order = tuple[int, ...]
 
 @dataclass(eq=False)
 class Buffer:
-    """Memory of `size` elements. `kind` is arena, constant, input or output; `index` numbers inputs and outputs."""
+    """Memory of `size` elements. `kind` is arena, constant, input or output; `index` numbers inputs and outputs.
+
+    The data of a constant is its tensor with the axes in `order`, or what `packing` makes of it; `packing_key` tells
+    packings of one tensor apart.
+    """
 
     kind: str
     dtype: DataType
@@ -30,6 +36,22 @@ class Buffer:
     constant: Constant | None = None
     order: Order = ()
     label: str = ""
+    packing: Callable[[np.ndarray], np.ndarray] | None = None
+    packing_key: tuple[Hashable, ...] = ()
+
+    @property
+    def key(self) -> tuple[Hashable, ...]:
+        """Equal for constants with equal data by construction."""
+        assert self.constant is not None
+        return (id(self.constant.tensor), self.order, self.packing_key)
+
+    def data(self) -> np.ndarray:
+        """The bytes of a constant as they lie in memory."""
+        assert self.constant is not None
+        array = self.constant.tensor.numpy()
+        if self.packing is not None:
+            return self.packing(array)
+        return np.ascontiguousarray(array.transpose(self.order) if self.order else array)
 
 
 @dataclass(frozen=True)

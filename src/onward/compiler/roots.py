@@ -24,6 +24,9 @@ EXPENSIVE = {
 }  # fmt: skip
 """Relative cost of the scalar operations that are not 1."""
 
+LONGEST_DETOUR = 24
+"""How many arrays are looked at to see whether the uses of an array meet again."""
+
 LARGEST_BODY = 160
 """An expression with more operations than this is stored rather than inlined further."""
 
@@ -129,6 +132,7 @@ class RootFinder:
     def __init__(self, outputs: Sequence[Array]) -> None:
         self.outputs = list(outputs)
         self.order = topological(outputs)
+        self.rank = {array: position for position, array in enumerate(self.order)}
         self.consumers: dict[Array, list[Array]] = {array: [] for array in self.order}
         for array in self.order:
             for source in array.sources:
@@ -165,7 +169,7 @@ class RootFinder:
         if work == 0:
             return False
         consumers = self.consumers[array]
-        if len(consumers) > 1 and work > 1:
+        if len(consumers) > 1 and work > 1 and not self._meets_again(array):
             return True
         # A broadcast or a window would evaluate the element many times.
         return work > 2 and any(self._repeats(array, consumer) for consumer in consumers)
@@ -209,8 +213,22 @@ class RootFinder:
         """An elementwise consumer of a contraction that its own consumer could not carry along."""
         if not any(self._reads_alone(array, read) for read in self.expanded(array).reads()):
             return False
-        consumers = self.consumers[array]
-        return not (len(consumers) == 1 and isinstance(consumers[0], Compute) and consumers[0].shape == array.shape)
+        return not self._meets_again(array)
+
+    def _meets_again(self, array: Compute) -> bool:
+        """Whether all uses run through elementwise arrays of the same shape into one: inlining then repeats nothing."""
+        front = {consumer for consumer in self.consumers[array]}
+        for _ in range(LONGEST_DETOUR):
+            if not front or not all(isinstance(item, Compute) and item.shape == array.shape for item in front):
+                return False
+            if len(front) == 1:
+                return True
+            first = min(front, key=self.rank.__getitem__)
+            if first in self.stored:
+                return False
+            front.remove(first)
+            front.update(self.consumers[first])
+        return False
 
     def _reads_alone(self, array: Compute, read: Read) -> bool:
         source = read.array
@@ -308,6 +326,7 @@ class RootFinder:
         if not isinstance(_base(right.array), Constant) and not _unit_stride_last(right, columns):
             right = self._copy(root, right, batch, columns)
         root.contraction = Contraction(left, right, batch, rows, columns)
+        root.reduce_body = Operation("multiply", (left, right), left.dtype)
 
     def _copy(self, root: Root, read: Read, batch: tuple[Expression, ...], columns: tuple[Expression, ...]) -> Read:
         """A root of its own that lays the right operand out as (batch, inner, columns)."""

@@ -1,0 +1,656 @@
+"""A builder of LLVM IR whose methods read like the pseudo-code of a loop nest.
+
+    module = Module(target)
+    b = module.function("scale", [("x", POINTER), ("count", I64)])
+    x, count = b.arguments
+    with b.loop(b.constant(I64, 0), count, b.constant(I64, 16)) as i:
+        place = b.offset(x, i, F32)
+        b.store(place, b.load(place, f32(16)) * b.splat(b.constant(F32, 2.0), 16))
+    b.ret()
+    text = module.text()
+
+Values are in SSA form but for `variable`s, which are stack slots that the optimiser turns into registers. The text is
+canonical: the same calls give the same text.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from onward.compiler.targets import Target
+
+_LLVM = {"f16": "half", "bf16": "bfloat", "f32": "float", "f64": "double", "ptr": "ptr"}
+_FLOATS = frozenset({"f16", "bf16", "f32", "f64"})
+
+
+@dataclass(frozen=True)
+class Type:
+    """A machine type: f16, bf16, f32, f64, i1, i8, i16, i32, i64, ptr; `lanes` above 1 make a vector."""
+
+    kind: str
+    lanes: int = 1
+
+    def __str__(self) -> str:
+        name = _LLVM.get(self.kind, self.kind)
+        return f"<{self.lanes} x {name}>" if self.lanes > 1 else name
+
+    @property
+    def is_float(self) -> bool:
+        """Whether it is a floating-point type."""
+        return self.kind in _FLOATS
+
+    @property
+    def bits(self) -> int:
+        """Bits of one lane."""
+        return {"ptr": 64, "bf16": 16}.get(self.kind) or int(self.kind[1:])
+
+    def with_lanes(self, lanes: int) -> Type:
+        """The same kind with another number of lanes."""
+        return Type(self.kind, lanes)
+
+    @property
+    def mangled(self) -> str:
+        """The name in overloaded intrinsics."""
+        return f"v{self.lanes}{self.kind}" if self.lanes > 1 else self.kind if self.kind != "ptr" else "p0"
+
+
+POINTER = Type("ptr")
+I1, I8, I16, I32, I64 = (Type(f"i{bits}") for bits in (1, 8, 16, 32, 64))
+F16, BF16, F32, F64 = (Type(kind) for kind in ("f16", "bf16", "f32", "f64"))
+
+
+class Value:
+    """A value in a register. Operators work on equal types; on integers they are signed."""
+
+    __slots__ = ("b", "type", "name")
+
+    def __init__(self, b: Builder, type: Type, name: str) -> None:  # noqa: A002 (the field's word)
+        self.b = b
+        self.type = type
+        self.name = name
+
+    def __str__(self) -> str:
+        return self.name
+
+    def _binary(self, other: Value, integer: str, real: str) -> Value:
+        return self.b.binary(real if self.type.is_float else integer, self, other)
+
+    def __add__(self, other: Value) -> Value:
+        return self._binary(other, "add", "fadd")
+
+    def __sub__(self, other: Value) -> Value:
+        return self._binary(other, "sub", "fsub")
+
+    def __mul__(self, other: Value) -> Value:
+        return self._binary(other, "mul", "fmul")
+
+    def __truediv__(self, other: Value) -> Value:
+        return self._binary(other, "sdiv", "fdiv")
+
+    def __and__(self, other: Value) -> Value:
+        return self.b.binary("and", self, other)
+
+    def __or__(self, other: Value) -> Value:
+        return self.b.binary("or", self, other)
+
+    def __xor__(self, other: Value) -> Value:
+        return self.b.binary("xor", self, other)
+
+    def __lshift__(self, other: Value) -> Value:
+        return self.b.binary("shl", self, other)
+
+    def __rshift__(self, other: Value) -> Value:
+        return self.b.binary("ashr", self, other)
+
+    def __neg__(self) -> Value:
+        if self.type.is_float:
+            return self.b.emit(self.type, f"fneg {self.type} {self}")
+        return self.b.constant(self.type, 0) - self
+
+    def __lt__(self, other: Value) -> Value:
+        return self.b.compare("lt", self, other)
+
+    def __le__(self, other: Value) -> Value:
+        return self.b.compare("le", self, other)
+
+    def __gt__(self, other: Value) -> Value:
+        return self.b.compare("gt", self, other)
+
+    def __ge__(self, other: Value) -> Value:
+        return self.b.compare("ge", self, other)
+
+    def __eq__(self, other: object) -> Value:  # type: ignore[override]
+        assert isinstance(other, Value)
+        return self.b.compare("eq", self, other)
+
+    def __ne__(self, other: object) -> Value:  # type: ignore[override]
+        assert isinstance(other, Value)
+        return self.b.compare("ne", self, other)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+class Variable:
+    """A mutable local value."""
+
+    def __init__(self, b: Builder, type: Type) -> None:  # noqa: A002
+        self.b = b
+        self.type = type
+        self.slot = b.fresh("v")
+        b.entry_lines.append(f"  {self.slot} = alloca {type}, align {max(1, min(64, type.bits // 8 * type.lanes))}")
+
+    def get(self) -> Value:
+        """The current value."""
+        return self.b.emit(self.type, f"load {self.type}, ptr {self.slot}")
+
+    def set(self, value: Value) -> None:
+        """Replaces the value."""
+        self.b.line(f"store {self.type} {value}, ptr {self.slot}")
+
+
+class Module:
+    """A module under construction: functions, declarations and constant data."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.functions: list[Builder] = []
+        self.declarations: dict[str, str] = {}
+        self.globals: dict[str, str] = {}
+        self.attributes: list[str] = []
+
+    def function(
+        self, name: str, parameters: Sequence[tuple[str, Type]], result: Type | None = None, *, internal: bool = False
+    ) -> Builder:
+        """Begins a function; the builder writes its body."""
+        builder = Builder(self, name, parameters, result, internal)
+        self.functions.append(builder)
+        return builder
+
+    def declare(self, name: str, parameters: Sequence[tuple[str, Type]] | Sequence[Type], result: Type | None = None) -> Value:
+        """A function of another module, as a pointer that `call` takes."""
+        types = [item if isinstance(item, Type) else item[1] for item in parameters]
+        self.declarations.setdefault(
+            name, f"declare {result or 'void'} @{name}({', '.join(map(str, types))})"
+        )
+        return Value(self.functions[-1], POINTER, f"@{name}")
+
+    def data(self, name: str, type: Type, values: Sequence[Any]) -> str:  # noqa: A002
+        """A constant table; returns its global name."""
+        items = ", ".join(f"{type} {literal(type, value)}" for value in values)
+        self.globals.setdefault(
+            name, f"@{name} = private unnamed_addr constant [{len(values)} x {type}] [{items}], align 64"
+        )
+        return f"@{name}"
+
+    def text(self) -> str:
+        """The module as LLVM assembly."""
+        defined = {function.name for function in self.functions}
+        declared = [text for name, text in self.declarations.items() if name not in defined]
+        parts = [*self.globals.values(), *(function.text() for function in self.functions), *sorted(declared)]
+        return f'target triple = "{self.target.triple}"\n\n' + "\n\n".join(parts) + "\n"
+
+
+def literal(type: Type, value: Any) -> str:  # noqa: A002
+    """A number in LLVM's notation."""
+    if type.kind == "i1":
+        return "true" if value else "false"
+    if type.is_float:
+        if type.kind == "f64" or type.kind == "f32":
+            number = struct.unpack("<f", struct.pack("<f", value))[0] if type.kind == "f32" else float(value)
+            return f"0x{struct.unpack('<Q', struct.pack('<d', number))[0]:016X}"
+        if type.kind == "f16":
+            import numpy as np
+
+            return f"0xH{int(np.float16(value).view(np.uint16)):04X}"
+        bits = struct.unpack("<I", struct.pack("<f", value))[0]
+        return f"0xR{(bits + 0x7FFF + (bits >> 16 & 1)) >> 16 & 0xFFFF:04X}"
+    if type.kind == "ptr":
+        return "null"
+    number = int(value)
+    if number >= 1 << (type.bits - 1):
+        number -= 1 << type.bits
+    return str(number)
+
+
+class Builder:
+    """Writes one function."""
+
+    def __init__(
+        self, module: Module, name: str, parameters: Sequence[tuple[str, Type]], result: Type | None, internal: bool
+    ) -> None:
+        self.module = module
+        self.target = module.target
+        self.name = name
+        self.result = result
+        self.internal = internal
+        self.parameters = list(parameters)
+        self.arguments = [Value(self, kind, f"%{label}") for label, kind in parameters]
+        self.entry_lines: list[str] = []
+        self.lines: list[str] = []
+        self.counter = 0
+        self.block = "body"
+        self.closed = False
+
+    def text(self) -> str:
+        """The function as LLVM assembly."""
+        parameters = ", ".join(f"{kind} %{label}" for label, kind in self.parameters)
+        linkage = "internal " if self.internal else ""
+        head = f"define {linkage}{self.result or 'void'} @{self.name}({parameters}) nounwind {{"
+        return "\n".join([head, "entry:", *self.entry_lines, "  br label %body", "body:", *self.lines, "}"])
+
+    # -- writing -----------------------------------------------------------------------------------------------
+    def fresh(self, prefix: str = "t") -> str:
+        """A new register name."""
+        self.counter += 1
+        return f"%{prefix}{self.counter}"
+
+    def line(self, text: str) -> None:
+        """An instruction without a result."""
+        if self.closed:
+            self.label(self.fresh("dead")[1:])
+        self.lines.append(f"  {text}")
+
+    def emit(self, type: Type, text: str) -> Value:  # noqa: A002
+        """An instruction with a result."""
+        name = self.fresh()
+        self.line(f"{name} = {text}")
+        return Value(self, type, name)
+
+    def label(self, name: str) -> None:
+        """Begins a basic block."""
+        self.lines.append(f"{name}:")
+        self.block = name
+        self.closed = False
+
+    def _branch(self, name: str) -> None:
+        if not self.closed:
+            self.line(f"br label %{name}")
+        self.closed = True
+
+    # -- constants and arithmetic ------------------------------------------------------------------------------
+    def constant(self, type: Type, value: Any) -> Value:  # noqa: A002
+        """A number, in every lane."""
+        if type.lanes > 1:
+            item = literal(type.with_lanes(1), value)
+            body = ", ".join(f"{type.with_lanes(1)} {item}" for _ in range(type.lanes))
+            return Value(self, type, f"<{body}>")
+        return Value(self, type, literal(type, value))
+
+    def vector_constant(self, type: Type, values: Sequence[Any]) -> Value:  # noqa: A002
+        """A vector of given numbers."""
+        body = ", ".join(f"{type.with_lanes(1)} {literal(type.with_lanes(1), value)}" for value in values)
+        return Value(self, type, f"<{body}>")
+
+    def iota(self, type: Type) -> Value:  # noqa: A002
+        """0, 1, 2, ..."""
+        if type.lanes == 1:
+            return self.constant(type, 0)
+        return self.vector_constant(type, range(type.lanes))
+
+    def binary(self, instruction: str, left: Value, right: Value) -> Value:
+        """A two-operand LLVM instruction."""
+        assert left.type == right.type, f"{instruction} of {left.type} and {right.type}"
+        return self.emit(left.type, f"{instruction} {left.type} {left}, {right}")
+
+    def unsigned_divide(self, left: Value, right: Value) -> Value:
+        """Integer quotient of unsigned operands."""
+        return self.binary("udiv", left, right)
+
+    def unsigned_remainder(self, left: Value, right: Value) -> Value:
+        """Integer remainder of unsigned operands."""
+        return self.binary("urem", left, right)
+
+    def divide(self, left: Value, right: Value) -> Value:
+        """Quotient; signed for integers."""
+        return left / right
+
+    def remainder(self, left: Value, right: Value) -> Value:
+        """Remainder with the dividend's sign."""
+        return self.binary("frem" if left.type.is_float else "srem", left, right)
+
+    def logical_shift_right(self, left: Value, right: Value) -> Value:
+        """Shift that brings in zeros."""
+        return self.binary("lshr", left, right)
+
+    def bitwise_and(self, left: Value, right: Value) -> Value:
+        """Bitwise and."""
+        return self.binary("and", left, right)
+
+    def bitwise_or(self, left: Value, right: Value) -> Value:
+        """Bitwise or."""
+        return self.binary("or", left, right)
+
+    def invert(self, value: Value) -> Value:
+        """All bits flipped."""
+        return self.binary("xor", value, self.constant(value.type, 1 if value.type.kind == "i1" else -1))
+
+    def compare(self, predicate: str, left: Value, right: Value, *, unsigned: bool = False) -> Value:
+        """eq, ne, lt, le, gt, ge: signed, or ordered for floats (ne is true for NaN)."""
+        assert left.type == right.type, f"compare {left.type} with {right.type}"
+        if left.type.is_float:
+            name = "une" if predicate == "ne" else f"o{predicate}"
+            return self.emit(Type("i1", left.type.lanes), f"fcmp {name} {left.type} {left}, {right}")
+        name = predicate if predicate in ("eq", "ne") else ("u" if unsigned else "s") + predicate
+        return self.emit(Type("i1", left.type.lanes), f"icmp {name} {left.type} {left}, {right}")
+
+    def unsigned_less(self, left: Value, right: Value) -> Value:
+        """left < right as unsigned integers."""
+        return self.compare("lt", left, right, unsigned=True)
+
+    def unordered(self, left: Value, right: Value) -> Value:
+        """Whether either is NaN."""
+        return self.emit(Type("i1", left.type.lanes), f"fcmp uno {left.type} {left}, {right}")
+
+    def select(self, condition: Value, then: Value, otherwise: Value) -> Value:
+        """then where the condition holds, lane by lane."""
+        assert then.type == otherwise.type, f"select of {then.type} and {otherwise.type}"
+        return self.emit(
+            then.type, f"select {condition.type} {condition}, {then.type} {then}, {otherwise.type} {otherwise}"
+        )
+
+    def fma(self, left: Value, right: Value, addend: Value) -> Value:
+        """left * right + addend, rounded once where the target has the instruction, twice where it has not."""
+        if not self.target.has_fma:
+            return left * right + addend
+        return self.intrinsic(f"llvm.fma.{left.type.mangled}", left.type, left, right, addend)
+
+    def unary_intrinsic(self, name: str, value: Value) -> Value:
+        """llvm.<name> of one value."""
+        return self.intrinsic(f"llvm.{name}.{value.type.mangled}", value.type, value)
+
+    def sqrt(self, value: Value) -> Value:
+        """Correctly rounded square root."""
+        return self.unary_intrinsic("sqrt", value)
+
+    def floor(self, value: Value) -> Value:
+        """Largest integer not above."""
+        return self.unary_intrinsic("floor", value)
+
+    def ceil(self, value: Value) -> Value:
+        """Smallest integer not below."""
+        return self.unary_intrinsic("ceil", value)
+
+    def truncate(self, value: Value) -> Value:
+        """Rounded towards zero."""
+        return self.unary_intrinsic("trunc", value)
+
+    def round_even(self, value: Value) -> Value:
+        """Nearest integer, halves to even."""
+        return self.unary_intrinsic("roundeven", value)
+
+    def absolute(self, value: Value) -> Value:
+        """Absolute value of a float."""
+        return self.unary_intrinsic("fabs", value)
+
+    def copysign(self, magnitude: Value, sign: Value) -> Value:
+        """magnitude with the sign of the other."""
+        return self.intrinsic(f"llvm.copysign.{magnitude.type.mangled}", magnitude.type, magnitude, sign)
+
+    # -- conversions -------------------------------------------------------------------------------------------
+    def cast(self, value: Value, kind: Type, *, signed: bool = True) -> Value:
+        """Conversion between number types of equal lanes. Float to integer must be in range."""
+        source = value.type
+        kind = kind.with_lanes(source.lanes)
+        if source == kind:
+            return value
+        if source.is_float and kind.is_float:
+            if source.bits == kind.bits:  # f16 <-> bf16 by way of f32
+                return self.cast(self.cast(value, F32), kind)
+            return self._convert("fpext" if source.bits < kind.bits else "fptrunc", value, kind)
+        if source.is_float:
+            return self._convert("fptosi" if signed else "fptoui", value, kind)
+        if kind.is_float:
+            return self._convert("sitofp" if signed and source.kind != "i1" else "uitofp", value, kind)
+        if source.bits > kind.bits:
+            return self._convert("trunc", value, kind)
+        return self._convert("sext" if signed and source.kind != "i1" else "zext", value, kind)
+
+    def bitcast(self, value: Value, kind: Type) -> Value:
+        """The same bits as another type."""
+        if value.type == kind:
+            return value
+        if kind.kind == "ptr":
+            return self._convert("inttoptr", value, kind)
+        if value.type.kind == "ptr":
+            return self._convert("ptrtoint", value, kind)
+        return self._convert("bitcast", value, kind)
+
+    def _convert(self, instruction: str, value: Value, kind: Type) -> Value:
+        return self.emit(kind, f"{instruction} {value.type} {value} to {kind}")
+
+    # -- vectors -----------------------------------------------------------------------------------------------
+    def splat(self, value: Value, lanes: int) -> Value:
+        """A scalar in every lane."""
+        if lanes == 1 or value.type.lanes == lanes:
+            return value
+        if not value.name.startswith("%"):
+            kind = value.type.with_lanes(lanes)
+            return Value(self, kind, "<" + ", ".join(f"{value.type} {value}" for _ in range(lanes)) + ">")
+        kind = value.type.with_lanes(lanes)
+        single = self.emit(kind, f"insertelement {kind} poison, {value.type} {value}, i64 0")
+        return self.emit(kind, f"shufflevector {kind} {single}, {kind} poison, <{lanes} x i32> zeroinitializer")
+
+    def extract(self, vector: Value, lane: int) -> Value:
+        """One lane."""
+        if vector.type.lanes == 1:
+            return vector
+        return self.emit(vector.type.with_lanes(1), f"extractelement {vector.type} {vector}, i64 {lane}")
+
+    def insert(self, vector: Value, value: Value, lane: int) -> Value:
+        """The vector with one lane replaced."""
+        return self.emit(vector.type, f"insertelement {vector.type} {vector}, {value.type} {value}, i64 {lane}")
+
+    def shuffle(self, left: Value, right: Value, lanes: Sequence[int]) -> Value:
+        """Lanes picked from the concatenation of two vectors; one lane gives a scalar."""
+        if len(lanes) == 1:
+            source, lane = (left, lanes[0]) if lanes[0] < left.type.lanes else (right, lanes[0] - left.type.lanes)
+            return self.extract(source, lane)
+        picks = ", ".join(f"i32 {lane}" for lane in lanes)
+        return self.emit(
+            left.type.with_lanes(len(lanes)),
+            f"shufflevector {left.type} {left}, {right.type} {right}, <{len(lanes)} x i32> <{picks}>",
+        )
+
+    def reduce(self, operation: str, vector: Value) -> Value:
+        """All lanes of an integer or i1 vector as one: and, or, add, max, min (signed)."""
+        if vector.type.lanes == 1:
+            return vector
+        name = {"max": "smax", "min": "smin"}.get(operation, operation)
+        return self.intrinsic(f"llvm.vector.reduce.{name}.{vector.type.mangled}", vector.type.with_lanes(1), vector)
+
+    # -- memory ------------------------------------------------------------------------------------------------
+    def offset(self, pointer: Value, index: Value, kind: Type) -> Value:
+        """The address of element `index` of an array of `kind`."""
+        return self.emit(POINTER, f"getelementptr inbounds {kind}, ptr {pointer}, {index.type} {index}")
+
+    def load(
+        self, pointer: Value, kind: Type, alignment: int | None = None, mask: Value | None = None,
+        *, invariant: bool = False, volatile: bool = False,
+    ) -> Value:  # fmt: skip
+        """A value from memory; lanes outside the mask are zero and not touched."""
+        alignment = alignment or max(1, kind.bits // 8)
+        if mask is not None:
+            zero = self.constant(kind, 0)
+            name = f"llvm.masked.load.{kind.mangled}.p0"
+            self.module.declarations.setdefault(
+                name, f"declare {kind} @{name}(ptr, i32 immarg, {mask.type}, {kind})"
+            )
+            return self.emit(kind, f"call {kind} @{name}(ptr {pointer}, i32 {alignment}, {mask.type} {mask}, {kind} {zero})")
+        tail = ", !invariant.load !{}" if invariant else ""
+        return self.emit(kind, f"load {'volatile ' if volatile else ''}{kind}, ptr {pointer}, align {alignment}{tail}")
+
+    def store(self, pointer: Value, value: Value, alignment: int | None = None, mask: Value | None = None) -> None:
+        """A value to memory; lanes outside the mask are not touched."""
+        kind = value.type
+        alignment = alignment or max(1, kind.bits // 8)
+        if mask is not None:
+            name = f"llvm.masked.store.{kind.mangled}.p0"
+            self.module.declarations.setdefault(name, f"declare void @{name}({kind}, ptr, i32 immarg, {mask.type})")
+            self.line(f"call void @{name}({kind} {value}, ptr {pointer}, i32 {alignment}, {mask.type} {mask})")
+            return
+        self.line(f"store {kind} {value}, ptr {pointer}, align {alignment}")
+
+    def _addresses(self, pointer: Value, indices: Value, kind: Type) -> Value:
+        addresses = Type("ptr", indices.type.lanes)
+        return self.emit(addresses, f"getelementptr inbounds {kind}, ptr {pointer}, {indices.type} {indices}")
+
+    def gather(self, pointer: Value, indices: Value, kind: Type, mask: Value | None = None) -> Value:
+        """Elements pointer[indices] of type `kind` (a scalar type); lanes outside the mask are zero."""
+        lanes = indices.type.lanes
+        vector = kind.with_lanes(lanes)
+        places = self._addresses(pointer, indices, kind)
+        mask = mask or self.constant(Type("i1", lanes), 1)
+        name = f"llvm.masked.gather.{vector.mangled}.v{lanes}p0"
+        self.module.declarations.setdefault(
+            name, f"declare {vector} @{name}(<{lanes} x ptr>, i32 immarg, <{lanes} x i1>, {vector})"
+        )
+        zero = self.constant(vector, 0)
+        return self.emit(
+            vector,
+            f"call {vector} @{name}({places.type} {places}, i32 {max(1, kind.bits // 8)}, {mask.type} {mask}, {vector} {zero})",
+        )
+
+    def scatter(self, pointer: Value, indices: Value, value: Value, mask: Value | None = None) -> None:
+        """Stores each lane at pointer[indices]."""
+        lanes = indices.type.lanes
+        kind = value.type.with_lanes(1)
+        places = self._addresses(pointer, indices, kind)
+        mask = mask or self.constant(Type("i1", lanes), 1)
+        name = f"llvm.masked.scatter.{value.type.mangled}.v{lanes}p0"
+        self.module.declarations.setdefault(
+            name, f"declare void @{name}({value.type}, <{lanes} x ptr>, i32 immarg, <{lanes} x i1>)"
+        )
+        self.line(
+            f"call void @{name}({value.type} {value}, {places.type} {places}, i32 {max(1, kind.bits // 8)}, {mask.type} {mask})"
+        )
+
+    def allocate_stack(self, kind: Type, count: int, alignment: int = 64) -> Value:
+        """Memory that lives as long as the function's call."""
+        name = self.fresh("stack")
+        self.entry_lines.append(f"  {name} = alloca [{count} x {kind}], align {alignment}")
+        return Value(self, POINTER, name)
+
+    def variable(self, initial: Value) -> Variable:
+        """A mutable local that starts as `initial`."""
+        variable = Variable(self, initial.type)
+        variable.set(initial)
+        return variable
+
+    def prefetch(self, pointer: Value, locality: int = 2, *, write: bool = False) -> None:
+        """Asks for a cache line; locality 3 is the first level, 2 the second."""
+        name = "llvm.prefetch.p0"
+        self.module.declarations.setdefault(name, f"declare void @{name}(ptr, i32 immarg, i32 immarg, i32 immarg)")
+        self.line(f"call void @{name}(ptr {pointer}, i32 {int(write)}, i32 {locality}, i32 1)")
+
+    # -- atomics -----------------------------------------------------------------------------------------------
+    def atomic_load(self, pointer: Value, kind: Type, ordering: str = "acquire") -> Value:
+        """An atomic load."""
+        return self.emit(kind, f"load atomic {kind}, ptr {pointer} {ordering}, align {kind.bits // 8}")
+
+    def atomic_store(self, pointer: Value, value: Value, ordering: str = "release") -> None:
+        """An atomic store."""
+        self.line(f"store atomic {value.type} {value}, ptr {pointer} {ordering}, align {value.type.bits // 8}")
+
+    def atomic_update(self, operation: str, pointer: Value, value: Value, ordering: str = "acq_rel") -> Value:
+        """Atomic read-modify-write (add, sub, xchg, ...); gives the old value."""
+        return self.emit(value.type, f"atomicrmw {operation} ptr {pointer}, {value.type} {value} {ordering}")
+
+    def compare_exchange(self, pointer: Value, expected: Value, value: Value, ordering: str = "acq_rel") -> Value:
+        """Stores `value` if memory holds `expected`; whether it did."""
+        kind = value.type
+        name = self.fresh()
+        self.line(f"{name} = cmpxchg ptr {pointer}, {kind} {expected}, {kind} {value} {ordering} acquire")
+        return self.emit(I1, f"extractvalue {{ {kind}, i1 }} {name}, 1")
+
+    def fence(self, ordering: str = "seq_cst") -> None:
+        """A memory fence."""
+        self.line(f"fence {ordering}")
+
+    # -- control -----------------------------------------------------------------------------------------------
+    @contextlib.contextmanager
+    def loop(self, begin: Value, end: Value, step: Value | None = None) -> Iterator[Value]:
+        """for i in range(begin, end, step), i64."""
+        kind = begin.type
+        step = step if step is not None else self.constant(kind, 1)
+        head, body, done = (self.fresh(prefix)[1:] for prefix in ("head", "loop", "done"))
+        counter = self.fresh("i")
+        following = self.fresh("next")
+        before = self.block
+        position = len(self.lines) + 1
+        self._branch(head)
+        self.label(head)
+        self.lines.append("")  # the phi, written when the last block of the body is known
+        position = len(self.lines) - 1
+        value = Value(self, kind, counter)
+        inside = value < end
+        self.line(f"br i1 {inside}, label %{body}, label %{done}")
+        self.label(body)
+        yield value
+        self.line(f"{following} = add {kind} {counter}, {step}")
+        last = self.block
+        self._branch(head)
+        self.lines[position] = f"  {counter} = phi {kind} [ {begin}, %{before} ], [ {following}, %{last} ]"
+        self.label(done)
+
+    @contextlib.contextmanager
+    def when(self, condition: Value) -> Iterator[None]:
+        """if condition: ..."""
+        then, done = self.fresh("then")[1:], self.fresh("done")[1:]
+        self.line(f"br i1 {condition}, label %{then}, label %{done}")
+        self.label(then)
+        yield
+        self._branch(done)
+        self.label(done)
+
+    @contextlib.contextmanager
+    def if_else(self, condition: Value) -> Iterator[tuple[Any, Any]]:
+        """with b.if_else(c) as (then, otherwise): with then: ... with otherwise: ..."""
+        names = [self.fresh(prefix)[1:] for prefix in ("then", "else", "done")]
+        self.line(f"br i1 {condition}, label %{names[0]}, label %{names[1]}")
+
+        @contextlib.contextmanager
+        def branch(name: str) -> Iterator[None]:
+            self.label(name)
+            yield
+            self._branch(names[2])
+
+        yield branch(names[0]), branch(names[1])
+        self.label(names[2])
+
+    def call(self, function: Value | str, *arguments: Value, result: Type | None = None) -> Value | None:
+        """Calls a function of this module or a declared one."""
+        callee = function if isinstance(function, str) else str(function)
+        return self._call(callee if callee.startswith(("@", "%")) else f"@{callee}", result, arguments)
+
+    def call_pointer(self, pointer: Value, result: Type | None, arguments: Sequence[Value]) -> Value:
+        """Calls through a pointer."""
+        value = self._call(str(pointer), result, arguments)
+        return value if value is not None else pointer
+
+    def _call(self, callee: str, result: Type | None, arguments: Sequence[Value]) -> Value | None:
+        listed = ", ".join(f"{argument.type} {argument}" for argument in arguments)
+        if result is None:
+            self.line(f"call void {callee}({listed})")
+            return None
+        return self.emit(result, f"call {result} {callee}({listed})")
+
+    def intrinsic(self, name: str, result: Type | None, *arguments: Value) -> Value:
+        """Calls an LLVM intrinsic by its full name."""
+        types = ", ".join(str(argument.type) for argument in arguments)
+        self.module.declarations.setdefault(name, f"declare {result or 'void'} @{name}({types})")
+        value = self._call(f"@{name}", result, arguments)
+        return value if value is not None else arguments[0]
+
+    def comment(self, text: str) -> None:
+        """A comment in the text."""
+        self.lines.append(f"  ; {text}")
+
+    def ret(self, value: Value | None = None) -> None:
+        """Leaves the function."""
+        self.line("ret void" if value is None else f"ret {value.type} {value}")
+        self.closed = True

@@ -1,0 +1,27 @@
+"""Schedules: how each kind of step becomes kernels."""
+
+from __future__ import annotations
+
+from onward.compiler.layout import LayoutPlanner
+from onward.compiler.schedule.kernel import Kernel
+from onward.compiler.schedule.matrix import contraction_kernels
+from onward.compiler.schedule.moves import border_kernels, copy_kernel
+from onward.compiler.schedule.nest import NestSchedule
+from onward.compiler.schedule.routine import routine_kernels
+from onward.compiler.steps import BorderStep, ContractionStep, CopyStep, Nest, Step
+from onward.compiler.targets import Target
+from onward.program.array import Array
+
+
+def schedule_step(step: Step, layouts: LayoutPlanner, target: Target, needed: set[Array]) -> list[Kernel]:
+    """The kernels of one step, in order. `needed` are the arrays that other steps read."""
+    match step:
+        case Nest():
+            return [NestSchedule(step, layouts, target, needed).kernel()]
+        case ContractionStep():
+            return contraction_kernels(step, layouts, target)
+        case CopyStep():
+            return [copy_kernel(step, layouts, target)]
+        case BorderStep():
+            return border_kernels(step, layouts, target)
+    return routine_kernels(step, layouts, target)

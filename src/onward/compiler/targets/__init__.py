@@ -1,0 +1,44 @@
+"""What a processor has, as far as code generation asks."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from llvmlite import binding
+
+
+@dataclass(frozen=True)
+class Target:
+    """A processor: its LLVM triple, name and features, and what the schedules need to know."""
+
+    name: str
+    triple: str
+    cpu: str
+    features: str
+    vector_bits: int
+    vector_registers: int
+    has_fma: bool
+    has_masks: bool
+    l1: int = 32 << 10
+    l2: int = 1 << 20
+
+    @classmethod
+    def parse(cls, name: str | None) -> Target:
+        """host, generic, avx2 or avx512; None means ONWARD_CPU or host."""
+        name = name or os.environ.get("ONWARD_CPU") or "host"
+        triple = binding.get_process_triple()
+        if name == "host":
+            found = dict(binding.get_host_cpu_features())
+            features = ",".join(("+" if on else "-") + key for key, on in sorted(found.items()))
+            cpu = binding.get_host_cpu_name()
+            if found.get("avx512f") and found.get("avx512vl"):
+                return cls("avx512", triple, cpu, features, 512, 32, True, True)
+            if found.get("avx2") and found.get("fma"):
+                return cls("avx2", triple, cpu, features, 256, 16, True, False)
+            return cls("generic", triple, "", "", 128, 16, False, False)
+        if name == "avx512":
+            return cls(name, triple, "x86-64-v4", "", 512, 32, True, True)
+        if name == "avx2":
+            return cls(name, triple, "x86-64-v3", "", 256, 16, True, False)
+        return cls("generic", triple, "", "", 128, 16, False, False)
