@@ -110,7 +110,9 @@ class NestSchedule:
                     if isinstance(scalar, IndexValue):
                         names |= _names((scalar.expression,))
         names |= _names(self.nest.extents.values())
-        return list(buffers), sorted(names - {str(variable) for variable in self.nest.variables})
+        loops = {str(variable) for variable in self.nest.variables}
+        loops |= {str(variable) for stage in self.nest.stages for variable in stage.root.reduction}
+        return list(buffers), sorted(names - loops)
 
     # -- collapsing loops --------------------------------------------------------------------------------------
     def _addresses(self) -> list[Dimension]:
