@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from onward.operators.checker import check
 from onward.operators.inference import infer
-from onward.operators.lowering import Program, lower
+from onward.operators.lowering import Program, lower, unsupported_operators
 from onward.operators.registry import Context, all_definitions, find_definition, operator
 from onward.operators.schema import Schema, find_schema, known_domains, newest_opset, schema
 
@@ -26,4 +26,5 @@ __all__ = [
     "newest_opset",
     "operator",
     "schema",
+    "unsupported_operators",
 ]

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from onward import program as P
 from onward.errors import InvalidArgument, UnsupportedOperator
 from onward.ir.expressions import Expression
 
 
 class NotConstant(UnsupportedOperator):
-    """An input that shapes the result must be known before the run, and is not. `array` is that input."""
+    """Inputs that shape a result must be known before the run, and are not. `arrays` are those inputs."""
 
-    def __init__(self, message: str, array: P.Array) -> None:
+    def __init__(self, message: str, arrays: Sequence[P.Array]) -> None:
         super().__init__(message)
-        self.array = array
+        self.arrays = tuple(arrays)
+
+    @property
+    def inputs(self) -> list[str]:
+        """The names of the model's inputs that would have to be constants."""
+        names: dict[str, None] = {}
+        pending, seen = list(self.arrays), set(self.arrays)
+        while pending:
+            array = pending.pop()
+            if isinstance(array, P.Input):
+                names[array.label] = None
+            new = [source for source in array.sources if source not in seen]
+            seen.update(new)
+            pending.extend(new)
+        return list(names)
 
 
 def known_integers(array: P.Array, what: str) -> list[int]:
@@ -22,7 +38,7 @@ def known_integers(array: P.Array, what: str) -> list[int]:
     """
     content = array.content
     if content is None or any(isinstance(item, Expression) for item in content.reshape(-1)):
-        raise NotConstant(f"{what} must be a constant, but {array} is computed during the run", array)
+        raise NotConstant(f"{what} must be a constant, but {array} is computed during the run", [array])
     return [int(item) for item in content.reshape(-1)]
 
 

@@ -6,10 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from onward import program as P
 from onward.errors import InferenceError, InvalidArgument, OnwardError, UnsupportedOperator
 from onward.ir import Attribute, Graph, Model, Node, Origin, TensorType, Value
 from onward.ir.expressions import Dimension, Expression, Symbol
+from onward.operators.arguments import NotConstant
 from onward.operators.registry import Context, Definition, find_definition
 from onward.operators.schema import Schema, find_schema
 
@@ -41,17 +44,23 @@ class Program:
         return tuple(names)
 
 
-def lower(source: Model | Graph, *, shapes: Mapping[str, Sequence[Dimension]] | None = None) -> Program:
+def lower(
+    source: Model | Graph,
+    *,
+    shapes: Mapping[str, Sequence[Dimension]] | None = None,
+    constants: Mapping[str, np.ndarray] | None = None,
+) -> Program:
     """The tensor program of a model or of a graph.
 
-    Named dimensions of inputs become symbols of that name, unknown ones symbols of their own; `shapes` overrides the
-    declared shape of inputs. Raises UnsupportedOperator with all nodes that no page defines, and InferenceError, which
-    names the node, where a definition refuses its inputs.
+    Named dimensions of inputs become symbols of that name, unknown ones symbols of their own. `shapes` overrides the
+    declared shapes of inputs; `constants` gives inputs a fixed value, so that they are inputs no more. Raises
+    UnsupportedOperator with all nodes that no page defines (NotConstant when nothing is amiss but inputs that should
+    be constants), and InferenceError, which names the node, where a definition refuses its inputs.
     """
-    lowering = Lowering(source, shapes or {})
+    lowering = Lowering(source, shapes or {}, constants or {})
     program = lowering.run()
     if lowering.unsupported:
-        raise UnsupportedOperator(_list_unsupported(lowering.unsupported))
+        raise _joined(lowering.unsupported)
     return program
 
 
@@ -60,7 +69,7 @@ class Unsupported:
     """A node that could not be lowered, and why."""
 
     node: Node
-    reason: str
+    error: UnsupportedOperator
 
 
 @dataclass
@@ -74,12 +83,18 @@ class _Scope:
 class Lowering:
     """One walk over a graph. What cannot be lowered is listed in `unsupported`, and so is what depends on it."""
 
-    def __init__(self, source: Model | Graph, shapes: Mapping[str, Sequence[Dimension]]) -> None:
+    def __init__(
+        self,
+        source: Model | Graph,
+        shapes: Mapping[str, Sequence[Dimension]] | None = None,
+        constants: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
         model = source if isinstance(source, Model) else source.model
         self.graph = source.graph if isinstance(source, Model) else source
         self.opsets = {_domain(domain): version for domain, version in model.opset_imports.items()} if model else {}
         self.functions = dict(model.functions) if model else {}
-        self.shapes = shapes
+        self.shapes = shapes or {}
+        self.constants = constants or {}
         self.values: dict[Value, Any] = {}
         self.unsupported: list[Unsupported] = []
         self.calls: list[Any] = []
@@ -88,7 +103,9 @@ class Lowering:
         """Lowers the graph. Values that could not be lowered are missing from the program."""
         inputs = []
         for value in self.graph.inputs:
-            if value.tensor is None:
+            if value.name in self.constants:
+                self.values[value] = P.constant(self.constants[value.name])
+            elif value.tensor is None:
                 array = self._input(value)
                 if array is not None:
                     inputs.append(array)
@@ -119,12 +136,20 @@ class Lowering:
                 continue  # depends on something that is listed already
             self._node(node, scope)
 
+    def _body(self, nodes: Iterable[Node], scope: _Scope, place: str) -> None:
+        """Nodes that stand for one node outside: what they cannot do, that node cannot."""
+        outside, self.unsupported = self.unsupported, []
+        self._nodes(nodes, scope)
+        inside, self.unsupported = self.unsupported, outside
+        if inside:
+            raise _joined(inside, place)
+
     def _node(self, node: Node, scope: _Scope) -> None:
         inputs = [self._value(value) for value in node.inputs]
         try:
             results = self._results(node, inputs, scope)
         except UnsupportedOperator as problem:
-            self.unsupported.append(Unsupported(node, str(problem)))
+            self.unsupported.append(Unsupported(node, problem))
             return
         except InferenceError:
             raise
@@ -167,10 +192,7 @@ class Lowering:
         """The outputs of a sub-graph that is given `inputs`."""
         for value, array in zip(graph.inputs, inputs):
             self.values[value] = array
-        before = len(self.unsupported)
-        self._nodes(graph.nodes, scope)
-        if len(self.unsupported) > before:
-            raise UnsupportedOperator(_list_unsupported(self.unsupported[before:]))
+        self._body(graph.nodes, scope, "in a sub-graph: ")
         return tuple(self._value(value) for value in graph.outputs)
 
     def _call(self, node: Node, function: Any, inputs: list[Any], scope: _Scope) -> tuple[Any, ...]:
@@ -182,13 +204,8 @@ class Lowering:
         outer = self.values
         self.values = dict(zip(function.inputs, inputs))
         try:
-            before = len(self.unsupported)
             opsets = {_domain(domain): version for domain, version in function.opset_imports.items()}
-            self._nodes(function.nodes, _Scope({**scope.opsets, **opsets}, given))
-            if len(self.unsupported) > before:
-                reasons = _list_unsupported(self.unsupported[before:])
-                del self.unsupported[before:]
-                raise UnsupportedOperator(f"in function {node.op_type}: {reasons}")
+            self._body(function.nodes, _Scope({**scope.opsets, **opsets}, given), f"in function {node.op_type}: ")
             return tuple(self._value(value) for value in function.outputs)
         finally:
             self.values = outer
@@ -237,9 +254,33 @@ def _mark(result: Any, value: Value, node: Node) -> None:
             pending.extend(array.sources)
 
 
-def _list_unsupported(problems: Sequence[Unsupported]) -> str:
+def _joined(problems: Sequence[Unsupported], place: str = "") -> UnsupportedOperator:
+    """One error for all: NotConstant when every one of them is that."""
+    errors = [item.error for item in problems]
+    lines = [f"{describe(item.node)}: {item.error}" for item in problems[:50]]
     if len(problems) == 1:
-        return f"{describe(problems[0].node)}: {problems[0].reason}"
-    shown = "\n".join(f"  {describe(item.node)}: {item.reason}" for item in problems[:50])
-    more = f"\n  and {len(problems) - 50} more" if len(problems) > 50 else ""
-    return f"{len(problems)} nodes are not supported:\n{shown}{more}"
+        message = place + lines[0]
+    else:
+        more = [f"and {len(problems) - 50} more"] if len(problems) > 50 else []
+        message = f"{place}{len(problems)} nodes are not supported:" + "".join(f"\n  {line}" for line in lines + more)
+    if all(isinstance(error, NotConstant) for error in errors):
+        return NotConstant(message, [array for error in errors for array in getattr(error, "arrays", ())])
+    return UnsupportedOperator(message)
+
+
+def unsupported_operators(model: Model) -> list[str]:
+    """The operators of a model, as domain.name-version, that no page defines; those inside functions included."""
+    missing: dict[str, None] = {}
+    bodies = [(model.graph.nodes, model.opset_imports)]
+    bodies += [(function.nodes, function.opset_imports) for function in model.functions.values()]
+    for nodes, imports in bodies:
+        opsets = {_domain(domain): version for domain, version in imports.items()}
+        for node in nodes:
+            if (node.domain, node.op_type, node.overload) in model.functions:
+                continue
+            domain, opset = _domain(node.domain), opsets.get(_domain(node.domain), 1)
+            schema = find_schema(domain, node.op_type, opset)
+            since = schema.since if schema else opset
+            if find_definition(domain, node.op_type, since) is None:
+                missing[f"{domain or 'ai.onnx'}.{node.op_type}-{since}"] = None
+    return list(missing)

@@ -5,6 +5,7 @@ The data (`schemas.txt`, written by tools/generate_schemas.py) is parsed operato
 
 from __future__ import annotations
 
+import difflib
 import functools
 import json
 from collections.abc import Iterator, Mapping
@@ -86,18 +87,24 @@ def schema(domain: str, name: str, opset: int) -> Schema:
     Raises UnsupportedOperator when the domain has no such operator, or not yet in that version.
     """
     found = find_schema(domain, name, opset)
-    if found is not None:
-        return found
-    versions = operator_versions(domain, name)
-    shown = f"{domain or 'ai.onnx'}.{name}"
-    if versions:
-        raise UnsupportedOperator(f"operator {shown} exists since version {versions[-1].since}, but the model imports {opset}")
-    raise UnsupportedOperator(f"there is no operator {shown}{_suggestion(domain, name)}")
+    if found is None:
+        raise UnsupportedOperator(why_unknown(domain, name, opset))
+    return found
 
 
 def find_schema(domain: str, name: str, opset: int) -> Schema | None:
     """As `schema`, but None where there is none."""
     return next((item for item in operator_versions(domain, name) if item.since <= opset), None)
+
+
+def why_unknown(domain: str, name: str, opset: int) -> str:
+    """Why version `opset` of `domain` has no operator `name`, and what may have been meant."""
+    versions = operator_versions(domain, name)
+    shown = f"{domain or 'ai.onnx'}.{name}"
+    if versions:
+        return f"operator {shown} exists since version {versions[-1].since}, but the model imports version {opset}"
+    close = difflib.get_close_matches(name, list(operator_names(domain)), 1)
+    return f"there is no operator {shown}" + (f"; did you mean {close[0]}?" if close else "")
 
 
 @functools.lru_cache(maxsize=None)
@@ -170,10 +177,3 @@ def _schema(domain: str, name: str, row: list[Any], header: Mapping[str, Any]) -
 def _parameter(row: list[Any]) -> ParameterSchema:
     name, type_string, option, homogeneous, minimum_arity = row
     return ParameterSchema(name, type_string, ParameterOption(option), bool(homogeneous), minimum_arity)
-
-
-def _suggestion(domain: str, name: str) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(name, list(operator_names(domain)), 1)
-    return f"; did you mean {close[0]}?" if close else ""

@@ -163,7 +163,7 @@ def _by_sizes(x: P.Array, sizes: P.Array, places: list[int], policy: str) -> lis
     own = [x.shape[axis] for axis in places]
     if policy != "stretch":
         if not all(isinstance(size, int) for size in wanted):
-            raise NotConstant(f"sizes of Resize with keep_aspect_ratio_policy '{policy}' must be constants", sizes)
+            raise NotConstant(f"sizes of Resize with keep_aspect_ratio_policy '{policy}' must be constants", [sizes])
         scale = _common_scale(own, wanted, policy)
         extents = [_rounded(extent, scale) for extent in own]
         return [
