@@ -32,7 +32,7 @@ class Stage:
 
     root: Root
     kind: str
-    variables: tuple[Expression, ...]
+    variables: tuple[Dimension, ...]
     inner: tuple[Expression, ...]
     body: Scalar
     reduce_body: Scalar | None

@@ -20,7 +20,8 @@ from onward.compiler.schedule.kernel import Arguments, Kernel
 from onward.compiler.steps import Nest, Stage
 from onward.compiler.targets import Target
 from onward.ir.datatypes import DataType
-from onward.ir.expressions import Dimension, Expression, Symbol, ceiling_divide, minimum, product
+from onward.ir.expressions import Dimension, Expression, Symbol, ceiling_divide, product
+from onward.ir.expressions import substitute as substitute_index
 from onward.program.array import Array
 from onward.program.scalar import IndexValue, Operation, Read, Scalar
 
@@ -173,7 +174,7 @@ class NestSchedule:
             stage.body = substitute(stage.body, mapping)
             if stage.reduce_body is not None:
                 stage.reduce_body = substitute(stage.reduce_body, mapping)
-            stage.variables = tuple(v.substitute(mapping) for v in stage.variables)  # type: ignore[misc]
+            stage.variables = tuple(substitute_index(place, mapping) for place in stage.variables)
             self.bodies[id(stage)] = [body for body in (stage.body, stage.reduce_body) if body is not None]
 
     # -- maps --------------------------------------------------------------------------------------------------
@@ -567,6 +568,3 @@ def _least(b: Builder, left: Value, right: Value) -> Value:
 def _positive(b: Builder, value: Value) -> Value:
     zero = b.constant(I64, 0)
     return b.select(value < zero, zero, value)
-
-
-__all__ = ["ACCUMULATORS", "NestSchedule", "minimum"]
