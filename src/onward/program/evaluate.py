@@ -328,9 +328,16 @@ def _truncated_remainder(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.where(right == 0, 0, np.fmod(left, np.where(right == 0, 1, right)))
 
 
-def _shift(left: np.ndarray, right: np.ndarray, function: Callable[..., np.ndarray]) -> np.ndarray:
+def _shift_left(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     width = left.dtype.itemsize * 8
-    return np.where(right >= width, 0, function(left, np.minimum(right, width - 1)))
+    return np.where(right >= width, 0, np.left_shift(left, np.minimum(right, width - 1)))
+
+
+def _shift_right(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """By the whole width or more: 0, or -1 for negative numbers."""
+    width = left.dtype.itemsize * 8
+    shifted = np.right_shift(left, np.minimum(right, width - 1))
+    return np.where(right >= width, 0, shifted) if left.dtype.kind == "u" else shifted
 
 
 def _erf(value: np.ndarray) -> np.ndarray:
@@ -363,7 +370,7 @@ OPERATIONS: dict[str, Callable[..., np.ndarray]] = {
     "floor": np.floor, "ceil": np.ceil, "round_even": np.rint, "truncate": np.trunc,
     "is_nan": np.isnan, "is_infinite": np.isinf,
     "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor, "not": np.invert,
-    "shift_left": lambda x, n: _shift(x, n, np.left_shift), "shift_right": lambda x, n: _shift(x, n, np.right_shift),
+    "shift_left": _shift_left, "shift_right": _shift_right,
     "equal": np.equal, "not_equal": np.not_equal, "less": np.less, "less_equal": np.less_equal,
     "greater": np.greater, "greater_equal": np.greater_equal,
 }

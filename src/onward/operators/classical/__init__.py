@@ -1,0 +1,1 @@
+"""The ai.onnx.ml domain: trees, linear models, support vectors and feature preparation."""

@@ -1,0 +1,1 @@
+"""Operators whose element depends on the same element of each input."""

@@ -1,0 +1,1 @@
+"""Quantisation and operators on quantised tensors."""
