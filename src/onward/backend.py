@@ -50,7 +50,9 @@ class OnwardBackendRep(BackendRep):
             if len(arrays) > len(self.input_names):
                 raise InvalidInput(f"the model has {len(self.input_names)} inputs, got {len(arrays)}")
             feeds = dict(zip(self.input_names, arrays))
-        results = self.run_feeds({name: np.asarray(value) for name, value in feeds.items()})
+        results = self.run_feeds({
+            name: value if isinstance(value, list) else np.asarray(value) for name, value in feeds.items()
+        })
         return namedtuple("Outputs", self.output_names, rename=True)(*results)  # type: ignore[misc]
 
 
@@ -62,8 +64,7 @@ class OnwardBackend(Backend):
         """Whether every operator of the model is implemented."""
         if not cls.supports_device(device):
             return False
-        graph = as_model(model)
-        return not operators.unsupported_operators(graph)
+        return not operators.unsupported_operators(as_model(model))
 
     @classmethod
     def prepare(cls, model: Any, device: str = "CPU", **kwargs: Any) -> OnwardBackendRep:
@@ -113,9 +114,9 @@ def _native(model: Model) -> Any:
 def _reference(model: Model) -> Any:
     """Lowers the model and evaluates it with NumPy; inputs that must be constants are, for each run anew."""
 
-    def run(feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        shapes = {name: value.shape for name, value in feeds.items()}
-        constants: dict[str, np.ndarray] = {}
+    def run(feeds: Mapping[str, Any]) -> list[Any]:
+        constants = {name: value for name, value in feeds.items() if isinstance(value, list)}
+        shapes = {name: np.shape(value) for name, value in feeds.items() if name not in constants}
         while True:
             try:
                 program = operators.lower(model, shapes=shapes, constants=constants)
@@ -125,6 +126,9 @@ def _reference(model: Model) -> Any:
                 if not missing:
                     raise
                 constants.update({name: feeds[name] for name in missing})
-        return P.evaluate(list(program.outputs.values()), {item: feeds[item.label] for item in program.inputs})
+        outputs = list(program.outputs.values())
+        flat = [item for output in outputs for item in (output if isinstance(output, list) else [output])]
+        results = iter(P.evaluate(flat, {item: feeds[item.label] for item in program.inputs}))
+        return [[next(results) for _ in output] if isinstance(output, list) else next(results) for output in outputs]
 
     return run

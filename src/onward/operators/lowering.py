@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from onward import program as P
 from onward.errors import InferenceError, InvalidArgument, OnwardError, UnsupportedOperator
 from onward.ir import Attribute, Graph, Model, Node, Origin, TensorType, Value
@@ -48,12 +46,13 @@ def lower(
     source: Model | Graph,
     *,
     shapes: Mapping[str, Sequence[Dimension]] | None = None,
-    constants: Mapping[str, np.ndarray] | None = None,
+    constants: Mapping[str, Any] | None = None,
 ) -> Program:
     """The tensor program of a model or of a graph.
 
     Named dimensions of inputs become symbols of that name, unknown ones symbols of their own. `shapes` overrides the
-    declared shapes of inputs; `constants` gives inputs a fixed value, so that they are inputs no more. Raises
+    declared shapes of inputs; `constants` gives inputs a fixed value, so that they are inputs no more (a list of
+    arrays for a sequence). Raises
     UnsupportedOperator with all nodes that no page defines (NotConstant when nothing is amiss but inputs that should
     be constants), and InferenceError, which names the node, where a definition refuses its inputs.
     """
@@ -87,7 +86,7 @@ class Lowering:
         self,
         source: Model | Graph,
         shapes: Mapping[str, Sequence[Dimension]] | None = None,
-        constants: Mapping[str, np.ndarray] | None = None,
+        constants: Mapping[str, Any] | None = None,
     ) -> None:
         model = source if isinstance(source, Model) else source.model
         self.graph = source.graph if isinstance(source, Model) else source
@@ -104,7 +103,7 @@ class Lowering:
         inputs = []
         for value in self.graph.inputs:
             if value.name in self.constants:
-                self.values[value] = P.constant(self.constants[value.name])
+                self.values[value] = _constant(self.constants[value.name])
             elif value.tensor is None:
                 array = self._input(value)
                 if array is not None:
@@ -210,6 +209,10 @@ class Lowering:
         finally:
             self.values = outer
             self.calls.pop()
+
+
+def _constant(value: Any) -> Any:
+    return [_constant(item) for item in value] if isinstance(value, list) else P.constant(value)
 
 
 def describe(node: Node) -> str:

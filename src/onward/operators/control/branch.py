@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from onward import program as P
-from onward.errors import UnsupportedOperator
 from onward.ir import Graph
+from onward.operators.arguments import NotConstant
 from onward.operators.registry import Context, operator
 
 
@@ -21,12 +21,9 @@ def if_(condition: P.Array, *, then_branch: Graph, else_branch: Graph, context: 
         taken = bool(condition.known.reshape(-1)[0])
         return context.inline(then_branch if taken else else_branch, [])
     then, otherwise = context.inline(then_branch, []), context.inline(else_branch, [])
+    for left, right in zip(then, otherwise):
+        arrays = isinstance(left, P.Array) and isinstance(right, P.Array)
+        if not arrays or left.shape != right.shape or left.dtype != right.dtype:
+            raise NotConstant(f"its branches give {left} and {right}, so its condition must be a constant", [condition])
     flag = P.reshape(condition, ())
-    return tuple(_selected(flag, *pair) for pair in zip(then, otherwise))
-
-
-def _selected(flag: P.Array, then: Any, otherwise: Any) -> P.Array:
-    arrays = isinstance(then, P.Array) and isinstance(otherwise, P.Array)
-    if not arrays or then.shape != otherwise.shape or then.dtype != otherwise.dtype:
-        raise UnsupportedOperator(f"branches chosen during the run with different outputs, {then} and {otherwise}")
-    return P.where(flag, then, otherwise)
+    return tuple(P.where(flag, left, right) for left, right in zip(then, otherwise))

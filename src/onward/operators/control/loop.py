@@ -9,6 +9,7 @@ from onward import program as P
 from onward.errors import InvalidArgument, UnsupportedOperator
 from onward.ir import Graph
 from onward.ir.datatypes import DataType
+from onward.operators.arguments import NotConstant
 from onward.operators.registry import Context, operator
 
 MOST_TURNS = 4096
@@ -82,13 +83,13 @@ def _turns(count: P.Array | None) -> int | None:
     if count is None:
         return None
     if count.known is None:
-        raise UnsupportedOperator(f"a loop whose number of turns {count} is computed during the run")
+        raise NotConstant(f"its number of turns {count} must be a constant", [count])
     return max(0, int(count.known.reshape(-1)[0]))
 
 
 def _holds(flag: P.Array) -> bool:
     if flag.known is None:
-        raise UnsupportedOperator(f"a loop that goes on as long as {flag}, which is computed during the run")
+        raise NotConstant(f"it goes on as long as {flag}, which must not depend on the run", [flag])
     return bool(flag.known.reshape(-1)[0])
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from onward import program as P
 from onward.errors import UnsupportedOperator
 from onward.ir.datatypes import DataType
+from onward.operators.arguments import NotConstant
 from onward.operators.registry import Context, operator
 
 
@@ -41,7 +42,11 @@ def dropout(
     data: P.Array, ratio: P.Array | None, training_mode: P.Array | None, *, seed: int | None = None
 ) -> tuple[P.Array, ...]:
     """The data itself unless `training_mode` holds with a `ratio` other than 0. ONNX Dropout-12."""
-    training = training_mode is not None and (training_mode.known is None or bool(training_mode.known))
-    if training and (ratio is None or ratio.known is None or float(ratio.known) != 0):
-        raise UnsupportedOperator("Dropout in training mode")
+    if training_mode is not None and (ratio is None or ratio.known is None or float(ratio.known) != 0):
+        if training_mode.known is None:
+            raise NotConstant("training_mode of Dropout must be a constant", [training_mode])
+        if bool(training_mode.known):
+            if ratio is not None and ratio.known is None:
+                raise NotConstant("ratio of Dropout must be a constant in training mode", [ratio])
+            raise UnsupportedOperator("Dropout in training mode")
     return data, P.full(data.shape, True, DataType.BOOL)
