@@ -1,0 +1,119 @@
+"""MatMulInteger, ConvInteger, QLinearMatMul and QLinearConv: products of 8-bit integers, summed in int32."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from onward import program as P
+from onward.ir.datatypes import DataType
+from onward.operators.linear.convolution import convolve
+from onward.operators.pooling.window import window_over
+from onward.operators.quantization.quantize_linear import aligned, saturated
+from onward.operators.registry import operator
+
+
+@operator("MatMulInteger", since=10)
+def matmul_integer(
+    a: P.Array, b: P.Array, a_zero_point: P.Array | None = None, b_zero_point: P.Array | None = None
+) -> P.Array:
+    """(a - zero points) @ (b - zero points) in int32; per row of a, per column of b. ONNX MatMulInteger-10."""
+    return P.matmul(_centred(a, a_zero_point, a.rank - 2), _centred(b, b_zero_point, b.rank - 1))
+
+
+@operator("ConvInteger", since=10)
+def convolution_integer(
+    x: P.Array,
+    w: P.Array,
+    x_zero_point: P.Array | None = None,
+    w_zero_point: P.Array | None = None,
+    *,
+    auto_pad: str = "NOTSET",
+    dilations: list[int] | None = None,
+    group: int = 1,
+    kernel_shape: list[int] | None = None,
+    pads: list[int] | None = None,
+    strides: list[int] | None = None,
+) -> P.Array:
+    """Convolution of integers without their zero points, in int32. The padding is the zero point. ONNX ConvInteger-10."""
+    kernel = w.shape[2:] if kernel_shape is None else kernel_shape
+    window = window_over(x, kernel, strides=strides, dilations=dilations, pads=pads, auto_pad=auto_pad)
+    return convolve(window.padded(_centred(x, x_zero_point, 1)), _centred(w, w_zero_point, 0), window, group)
+
+
+@operator("QLinearMatMul", since=10)
+def quantized_matmul(
+    a: P.Array,
+    a_scale: P.Array,
+    a_zero_point: P.Array,
+    b: P.Array,
+    b_scale: P.Array,
+    b_zero_point: P.Array,
+    y_scale: P.Array,
+    y_zero_point: P.Array,
+) -> P.Array:
+    """The product of quantised matrices, quantised. ONNX QLinearMatMul-10, QLinearMatMul-21."""
+    product = matmul_integer(a, b, a_zero_point, b_zero_point)
+    rows = [] if a_scale.size == 1 else [1] if a_scale.rank == 1 else []
+    left = aligned(a_scale, a, a.rank - 2) if not rows else P.expand_axes(a_scale, rows)
+    return _requantized(product, left, aligned(b_scale, b, b.rank - 1), y_scale, y_zero_point)
+
+
+@operator("QLinearConv", since=10)
+def quantized_convolution(
+    x: P.Array,
+    x_scale: P.Array,
+    x_zero_point: P.Array,
+    w: P.Array,
+    w_scale: P.Array,
+    w_zero_point: P.Array,
+    y_scale: P.Array,
+    y_zero_point: P.Array,
+    b: P.Array | None = None,
+    *,
+    auto_pad: str = "NOTSET",
+    dilations: list[int] | None = None,
+    group: int = 1,
+    kernel_shape: list[int] | None = None,
+    pads: list[int] | None = None,
+    strides: list[int] | None = None,
+) -> P.Array:
+    """Convolution of quantised tensors, quantised; the bias is in units of x_scale * w_scale. ONNX QLinearConv-10."""
+    total = convolution_integer(
+        x,
+        w,
+        x_zero_point,
+        w_zero_point,
+        auto_pad=auto_pad,
+        dilations=dilations,
+        group=group,
+        kernel_shape=kernel_shape,
+        pads=pads,
+        strides=strides,
+    )
+    if b is not None:
+        total = total + P.expand_axes(b, range(1, x.rank - 1))
+    return _requantized(total, aligned(x_scale, x, 1), aligned(w_scale, total, 1), y_scale, y_zero_point)
+
+
+def _centred(x: P.Array, zero_point: P.Array | None, axis: int) -> P.Array:
+    """x - zero point in int32."""
+    numbers = P.cast(x, DataType.INT32)
+    if zero_point is None or (zero_point.known is not None and not np.any(zero_point.known)):
+        return numbers
+    return P.elementwise(
+        lambda e, z: e - P.cast(z, DataType.INT32), numbers, aligned(zero_point, x, axis if x.rank > 1 else -1)
+    )
+
+
+def _requantized(
+    total: P.Array, left_scale: P.Array, right_scale: P.Array, scale: P.Array, zero_point: P.Array
+) -> P.Array:
+    def element(value: P.Scalar, left: P.Scalar, right: P.Scalar, out: P.Scalar, zero: P.Scalar) -> P.Scalar:
+        left, right, out = (P.cast(item, DataType.FLOAT) for item in (left, right, out))
+        number = P.round_even(P.cast(value, DataType.FLOAT) * (left * right / out))
+        return saturated(number + P.cast(zero, DataType.FLOAT), zero_point.dtype)
+
+    rank = total.rank
+    return P.elementwise(
+        element, total, left_scale, right_scale, aligned(scale, total, rank - 1), aligned(zero_point, total, rank - 1)
+    )

@@ -1,0 +1,118 @@
+"""QuantizeLinear, DequantizeLinear and DynamicQuantizeLinear."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from onward import program as P
+from onward.ir.datatypes import DataType
+from onward.ir.expressions import Dimension
+from onward.operators.numeric import only_element
+from onward.operators.registry import operator
+
+
+@operator("QuantizeLinear", since=10)
+def quantize_linear(
+    x: P.Array,
+    scale: P.Array,
+    zero_point: P.Array | None = None,
+    *,
+    axis: int = 1,
+    block_size: int = 0,
+    output_dtype: int = 0,
+    precision: int = 0,
+    saturate: int = 1,
+) -> P.Array:
+    """round(x / scale) + zero point, limited to the data type. ONNX QuantizeLinear-10, -13 (axis), -19, -21 (blocks)."""
+    dtype = zero_point.dtype if zero_point is not None else DataType(output_dtype or DataType.UINT8)
+    factor = aligned(scale, x, axis, block_size)
+    offset = None if zero_point is None or not dtype.is_integer else aligned(zero_point, x, axis, block_size)
+    kind = DataType(precision) if precision else DataType.FLOAT
+    operands = [x, factor] if offset is None else [x, factor, offset]
+
+    def element(value: P.Scalar, *parameters: P.Scalar) -> P.Scalar:
+        quotient = P.cast(P.cast(value, kind) / P.cast(parameters[0], kind), DataType.FLOAT)
+        if not dtype.is_integer:
+            return P.cast(quotient, dtype, bool(saturate))
+        rounded = P.round_even(quotient)
+        if len(parameters) > 1:
+            rounded = rounded + P.cast(parameters[1], DataType.FLOAT)
+        return saturated(rounded, dtype)
+
+    return P.elementwise(element, *operands)
+
+
+@operator("DequantizeLinear", since=10)
+def dequantize_linear(
+    x: P.Array,
+    scale: P.Array,
+    zero_point: P.Array | None = None,
+    *,
+    axis: int = 1,
+    block_size: int = 0,
+    output_dtype: int = 0,
+) -> P.Array:
+    """(x - zero point) * scale. ONNX DequantizeLinear-10, -13 (axis), -19, -21 (blocks)."""
+    dtype = DataType(output_dtype) if output_dtype else scale.dtype
+    factor = aligned(scale, x, axis, block_size)
+    operands = [x, factor]
+    if zero_point is not None and x.dtype.is_integer and not _is_zero(zero_point):
+        operands.append(aligned(zero_point, x, axis, block_size))
+
+    def element(value: P.Scalar, *parameters: P.Scalar) -> P.Scalar:
+        number = P.cast(value, DataType.FLOAT)
+        if len(parameters) > 1 and x.dtype == DataType.INT32:  # may not fit a float32
+            number = P.cast(value - parameters[1], DataType.FLOAT)
+        elif len(parameters) > 1:
+            number = number - P.cast(parameters[1], DataType.FLOAT)
+        return P.cast(number * P.cast(parameters[0], DataType.FLOAT), dtype)
+
+    return P.elementwise(element, *operands)
+
+
+@operator("DynamicQuantizeLinear", since=11)
+def dynamic_quantize_linear(x: P.Array) -> tuple[P.Array, P.Array, P.Array]:
+    """x as uint8 with the scale and zero point that its own range asks for. ONNX DynamicQuantizeLinear-11."""
+    greatest, least = P.maximum(P.max(x), 0.0), P.minimum(P.min(x), 0.0)
+    scale = P.elementwise(lambda high, low: P.where(P.equal(high, low), 1.0, high - low) / 255.0, greatest, least)
+    zero = P.elementwise(
+        lambda low, s: P.round_even(P.maximum(P.minimum(0.0 - low / s, 255.0), 0.0)), least, scale
+    )
+    result = P.elementwise(lambda e, s, z: saturated(P.round_even(e / s) + z, DataType.UINT8), x, scale, zero)
+    return result, scale, P.cast(zero, DataType.UINT8)
+
+
+def aligned(parameter: P.Array, x: P.Array, axis: int, block_size: int = 0) -> P.Array:
+    """A scale or zero point with the axes of `x`: one for all, one for each index of `axis`, or one for each block."""
+    if parameter.size == 1:
+        element = only_element(parameter)
+        return P.compute((), lambda: element)
+    if not block_size and parameter.rank <= 1:
+        place = P.normalize_axis(axis, x.rank)
+        return P.expand_axes(parameter, range(1, x.rank - place))
+    if not block_size:
+        return parameter
+    place = P.normalize_axis(axis, x.rank)
+
+    def element_of_block(*position: Dimension) -> P.Scalar:
+        return parameter[(*position[:place], position[place] // block_size, *position[place + 1 :])]
+
+    return P.compute(x.shape, element_of_block)
+
+
+def saturated(value: P.Scalar, dtype: DataType) -> P.Scalar:
+    """A rounded float as an integer of `dtype`, limited to its range."""
+    low, high = integer_range(dtype)
+    return P.cast(P.maximum(P.minimum(value, float(high)), float(low)), dtype)
+
+
+def integer_range(dtype: DataType) -> tuple[int, int]:
+    """The least and the greatest value of an integer type, those of 2 and 4 bits included."""
+    if dtype.bits < 8:
+        return (-(1 << (dtype.bits - 1)), (1 << (dtype.bits - 1)) - 1) if dtype.is_signed else (0, (1 << dtype.bits) - 1)
+    limits = np.iinfo(dtype.numpy)
+    return int(limits.min), int(limits.max)
+
+
+def _is_zero(array: P.Array) -> bool:
+    return array.known is not None and not np.any(array.known)
