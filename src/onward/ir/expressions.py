@@ -360,9 +360,9 @@ def minimum(left: Dimension, right: Dimension) -> Dimension:
     """The lesser of two expressions."""
     if isinstance(left, int) and isinstance(right, int):
         return min(left, right)
-    if is_nonnegative(right - left):
+    if is_nonnegative(right - left) or _bounds("maximum", right, left) or _bounds("minimum", left, right):
         return left
-    if is_nonnegative(left - right):
+    if is_nonnegative(left - right) or _bounds("maximum", left, right) or _bounds("minimum", right, left):
         return right
     return _atom(BinaryAtom("minimum", *_ordered(left, right)))
 
@@ -371,9 +371,9 @@ def maximum(left: Dimension, right: Dimension) -> Dimension:
     """The greater of two expressions."""
     if isinstance(left, int) and isinstance(right, int):
         return max(left, right)
-    if is_nonnegative(left - right):
+    if is_nonnegative(left - right) or _bounds("minimum", right, left) or _bounds("maximum", left, right):
         return left
-    if is_nonnegative(right - left):
+    if is_nonnegative(right - left) or _bounds("minimum", left, right) or _bounds("maximum", right, left):
         return right
     return _atom(BinaryAtom("maximum", *_ordered(left, right)))
 
@@ -452,6 +452,14 @@ def _atom(atom: Atom) -> Expression:
 
 def _ordered(left: Dimension, right: Dimension) -> tuple[Dimension, Dimension]:
     return (left, right) if str(left) <= str(right) else (right, left)
+
+
+def _bounds(operation: str, extreme: Dimension, operand: Dimension) -> bool:
+    """Whether `extreme` is the minimum (maximum) of `operand` and something else, and so never above (below) it."""
+    atom = extreme.single_atom() if isinstance(extreme, Expression) else None
+    if not isinstance(atom, BinaryAtom) or atom.operation != operation:
+        return False
+    return any(side == operand or _bounds(operation, side, operand) for side in atom.operands)
 
 
 def _multiply(left: Monomial, right: Monomial) -> Monomial:
