@@ -287,8 +287,8 @@ class _Checker:
             if known is None:
                 names = ", ".join(schema.attributes) or "none"
                 self.report(place, f"{schema} has no attribute '{name}'; known are: {names}")
-            elif attribute.type.name not in (known.type, "UNDEFINED"):
-                self.report(place, f"attribute {name} is {attribute.type.name}, but {schema} takes {known.type}")
+            elif attribute.type not in (known.type, "UNDEFINED"):
+                self.report(place, f"attribute {name} is {attribute.type}, but {schema} takes {known.type}")
         for name, known in schema.attributes.items():
             if known.required and name not in node.attributes:
                 self.report(place, f"{schema} needs the attribute '{name}' ({known.type})")

@@ -237,11 +237,21 @@ def _attributes(node: Node, definition: Definition, schema: Schema | None, scope
         resolved = _resolve(attribute, scope)
         if resolved is None or name in LEGACY_ATTRIBUTES:
             continue
+        value = _text(resolved.value)
         if name in takes or definition.takes_all_attributes:
-            named[name] = resolved.value
-        elif defaults.get(name) != resolved.value:
-            raise UnsupportedOperator(f"attribute {name} = {resolved.value!r} has no meaning on the operator's page")
+            named[name] = value
+        elif defaults.get(name) != value:
+            raise UnsupportedOperator(f"attribute {name} = {value!r} has no meaning on the operator's page")
     return named
+
+
+def _text(value: Any) -> Any:
+    """Strings as text; they are bytes in the file."""
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, list):
+        return [_text(item) for item in value]
+    return value
 
 
 def _mark(result: Any, value: Value, node: Node) -> None:
