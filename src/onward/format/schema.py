@@ -1,0 +1,201 @@
+"""The messages of the ONNX format as data: number, name, type and label of every field.
+
+A type that starts with a capital letter is a message. Enumerations are read as integers.
+"""
+
+from __future__ import annotations
+
+FieldRow = tuple[int, str, str, str]
+
+MESSAGES: dict[str, list[FieldRow]] = {
+    "AttributeProto": [
+        (1, "name", "string", "optional"),
+        (21, "ref_attr_name", "string", "optional"),
+        (13, "doc_string", "string", "optional"),
+        (20, "type", "enum", "optional"),
+        (2, "f", "float", "optional"),
+        (3, "i", "int64", "optional"),
+        (4, "s", "bytes", "optional"),
+        (5, "t", "TensorProto", "optional"),
+        (6, "g", "GraphProto", "optional"),
+        (22, "sparse_tensor", "SparseTensorProto", "optional"),
+        (14, "tp", "TypeProto", "optional"),
+        (7, "floats", "float", "repeated"),
+        (8, "ints", "int64", "repeated"),
+        (9, "strings", "bytes", "repeated"),
+        (10, "tensors", "TensorProto", "repeated"),
+        (11, "graphs", "GraphProto", "repeated"),
+        (23, "sparse_tensors", "SparseTensorProto", "repeated"),
+        (15, "type_protos", "TypeProto", "repeated"),
+    ],
+    "ValueInfoProto": [
+        (1, "name", "string", "optional"),
+        (2, "type", "TypeProto", "optional"),
+        (3, "doc_string", "string", "optional"),
+        (4, "metadata_props", "StringStringEntryProto", "repeated"),
+    ],
+    "NodeProto": [
+        (1, "input", "string", "repeated"),
+        (2, "output", "string", "repeated"),
+        (3, "name", "string", "optional"),
+        (4, "op_type", "string", "optional"),
+        (7, "domain", "string", "optional"),
+        (8, "overload", "string", "optional"),
+        (5, "attribute", "AttributeProto", "repeated"),
+        (6, "doc_string", "string", "optional"),
+        (9, "metadata_props", "StringStringEntryProto", "repeated"),
+        (10, "device_configurations", "NodeDeviceConfigurationProto", "repeated"),
+    ],
+    "IntIntListEntryProto": [
+        (1, "key", "int64", "optional"),
+        (2, "value", "int64", "repeated"),
+    ],
+    "NodeDeviceConfigurationProto": [
+        (1, "configuration_id", "string", "optional"),
+        (2, "sharding_spec", "ShardingSpecProto", "repeated"),
+        (3, "pipeline_stage", "int32", "optional"),
+    ],
+    "ShardingSpecProto": [
+        (1, "tensor_name", "string", "optional"),
+        (2, "device", "int64", "repeated"),
+        (3, "index_to_device_group_map", "IntIntListEntryProto", "repeated"),
+        (4, "sharded_dim", "ShardedDimProto", "repeated"),
+    ],
+    "ShardedDimProto": [
+        (1, "axis", "int64", "optional"),
+        (2, "simple_sharding", "SimpleShardedDimProto", "repeated"),
+    ],
+    "SimpleShardedDimProto": [
+        (1, "dim_value", "int64", "optional"),
+        (2, "dim_param", "string", "optional"),
+        (3, "num_shards", "int64", "optional"),
+    ],
+    "TrainingInfoProto": [
+        (1, "initialization", "GraphProto", "optional"),
+        (2, "algorithm", "GraphProto", "optional"),
+        (3, "initialization_binding", "StringStringEntryProto", "repeated"),
+        (4, "update_binding", "StringStringEntryProto", "repeated"),
+    ],
+    "ModelProto": [
+        (1, "ir_version", "int64", "optional"),
+        (8, "opset_import", "OperatorSetIdProto", "repeated"),
+        (2, "producer_name", "string", "optional"),
+        (3, "producer_version", "string", "optional"),
+        (4, "domain", "string", "optional"),
+        (5, "model_version", "int64", "optional"),
+        (6, "doc_string", "string", "optional"),
+        (7, "graph", "GraphProto", "optional"),
+        (14, "metadata_props", "StringStringEntryProto", "repeated"),
+        (20, "training_info", "TrainingInfoProto", "repeated"),
+        (25, "functions", "FunctionProto", "repeated"),
+        (26, "configuration", "DeviceConfigurationProto", "repeated"),
+    ],
+    "DeviceConfigurationProto": [
+        (1, "name", "string", "optional"),
+        (2, "num_devices", "int32", "optional"),
+        (3, "device", "string", "repeated"),
+    ],
+    "StringStringEntryProto": [
+        (1, "key", "string", "optional"),
+        (2, "value", "string", "optional"),
+    ],
+    "TensorAnnotation": [
+        (1, "tensor_name", "string", "optional"),
+        (2, "quant_parameter_tensor_names", "StringStringEntryProto", "repeated"),
+    ],
+    "GraphProto": [
+        (1, "node", "NodeProto", "repeated"),
+        (2, "name", "string", "optional"),
+        (5, "initializer", "TensorProto", "repeated"),
+        (15, "sparse_initializer", "SparseTensorProto", "repeated"),
+        (10, "doc_string", "string", "optional"),
+        (11, "input", "ValueInfoProto", "repeated"),
+        (12, "output", "ValueInfoProto", "repeated"),
+        (13, "value_info", "ValueInfoProto", "repeated"),
+        (14, "quantization_annotation", "TensorAnnotation", "repeated"),
+        (16, "metadata_props", "StringStringEntryProto", "repeated"),
+    ],
+    "TensorProto": [
+        (1, "dims", "int64", "repeated"),
+        (2, "data_type", "int32", "optional"),
+        (3, "segment", "TensorProto.Segment", "optional"),
+        (4, "float_data", "float", "packed"),
+        (5, "int32_data", "int32", "packed"),
+        (6, "string_data", "bytes", "repeated"),
+        (7, "int64_data", "int64", "packed"),
+        (8, "name", "string", "optional"),
+        (12, "doc_string", "string", "optional"),
+        (9, "raw_data", "bytes", "optional"),
+        (13, "external_data", "StringStringEntryProto", "repeated"),
+        (14, "data_location", "enum", "optional"),
+        (10, "double_data", "double", "packed"),
+        (11, "uint64_data", "uint64", "packed"),
+        (16, "metadata_props", "StringStringEntryProto", "repeated"),
+    ],
+    "TensorProto.Segment": [
+        (1, "begin", "int64", "optional"),
+        (2, "end", "int64", "optional"),
+    ],
+    "SparseTensorProto": [
+        (1, "values", "TensorProto", "optional"),
+        (2, "indices", "TensorProto", "optional"),
+        (3, "dims", "int64", "repeated"),
+    ],
+    "TensorShapeProto": [
+        (1, "dim", "TensorShapeProto.Dimension", "repeated"),
+    ],
+    "TensorShapeProto.Dimension": [
+        (1, "dim_value", "int64", "optional"),
+        (2, "dim_param", "string", "optional"),
+        (3, "denotation", "string", "optional"),
+    ],
+    "TypeProto": [
+        (1, "tensor_type", "TypeProto.Tensor", "optional"),
+        (4, "sequence_type", "TypeProto.Sequence", "optional"),
+        (5, "map_type", "TypeProto.Map", "optional"),
+        (9, "optional_type", "TypeProto.Optional", "optional"),
+        (8, "sparse_tensor_type", "TypeProto.SparseTensor", "optional"),
+        (7, "opaque_type", "TypeProto.Opaque", "optional"),
+        (6, "denotation", "string", "optional"),
+    ],
+    "TypeProto.Tensor": [
+        (1, "elem_type", "int32", "optional"),
+        (2, "shape", "TensorShapeProto", "optional"),
+    ],
+    "TypeProto.Sequence": [
+        (1, "elem_type", "TypeProto", "optional"),
+    ],
+    "TypeProto.Map": [
+        (1, "key_type", "int32", "optional"),
+        (2, "value_type", "TypeProto", "optional"),
+    ],
+    "TypeProto.Optional": [
+        (1, "elem_type", "TypeProto", "optional"),
+    ],
+    "TypeProto.SparseTensor": [
+        (1, "elem_type", "int32", "optional"),
+        (2, "shape", "TensorShapeProto", "optional"),
+    ],
+    "TypeProto.Opaque": [
+        (1, "domain", "string", "optional"),
+        (2, "name", "string", "optional"),
+    ],
+    "OperatorSetIdProto": [
+        (1, "domain", "string", "optional"),
+        (2, "version", "int64", "optional"),
+    ],
+    "FunctionProto": [
+        (1, "name", "string", "optional"),
+        (4, "input", "string", "repeated"),
+        (5, "output", "string", "repeated"),
+        (6, "attribute", "string", "repeated"),
+        (11, "attribute_proto", "AttributeProto", "repeated"),
+        (7, "node", "NodeProto", "repeated"),
+        (8, "doc_string", "string", "optional"),
+        (9, "opset_import", "OperatorSetIdProto", "repeated"),
+        (10, "domain", "string", "optional"),
+        (13, "overload", "string", "optional"),
+        (12, "value_info", "ValueInfoProto", "repeated"),
+        (14, "metadata_props", "StringStringEntryProto", "repeated"),
+    ],
+}
