@@ -84,7 +84,8 @@ def _merge(value: Value, array: P.Array, shape: Shape) -> Shape:
     ):
         shown, wanted = (", ".join(map(str, extents)) for extents in (shape, kind.shape))
         raise InferenceError(f"{_place(value)} is declared with shape ({wanted}), but has ({shown})")
-    return shape
+    # The file may know more: that min(1, length) is 1, because no length is 0.
+    return tuple(declared if isinstance(declared, int) else extent for extent, declared in zip(shape, kind.shape))
 
 
 def _place(value: Value) -> str:

@@ -1,0 +1,48 @@
+"""The backend test suite of the onnx package, run on `onward.backend`.
+
+A model runs when every operator in it has a page (`is_compatible`). What is left out beyond that stands in `EXCLUDED`,
+with its reason. `ONWARD_TEST_EVALUATOR=reference` runs the suite on the NumPy evaluator in place of compiled code.
+"""
+
+from __future__ import annotations
+
+import os
+import unittest
+from typing import Any
+
+import onnx.backend.test
+
+from onward.backend import OnwardBackend
+
+EVALUATOR = os.environ.get("ONWARD_TEST_EVALUATOR", "native")
+
+EXCLUDED = {
+    r"test_training_dropout_(default|default_mask|mask)_cpu|test_training_dropout_cpu": "expects NumPy's random numbers",
+    r"test_cast_e8m0_FLOAT(16)?_to_FLOAT8E8M0": "float8e8m0 rounds up and saturates at the least number",
+    r"test_attention_4d_causal_fp16": "float16 products are expected rounded after each step",
+    r"test_(if|identity|loop16)_(opt|seq_none)": "optional values",
+    r"test_(vgg19|resnet50|zfnet512|bvlc_alexnet|densenet121|inception_v1|inception_v2|shufflenet|squeezenet)_cpu":
+        "downloads models",
+}
+"""pattern of test names -> why they are left out"""
+
+
+class Backend(OnwardBackend):
+    """The backend with the evaluator under test."""
+
+    @classmethod
+    def prepare(cls, model: Any, device: str = "CPU", **kwargs: Any) -> Any:
+        return super().prepare(model, device, evaluator=EVALUATOR, **kwargs)
+
+
+suite = onnx.backend.test.BackendTest(Backend, __name__)
+for pattern in EXCLUDED:
+    suite.exclude(pattern)
+globals().update(suite.enable_report().test_cases)
+
+
+def test_the_suite_is_mostly_covered() -> None:
+    """A page that is lost would otherwise only show as a skipped test."""
+    loader = unittest.TestLoader()
+    names = [name for case in suite.test_cases.values() for name in loader.getTestCaseNames(case)]
+    assert len([name for name in names if name.endswith("_cpu")]) > 1500
