@@ -62,17 +62,17 @@ def test_contradictions_are_named() -> None:
 def test_inference_goes_on_after_an_unknown_operator() -> None:
     model = parse(
         '<ir_version: 9, opset_import: ["" : 18, "com.example" : 1]>'
-        "g (float[2] x) => (float y, float z) { y = com.example.Foo(x)  z = Exp(x) }"
+        "g (float[2] x) => (float[a] y, float[b] z) { y = com.example.Foo(x)  z = Exp(x) }"
     )
     found = types(model)
-    assert found["z"] == "2" and found["y"] == ""
+    assert found["z"] == "2" and found["y"] == "a"
     assert unsupported_operators(model) == ["com.example.Foo-1"]
 
 
 def test_all_unsupported_nodes_are_listed() -> None:
     model = parse(
         '<ir_version: 9, opset_import: ["" : 18, "com.example" : 1]>'
-        "g (float[2] x) => (float y, float z) { y = com.example.Foo(x)  z = com.example.Bar(x) }"
+        "g (float[2] x) => (float[a] y, float[b] z) { y = com.example.Foo(x)  z = com.example.Bar(x) }"
     )
     with pytest.raises(UnsupportedOperator) as error:
         lower(model)

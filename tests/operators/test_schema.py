@@ -42,7 +42,7 @@ def test_the_signatures_agree() -> None:
 
 def test_a_version_holds_until_the_next() -> None:
     assert [schema("", "Softmax", opset).since for opset in (1, 10, 11, 12, 13, 28)] == [1, 1, 11, 11, 13, 13]
-    assert schema("ai.onnx", "Conv", 17) is schema("", "Conv", 17)
+    assert schema("ai.onnx", "Conv", 17) == schema("", "Conv", 17)
 
 
 def test_defaults_are_plain_values() -> None:

@@ -13,12 +13,17 @@ from onward.errors import InvalidArgument
 from onward.operators.registry import operator
 
 
-@operator("ScatterElements", since=11)
 @operator("Scatter", since=9)
+def scatter(data: P.Array, indices: P.Array, updates: P.Array, *, axis: int = 0) -> P.Array:
+    """The former name of ScatterElements. ONNX Scatter-9."""
+    return scatter_elements(data, indices, updates, axis=axis)
+
+
+@operator("ScatterElements", since=11)
 def scatter_elements(
     data: P.Array, indices: P.Array, updates: P.Array, *, axis: int = 0, reduction: str = "none"
 ) -> P.Array:
-    """`updates` at their own positions, but for `axis`, where `indices` says. ONNX Scatter-9, ScatterElements-11."""
+    """`updates` at their own positions, but for `axis`, where `indices` says. ONNX ScatterElements-11."""
     place = P.normalize_axis(axis, data.rank)
     if indices.rank != data.rank or updates.rank != data.rank:
         raise InvalidArgument(f"data {data}, indices {indices} and updates {updates} must have one rank")
