@@ -8,7 +8,7 @@ from onward.operators.numeric import computed_wide
 from onward.operators.registry import operator
 
 
-@operator("Gemm")
+@operator("Gemm", since=7)
 @computed_wide
 def gemm(
     a: P.Array,
@@ -20,7 +20,7 @@ def gemm(
     transA: int = 0,  # noqa: N803 (ONNX's names)
     transB: int = 0,  # noqa: N803
 ) -> P.Array:
-    """alpha * A @ B + beta * C with A and B transposed on request; C broadcasts. ONNX Gemm-1, Gemm-7, Gemm-11."""
+    """alpha * A @ B + beta * C with A and B transposed on request; C broadcasts. ONNX Gemm-7, Gemm-11."""
     if a.rank != 2 or b.rank != 2:
         raise InvalidArgument(f"Gemm multiplies matrices, got {a} and {b}")
     depth, rows = a.shape if transA else reversed(a.shape)
@@ -35,6 +35,22 @@ def gemm(
     )
     result = _scaled(product, alpha)
     return result if c is None else P.broadcast_to(result + _scaled(c, beta), (rows, columns))
+
+
+@operator("Gemm", since=1)
+def gemm_1(
+    a: P.Array,
+    b: P.Array,
+    c: P.Array,
+    *,
+    alpha: float = 1.0,
+    beta: float = 1.0,
+    broadcast: int = 0,
+    transA: int = 0,  # noqa: N803
+    transB: int = 0,  # noqa: N803
+) -> P.Array:
+    """As Gemm-7; C broadcasts when `broadcast` says so. ONNX Gemm-1, Gemm-6."""
+    return gemm(a, b, c, alpha=alpha, beta=beta, transA=transA, transB=transB)
 
 
 def _scaled(x: P.Array, factor: float) -> P.Array:
