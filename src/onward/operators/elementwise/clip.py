@@ -18,7 +18,7 @@ def clip(x: P.Array, low: P.Array | None = None, high: P.Array | None = None) ->
 
 
 @operator("Clip", since=1)
-def clip_1(x: P.Array, *, min: float | None = None, max: float | None = None) -> P.Array:  # noqa: A002 (ONNX's names)
+def clip_1(x: P.Array, *, min: float | None = None, max: float | None = None) -> P.Array:
     """`x` limited to [min, max]; the greatest float32 stands for no limit. ONNX Clip-1, Clip-6."""
     low = None if min is None or min <= -_FLOAT_MAXIMUM else P.scalar(min, x.dtype)
     high = None if max is None or max >= _FLOAT_MAXIMUM else P.scalar(max, x.dtype)

@@ -33,7 +33,7 @@ def convolution(
 
 def convolve(x: P.Array, w: P.Array, window: Window, group: int) -> P.Array:
     """The sum of products over a window of the padded `x`. Raises InvalidArgument when the channels do not fit."""
-    batch, channels, filters, depth = *x.shape[:2], *w.shape[:2]
+    channels, filters, depth = x.shape[1], *w.shape[:2]
     if isinstance(channels, int) and isinstance(depth, int) and channels != depth * group:
         raise InvalidArgument(f"{channels} channels in {group} groups do not fit filters {w} of {depth} channels")
     if isinstance(filters, int) and filters % group:

@@ -17,8 +17,8 @@ def gemm(
     *,
     alpha: float = 1.0,
     beta: float = 1.0,
-    transA: int = 0,  # noqa: N803 (ONNX's names)
-    transB: int = 0,  # noqa: N803
+    transA: int = 0,
+    transB: int = 0,
 ) -> P.Array:
     """alpha * A @ B + beta * C with A and B transposed on request; C broadcasts. ONNX Gemm-7, Gemm-11."""
     if a.rank != 2 or b.rank != 2:
@@ -46,8 +46,8 @@ def gemm_1(
     alpha: float = 1.0,
     beta: float = 1.0,
     broadcast: int = 0,
-    transA: int = 0,  # noqa: N803
-    transB: int = 0,  # noqa: N803
+    transA: int = 0,
+    transB: int = 0,
 ) -> P.Array:
     """As Gemm-7; C broadcasts when `broadcast` says so. ONNX Gemm-1, Gemm-6."""
     return gemm(a, b, c, alpha=alpha, beta=beta, transA=transA, transB=transB)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from onward import program as P
 from onward.operators.numeric import computed_wide
-from onward.operators.recurrent.steps import Activation, Layer, States, Step, activation_functions, directions, recurrent
+from onward.operators.recurrent.steps import (
+    Activation,
+    Layer,
+    States,
+    Step,
+    activation_functions,
+    directions,
+    recurrent,
+)
 from onward.operators.registry import operator
 
 UPDATE, RESET, CANDIDATE, GATES = 0, 1, 2, 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from onward import program as P
+from onward.errors import InvalidArgument
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension
 from onward.operators.arguments import known_integer
@@ -31,6 +32,7 @@ def dft_17(
     One-sided, it gives the first half of the spectrum of a real signal; inverse, it takes that half.
     """
     place = P.normalize_axis(axis, x.rank)
+    _check_parts(x)
     extent = x.shape[place]
     if length is not None:
         (count,) = P.dimensions(length, "the length of DFT")
@@ -48,6 +50,7 @@ def stft(
     x: P.Array, step: P.Array, window: P.Array | None = None, length: P.Array | None = None, *, onesided: int = 1
 ) -> P.Array:
     """The Fourier transforms of the frames of x (batch, time, 1 or 2), (batch, frames, bins, 2). ONNX STFT-17."""
+    _check_parts(x)
     (hop,) = P.dimensions(step, "the step of STFT")
     if length is not None:
         (count,) = P.dimensions(length, "the frame length of STFT")
@@ -61,6 +64,11 @@ def stft(
 
     cut = P.compute((x.shape[0], frames, count, x.shape[2]), element)
     return _transform(cut, 2, count, count, count // 2 + 1 if onesided else count, False)
+
+
+def _check_parts(x: P.Array) -> None:
+    if x.shape[-1] not in (1, 2):
+        raise InvalidArgument(f"the last axis of a signal holds 1 or 2 parts of a number, got {x}")
 
 
 def table(rows: Dimension, columns: Dimension, period: Dimension, dtype: DataType, sine: bool) -> P.Array:

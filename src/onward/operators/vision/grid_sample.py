@@ -113,7 +113,7 @@ class _Axis:
         return P.cast(P.truncate(inside), DataType.INT64)
 
     def _weight(self, *position: Dimension) -> P.Scalar:
-        *place, number = position
+        *place, _ = position
         x = self.coordinates[tuple(place)]
         tap = self._tap(*position)
         distance = abs(x - tap)
