@@ -29,8 +29,6 @@ EXCLUDED = {
     r"test_cast_e8m0_FLOAT(16)?_to_FLOAT8E8M0": "float8e8m0 rounds up and saturates at the least number",
     r"test_attention_4d_causal_fp16": "float16 products are expected rounded after each step",
     r"test_(if|identity|loop16)_(opt|seq_none)": "optional values",
-    r"test_(vgg19|resnet50|zfnet512|bvlc_alexnet|densenet121|inception_v1|inception_v2|shufflenet|squeezenet)_cpu":
-        "downloads models",
 }
 """pattern of test names -> why they are left out"""
 
