@@ -54,7 +54,7 @@ class _Compilation:
         self.order = finder.order
         extra = [root.array for root in self.roots if root.array not in set(finder.order)]
         stored = [array for array in finder.order if array in finder.stored] + extra
-        self.layouts = LayoutPlanner(self.roots, stored, self.outputs)
+        self.layouts = LayoutPlanner(self.roots, stored, self.outputs, finder.copies)
         for index, item in enumerate(program.inputs):
             self.layouts.view(item).buffer.index = index
         self.steps = StepPlanner(self.order, self.roots, self.layouts).steps

@@ -7,7 +7,7 @@ memory whenever its strides allow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -133,7 +133,10 @@ def _divides(small: Dimension, large: Dimension) -> bool:
 class LayoutPlanner:
     """Assigns a `View` to every stored array. `view(array)` is valid for roots, inputs, constants and views of them."""
 
-    def __init__(self, roots: Sequence[Root], stored: Sequence[Array], outputs: Sequence[Array]) -> None:
+    def __init__(
+        self, roots: Sequence[Root], stored: Sequence[Array], outputs: Sequence[Array], row_major: Set[Array]
+    ) -> None:
+        self.row_major = row_major
         self.roots = {root.array: root for root in roots}
         self.outputs: dict[Array, int] = {}
         for index, output in enumerate(outputs):
@@ -181,7 +184,7 @@ class LayoutPlanner:
 
     def _order(self, array: Array) -> Order:
         natural = tuple(range(array.rank))
-        if isinstance(array, (Input, RoutineOutput, Reshape)) or array in self.outputs:
+        if isinstance(array, (Input, RoutineOutput, Reshape)) or array in self.outputs or array in self.row_major:
             return natural
         if isinstance(array, Constant):
             return self.desired.get(array, natural)

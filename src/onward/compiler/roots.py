@@ -141,7 +141,8 @@ class RootFinder:
         self.contractions: dict[Reduce, tuple[Read, Read]] = {}
         self._decide()
         self.roots: list[Root] = []
-        self.extra: dict[Array, list[Root]] = {}
+        self.copies: set[Array] = set()
+        """Arrays made here to give an operand of a contraction the layout it needs; they lie in row-major order."""
 
     # -- what is stored ----------------------------------------------------------------------------------------
     def _decide(self) -> None:
@@ -319,10 +320,8 @@ class RootFinder:
             return
         batch, rows, columns = parts
         swap = isinstance(_base(left.array), Constant) and not isinstance(_base(right.array), Constant)
-        if not columns or swap and rows:
+        if swap:
             left, right, rows, columns = right, left, columns, rows
-        if not columns:
-            return
         if not isinstance(_base(right.array), Constant) and not _unit_stride_last(right, columns):
             right = self._copy(root, right, batch, columns)
         root.contraction = Contraction(left, right, batch, rows, columns)
@@ -340,6 +339,7 @@ class RootFinder:
         )
         self.roots.append(Root(copy, copy.variables, expand(copy.body, lambda other: other not in self.stored)))
         self.stored.add(copy)
+        self.copies.add(copy)
         return Read(copy, order)
 
 
@@ -387,7 +387,7 @@ def _classify_variables(
     for variable in reduction:
         if not (any(_uses(place, variable) for place in left.indices) and any(_uses(p, variable) for p in right.indices)):
             return None
-    if not (rows or columns) or not reduction:
+    if not rows or not columns or not reduction:
         return None
     return tuple(batch), tuple(rows), tuple(columns)
 

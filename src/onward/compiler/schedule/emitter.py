@@ -6,12 +6,19 @@ values as the vectors have lanes. What does not depend on the lane is computed o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from onward.compiler.builder import Builder, Type, Value
 from onward.compiler.context import ErrorCode
 from onward.compiler.layout import LayoutPlanner
-from onward.compiler.operations import emit_cast, emit_literal, emit_load, emit_operation, storage_type
+from onward.compiler.operations import (
+    emit_cast,
+    emit_literal,
+    emit_load,
+    emit_operation,
+    emit_store,
+    storage_type,
+)
 from onward.compiler.schedule.kernel import Arguments
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import BinaryAtom, Dimension, Expression, OpaqueAtom, SymbolAtom
@@ -221,6 +228,22 @@ class Emitter:
         if mask is not None and mask.type.lanes == 1:
             mask = self.b.splat(mask, self.lanes)
         return emit_load(self.b, pointer, read.dtype, self.lanes, mask=mask, indices=self.widen(places))
+
+    def store(self, array: Array, indices: Sequence[Dimension], value: Value) -> None:
+        """Stores an element (or a vector of them along the lane) of a stored array."""
+        b = self.b
+        view = self.layouts.view(array)
+        address = view.address(indices)
+        pointer = self.arguments.pointer(view.buffer)
+        step: Dimension | None = 0
+        if self.lane is not None and isinstance(address, Expression) and self.lane in address.symbols:
+            step = address.coefficient(_symbol(address, self.lane))
+        if self.lanes == 1 or step == 1:
+            place = self._polynomial(address) if isinstance(address, Expression) else b.constant(I64, address)
+            pointer = b.offset(pointer, place, storage_type(array.dtype, 1))
+            emit_store(b, pointer, value, array.dtype, mask=self.mask)
+        else:
+            emit_store(b, pointer, value, array.dtype, mask=self.mask, indices=self.widen(self.index(address)))
 
     def _access_mask(self, lanes: int) -> Value | None:
         """The lanes that may be read: those inside the loop and inside all selects around."""

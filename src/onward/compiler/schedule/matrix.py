@@ -1,17 +1,485 @@
-"""Contractions as kernels (provisional: plain nests)."""
+"""Contractions: packed, register-blocked matrix products with whatever follows them.
+
+A tile of `rows` x (`vectors` * lanes) results stays in registers over the whole reduction. The right operand streams in
+panels of one tile's width: constants are packed ahead in the exact order of use, others are read in place along their
+unit stride. The left operand is read in place through strides, so an implicit convolution is the same loop with a
+deeper reduction nest. Source: Goto and van de Geijn 2008 for the blocking; the register budget is the target's.
+"""
 
 from __future__ import annotations
 
-from onward.compiler.layout import LayoutPlanner
-from onward.compiler.schedule.kernel import Kernel
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from onward.compiler.builder import F32, I64, POINTER, Builder, Module, Type, Value, Variable
+from onward.compiler.layout import Buffer, LayoutPlanner
+from onward.compiler.operations import storage_type
+from onward.compiler.rewrite import substitute
+from onward.compiler.roots import Root, cost
+from onward.compiler.schedule.emitter import Emitter
+from onward.compiler.schedule.kernel import Arguments, Kernel
 from onward.compiler.schedule.nest import NestSchedule
 from onward.compiler.steps import ContractionStep, Nest, Stage
 from onward.compiler.targets import Target
+from onward.ir.expressions import Dimension, Expression, Symbol, ceiling_divide, product
+from onward.ir.expressions import substitute as substitute_index
+from onward.program.scalar import IndexValue, Read
+
+UNROLL = 4
+"""Steps of the innermost reduction loop that are written out."""
+TYPICAL_ROWS = 128
+"""What an unknown number of rows is taken for when a tile is chosen."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Rows and vectors of columns of one register tile."""
+
+    rows: int
+    vectors: int
+
+
+def legal_tiles(target: Target) -> list[Tile]:
+    """All tiles whose accumulators, right operands and one broadcast fit the registers."""
+    registers = target.vector_registers - 1
+    found = []
+    for vectors in range(1, 7):
+        spare = registers - vectors - (1 if vectors > 1 else 0)
+        found.extend(Tile(rows, vectors) for rows in range(1, min(spare // vectors, 16) + 1))
+    return found
+
+
+def tile_cycles(tile: Tile) -> float:
+    """Cycles for one step of the reduction: two multiply-adds and two loads a cycle, four cycles of latency."""
+    arithmetic = tile.rows * tile.vectors / 2
+    loads = (tile.rows + tile.vectors) / 2
+    return max(arithmetic, loads, 4 * min(1.0, 8 / (tile.rows * tile.vectors)) if tile.rows * tile.vectors < 8 else 0)
+
+
+def choose_tile(rows: Dimension, columns: Dimension, lanes: int, target: Target, most_rows: int) -> Tile:
+    """The tile with the least estimated time for the whole product."""
+    row_count = rows if isinstance(rows, int) else TYPICAL_ROWS
+    column_count = columns if isinstance(columns, int) else TYPICAL_ROWS
+
+    def time(tile: Tile) -> float:
+        panels = -(-column_count // (tile.vectors * lanes))
+        whole, rest = divmod(row_count, tile.rows)
+        cycles = whole * (tile_cycles(tile) + 0.02)
+        if rest:
+            cycles += tile_cycles(Tile(rest, tile.vectors) if isinstance(rows, int) else tile) + 0.02
+        return panels * cycles
+
+    return min((tile for tile in legal_tiles(target) if tile.rows <= most_rows), key=lambda tile: (time(tile), -tile.rows))
 
 
 def contraction_kernels(step: ContractionStep, layouts: LayoutPlanner, target: Target) -> list[Kernel]:
-    """The kernels of a contraction."""
+    """The kernel of one contraction with its epilogue.
+
+    Where the right operand has no unit stride along the columns, a plain lane reduction does the work.
+    """
+    schedule = MatrixSchedule(step.root, layouts, target)
+    if schedule.fits:
+        return [schedule.kernel()]
     root = step.root
-    extents = {str(v): e for v, e in zip((*root.variables, *root.reduction), (*root.shape, *root.extents))}
-    nest = Nest(list(root.variables), extents, None, [Stage(root, "lane", root.variables, root.reduction, root.body, root.reduce_body)])
+    pairs = zip((*root.variables, *root.reduction), (*root.shape, *root.extents))
+    stage = Stage(root, "lane", root.variables, root.reduction, root.body, root.reduce_body)
+    nest = Nest(list(root.variables), {str(variable): extent for variable, extent in pairs}, None, [stage])
     return [NestSchedule(nest, layouts, target, {root.array}).kernel()]
+
+
+class MatrixSchedule:
+    """Emits one contraction."""
+
+    def __init__(self, root: Root, layouts: LayoutPlanner, target: Target) -> None:
+        contraction = root.contraction
+        assert contraction is not None and root.reduce is not None
+        self.root, self.layouts, self.target = root, layouts, target
+        self.left, self.right = contraction.left, contraction.right
+        self.body = root.body
+        self.variables: tuple[Dimension, ...] = root.variables
+        pairs = zip((*root.variables, *root.reduction), (*root.shape, *root.extents))
+        self.extents = {str(variable): extent for variable, extent in pairs}
+        self.dtype = root.reduce.dtype
+        self.element = storage_type(self.dtype)
+        self.lanes = max(1, target.vector_bits // self.element.bits)
+        self._drop_units()
+        order = layouts.orders.get(root.array) or range(len(root.variables))
+        placed = [self.variables[axis] for axis in order]
+        rank = {str(place): position for position, place in enumerate(placed)}
+        self.batch = self._kept(contraction.batch, rank)
+        self.rows = self._merged(self._kept(contraction.rows, rank), with_right=True)
+        columns = self._kept(contraction.columns, rank)
+        *others, self.column = self._merged(columns, with_right=True) or [Symbol("column", 0, 0)]
+        self.extents.setdefault(str(self.column), 1)
+        self.batch += others
+        self.inner = self._reduction()
+        self.constant = layouts.view(self.right.array).buffer.kind == "constant"
+        self.fits = self.constant or self._step(self.right, self.column) == 1
+
+    # -- the loops ---------------------------------------------------------------------------------------------
+    def _drop_units(self) -> None:
+        self._rename({name: 0 for name, extent in self.extents.items() if extent == 1})
+
+    def _kept(self, variables: Sequence[Expression], rank: dict[str, int]) -> list[Expression]:
+        kept = [variable for variable in variables if self.extents.get(str(variable), 1) != 1]
+        return sorted(kept, key=lambda variable: rank.get(str(variable), 0))
+
+    def _rename(self, mapping: dict[str, Dimension]) -> None:
+        if not mapping:
+            return
+        for name in mapping:
+            self.extents.pop(name, None)
+        self.body = substitute(self.body, mapping)
+        self.left, self.right = (substitute(read, mapping) for read in (self.left, self.right))  # type: ignore[assignment]
+        self.variables = tuple(substitute_index(place, mapping) for place in self.variables)
+
+    def _addresses(self, with_right: bool) -> list[Dimension]:
+        reads = [read for read in self.body.reads() if read.array is not self.root.reduce]
+        reads += [self.left, self.right] if with_right else [self.left]
+        found = [self.layouts.view(read.array).address(read.indices) for read in reads]
+        found.append(self.layouts.view(self.root.array).address(self.variables))
+        found += [item.expression for item in self.body.walk() if isinstance(item, IndexValue)]
+        return found
+
+    def _merged(self, variables: list[Expression], *, with_right: bool) -> list[Expression]:
+        """Neighbouring loops that walk all memory as one become one."""
+        result: list[Expression] = []
+        for variable in variables:
+            while result and self._mergeable(result[-1], variable, self._addresses(with_right)):
+                variable = self._merge(result.pop(), variable)
+            result.append(variable)
+        return result
+
+    def _mergeable(self, outer: Expression, inner: Expression, addresses: Sequence[Dimension]) -> bool:
+        extent = self.extents[str(inner)]
+        for address in addresses:
+            if isinstance(address, Expression):
+                left, right = address.coefficient(outer), address.coefficient(inner)
+                if left is None or right is None or left != right * extent:
+                    return False
+        return True
+
+    def _merge(self, outer: Expression, inner: Expression) -> Expression:
+        extent = self.extents[str(outer)] * self.extents[str(inner)]
+        merged = Symbol(f"{outer}_{inner}", 0, extent - 1)
+        self._rename({str(outer): 0, str(inner): merged})
+        self.extents[str(merged)] = extent
+        return merged
+
+    def _reduction(self) -> list[Expression]:
+        """The reduction loops, longest strides of the left operand outermost; packing follows the same order."""
+        kept = [variable for variable in self.root.reduction if self.extents.get(str(variable), 1) != 1]
+        self.packed_order = kept
+        steps = {str(variable): self._step(self.left, variable) for variable in kept}
+        if all(isinstance(step, int) for step in steps.values()):
+            kept = sorted(kept, key=lambda variable: -int(steps[str(variable)]))  # type: ignore[arg-type]
+        return kept
+
+    def _step(self, read: Read, variable: Expression) -> Dimension:
+        address = self.layouts.view(read.array).address(read.indices)
+        step = address.coefficient(variable) if isinstance(address, Expression) else 0
+        assert step is not None
+        return step
+
+    # -- the right operand -------------------------------------------------------------------------------------
+    def _pack_buffer(self, width: int) -> Buffer:
+        """The constant right operand as panels: batch, columns / width, reduction, width; padded with zeros."""
+        view = self.layouts.view(self.right.array)
+        constant = view.buffer.constant
+        assert constant is not None
+        order = (*self.batch, *self.inner, self.column)
+        extents = [int(self.extents[str(variable)]) for variable in order]  # type: ignore[arg-type]
+        steps = [int(self._step(self.right, variable)) for variable in order]  # type: ignore[arg-type]
+        address = self.layouts.view(self.right.array).address(self.right.indices)
+        origin = address.constant if isinstance(address, Expression) else address
+        axes = view.buffer.order
+
+        def packing(array: np.ndarray) -> np.ndarray:
+            flat = np.ascontiguousarray(array.transpose(axes) if axes else array).reshape(-1)[origin:]
+            whole = np.lib.stride_tricks.as_strided(flat, extents, [step * flat.itemsize for step in steps])
+            return pack_panels(whole, len(self.batch), width)
+
+        depth = product(self.extents[str(variable)] for variable in self.inner)
+        panels = -(-extents[-1] // width)
+        size = product(self.extents[str(variable)] for variable in self.batch) * panels * depth * width
+        key: tuple[Hashable, ...] = (tuple(extents), tuple(steps), origin, width, len(self.batch))
+        return Buffer("constant", self.dtype, size, 0, constant, axes, "packed", packing, key)
+
+    # -- the kernel --------------------------------------------------------------------------------------------
+    def kernel(self) -> Kernel:
+        """The compiled form."""
+        row = self.rows[-1] if self.rows else None
+        self.row_extent = self.extents[str(row)] if row is not None else 1
+        self.row_step = self._step(self.left, row) if row is not None else 0
+        column_extent = self.extents[str(self.column)]
+        most = 16 if isinstance(self.row_step, int) else 6
+        self.tile = choose_tile(self.row_extent, column_extent, self.lanes, self.target, most)
+        self.width = self.tile.vectors * self.lanes
+        self.right_buffer = self._pack_buffer(self.width) if self.constant else self.layouts.view(self.right.array).buffer
+        self.depth = product(self.extents[str(variable)] for variable in self.inner)
+        buffers, sizes = self._arguments()
+        module = Module(self.target)
+        b = module.function("kernel", [("arguments", POINTER), ("begin", I64), ("end", I64)])
+        arguments = Arguments(b, b.arguments[0], buffers, sizes)
+        self._emit(b, arguments, b.arguments[1], b.arguments[2])
+        b.ret()
+        flops = 2 * product(self.extents[str(v)] for v in (*self.batch, *self.rows, self.column)) * self.depth
+        work = flops // 16 + product(self.root.shape) * int(cost(self.body))
+        return Kernel(
+            "kernel", module.text(), buffers, [Symbol(name) for name in sizes], product(self._grid()), work,
+            [self.layouts.view(self.root.array).buffer], "contraction", flops=flops,
+        )  # fmt: skip
+
+    def _grid(self) -> list[Dimension]:
+        """Blocks: batch, panels of columns, outer rows, tiles of rows."""
+        panels = ceiling_divide(self.extents[str(self.column)], self.width)
+        outer = [self.extents[str(variable)] for variable in self.rows[:-1]]
+        batch = [self.extents[str(variable)] for variable in self.batch]
+        return [*batch, panels, *outer, ceiling_divide(self.row_extent, self.tile.rows)]
+
+    def _arguments(self) -> tuple[list[Buffer], list[str]]:
+        reads = [read for read in self.body.reads() if read.array is not self.root.reduce]
+        buffers = dict.fromkeys([self.layouts.view(self.left.array).buffer, self.right_buffer])
+        buffers.update(dict.fromkeys(self.layouts.view(read.array).buffer for read in reads))
+        buffers[self.layouts.view(self.root.array).buffer] = None
+        dimensions: list[Dimension] = [*self._addresses(True), *self.extents.values(), self.row_step]
+        for read in reads:
+            dimensions.extend(read.array.shape)
+            dimensions.extend(self.layouts.view(read.array).strides)
+        names = {name for item in dimensions if isinstance(item, Expression) for name in item.symbols}
+        loops = {str(variable) for variable in (*self.batch, *self.rows, self.column, *self.inner)}
+        return list(buffers), sorted(names - loops)
+
+    def _emit(self, b: Builder, arguments: Arguments, begin: Value, end: Value) -> None:
+        self.point = Emitter(b, arguments, self.layouts, {})
+        self.scratch = b.allocate_stack(self.element, self.tile.rows * self.width, 64)
+        grid = [self.point.index(extent) for extent in self._grid()]
+        with b.loop(begin, end) as block:
+            places: list[Value] = []
+            rest = block
+            for extent in reversed(grid[1:]):
+                places.insert(0, b.unsigned_remainder(rest, extent))
+                rest = b.unsigned_divide(rest, extent)
+            places.insert(0, rest)
+            batch, panel = places[: len(self.batch)], places[len(self.batch)]
+            outer, tile = places[len(self.batch) + 1 : -1], places[-1]
+            indices = {str(variable): place for variable, place in zip((*self.batch, *self.rows[:-1]), (*batch, *outer))}
+            self._emit_columns(b, arguments, indices, panel, tile)
+
+    def _emit_columns(
+        self, b: Builder, arguments: Arguments, indices: dict[str, Value], panel: Value, tile: Value
+    ) -> None:
+        """A whole panel of columns, or the last and narrower one."""
+        first = panel * b.constant(I64, self.width)
+        extent = self.extents[str(self.column)]
+        if isinstance(extent, int) and extent % self.width == 0:
+            self._emit_rows(b, arguments, indices, panel, first, tile, self.tile.vectors, None)
+            return
+        left_over = self.point.index(extent) - first
+        with b.if_else(left_over >= b.constant(I64, self.width)) as (whole, partial):
+            with whole:
+                self._emit_rows(b, arguments, indices, panel, first, tile, self.tile.vectors, None)
+            with partial:
+                self._emit_rows(b, arguments, indices, panel, first, tile, self.tile.vectors, left_over)
+
+    def _emit_rows(
+        self, b: Builder, arguments: Arguments, indices: dict[str, Value], panel: Value, first: Value, tile: Value,
+        vectors: int, left_over: Value | None,
+    ) -> None:  # fmt: skip
+        """A whole tile of rows; the last tile overlaps the one before, and fewer rows than a tile go one by one."""
+        rows = self.tile.rows
+        start = tile * b.constant(I64, rows)
+
+        def emit(count: int, row: Value) -> None:
+            self._emit_tile(b, arguments, indices, panel, first, row, count, vectors, left_over)
+
+        if isinstance(self.row_extent, int):
+            rest = self.row_extent % rows
+            if rest == 0:
+                emit(rows, start)
+            elif self.row_extent < rows:
+                emit(rest, start)
+            else:
+                with b.if_else(start <= b.constant(I64, self.row_extent - rows)) as (whole, last):
+                    with whole:
+                        emit(rows, start)
+                    with last:
+                        emit(rest, start)
+            return
+        extent = self.point.index(self.row_extent)
+        with b.if_else(extent >= b.constant(I64, rows)) as (enough, few):
+            with enough:
+                latest = extent - b.constant(I64, rows)
+                emit(rows, b.select(start < latest, start, latest))
+            with few:
+                with b.loop(b.constant(I64, 0), extent) as row:
+                    emit(1, row)
+
+    def _emit_tile(
+        self, b: Builder, arguments: Arguments, indices: dict[str, Value], panel: Value, first: Value, row: Value,
+        count: int, vectors: int, left_over: Value | None,
+    ) -> None:  # fmt: skip
+        if left_over is not None and not self.target.has_masks:
+            with b.loop(b.constant(I64, 0), left_over) as lane:
+                self._emit_block(b, arguments, indices, panel, first + lane, lane, row, count, 1, 1, None)
+            return
+        self._emit_block(
+            b, arguments, indices, panel, first, b.constant(I64, 0), row, count, vectors, self.lanes, left_over
+        )
+
+    def _emit_block(
+        self, b: Builder, arguments: Arguments, indices: dict[str, Value], panel: Value, column: Value, lane: Value,
+        row: Value, count: int, vectors: int, lanes: int, left_over: Value | None,
+    ) -> None:  # fmt: skip
+        """The register tile: accumulate over the reduction, spill to scratch, then the epilogue row by row."""
+        kind = Type(self.element.kind, lanes)
+        masks = self._masks(b, left_over, vectors, lanes)
+        zero = b.constant(kind, 0)
+        totals = [[b.variable(zero) for _ in range(vectors)] for _ in range(count)]
+        here = dict(indices)
+        if self.rows:
+            here[str(self.rows[-1])] = row
+        here[str(self.column)] = column
+        left = self._start(b, arguments, self.left, here)
+        if self.constant:
+            right = self._panel(b, arguments, here, panel, lane)
+        else:
+            right = self._start(b, arguments, self.right, here)
+        self._accumulate(b, totals, left, right, list(self.inner), kind, None if self.constant else masks)
+        wide = vectors * lanes
+        for position, line in enumerate(totals):
+            for vector, total in enumerate(line):
+                place = b.constant(I64, position * wide + vector * lanes)
+                b.store(b.offset(self.scratch, place, self.element), total.get(), self._aligned(lanes))
+        with b.loop(b.constant(I64, 0), b.constant(I64, count)) as position:
+            for vector in range(vectors):
+                place = position * b.constant(I64, wide) + b.constant(I64, vector * lanes)
+                value = b.load(b.offset(self.scratch, place, self.element), kind, self._aligned(lanes))
+                spot = dict(here)
+                if self.rows:
+                    spot[str(self.rows[-1])] = row + position
+                spot[str(self.column)] = column + b.constant(I64, vector * lanes)
+                self._finish(b, arguments, spot, value, lanes, masks[vector] if masks else None)
+
+    def _aligned(self, lanes: int) -> int:
+        return min(64, lanes * self.element.bits // 8)
+
+    def _masks(self, b: Builder, left_over: Value | None, vectors: int, lanes: int) -> list[Value] | None:
+        if left_over is None:
+            return None
+        kind = Type("i64", lanes)
+        return [
+            b.iota(kind) < b.splat(left_over - b.constant(I64, vector * lanes), lanes) for vector in range(vectors)
+        ]
+
+    def _start(self, b: Builder, arguments: Arguments, read: Read, indices: dict[str, Value]) -> Value:
+        """The address of an operand's element where all reduction loops are at 0."""
+        view = self.layouts.view(read.array)
+        zero = b.constant(I64, 0)
+        point = Emitter(b, arguments, self.layouts, {**indices, **{str(v): zero for v in self.inner}})
+        return b.offset(arguments.pointer(view.buffer), point.index(view.address(read.indices)), self.element)
+
+    def _panel(self, b: Builder, arguments: Arguments, indices: dict[str, Value], panel: Value, lane: Value) -> Value:
+        """The address of a packed panel."""
+        place = b.constant(I64, 0)
+        for variable in self.batch:
+            place = place * self.point.index(self.extents[str(variable)]) + indices[str(variable)]
+        panels = ceiling_divide(self.extents[str(self.column)], self.width)
+        place = place * self.point.index(panels) + panel
+        place = place * self.point.index(self.depth * self.width) + lane
+        return b.offset(arguments.pointer(self.right_buffer), place, self.element)
+
+    def _accumulate(
+        self, b: Builder, totals: list[list[Variable]], left: Value, right: Value, loops: list[Expression], kind: Type,
+        masks: list[Value] | None,
+    ) -> None:  # fmt: skip
+        if not loops:
+            self._multiply(b, totals, left, right, kind, masks)
+            return
+        variable, rest = loops[0], loops[1:]
+        extent = self.extents[str(variable)]
+        left_step, right_step = self._step(self.left, variable), self._right_step(variable)
+        if rest:
+            with b.loop(b.constant(I64, 0), self.point.index(extent)) as k:
+                inner_left, inner_right = self._advance(b, left, k, left_step), self._advance(b, right, k, right_step)
+                self._accumulate(b, totals, inner_left, inner_right, rest, kind, masks)
+            return
+        stop = self.point.index(extent)
+        whole = stop
+        if UNROLL > 1:
+            unroll = b.constant(I64, UNROLL)
+            whole = b.constant(I64, extent // UNROLL * UNROLL) if isinstance(extent, int) else (
+                b.unsigned_divide(stop, unroll) * unroll
+            )
+            with b.loop(b.constant(I64, 0), whole, unroll) as k:
+                at_left, at_right = self._advance(b, left, k, left_step), self._advance(b, right, k, right_step)
+                for step in range(UNROLL):
+                    number = b.constant(I64, step)
+                    self._multiply(
+                        b, totals, self._advance(b, at_left, number, left_step),
+                        self._advance(b, at_right, number, right_step), kind, masks,
+                    )  # fmt: skip
+            if isinstance(extent, int) and extent % UNROLL == 0:
+                return
+        with b.loop(whole, stop) as k:
+            self._multiply(
+                b, totals, self._advance(b, left, k, left_step), self._advance(b, right, k, right_step), kind, masks
+            )
+
+    def _right_step(self, variable: Expression) -> Dimension:
+        if not self.constant:
+            return self._step(self.right, variable)
+        later = self.inner[self.inner.index(variable) + 1 :]
+        return product(self.extents[str(other)] for other in later) * self.width
+
+    def _advance(self, b: Builder, pointer: Value, count: Value, step: Dimension) -> Value:
+        if isinstance(step, int) and not count.name.startswith("%"):
+            return b.offset(pointer, b.constant(I64, int(count.name) * step), self.element)
+        return b.offset(pointer, count * self.point.index(step), self.element)
+
+    def _multiply(
+        self, b: Builder, totals: list[list[Variable]], left: Value, right: Value, kind: Type, masks: list[Value] | None
+    ) -> None:
+        """One step of the reduction: an outer product of a column of the left and a row of the right operand."""
+        columns = []
+        for vector in range(len(totals[0])):
+            place = b.offset(right, b.constant(I64, vector * kind.lanes), self.element)
+            columns.append(b.load(place, kind, mask=masks[vector] if masks else None))
+        step = self.point.index(self.row_step)
+        for position, line in enumerate(totals):
+            shift = b.constant(I64, position * self.row_step) if isinstance(self.row_step, int) else (
+                b.constant(I64, position) * step
+            )
+            value = b.splat(b.load(b.offset(left, shift, self.element), self.element), kind.lanes)
+            for column, total in zip(columns, line):
+                total.set(b.fma(value, column, total.get()))
+
+    def _finish(
+        self, b: Builder, arguments: Arguments, indices: dict[str, Value], value: Value, lanes: int, mask: Value | None
+    ) -> None:
+        assert self.root.reduce is not None
+        point = Emitter(
+            b, arguments, self.layouts, indices, lane=str(self.column), lanes=lanes, mask=mask,
+            values={self.root.reduce: value},
+        )  # fmt: skip
+        point.store(self.root.array, self.variables, point.vector(self.body))
+
+
+def pack_panels(array: np.ndarray, batch_axes: int, width: int) -> np.ndarray:
+    """(batch..., reduction..., columns) -> (batch, columns / width, reduction, width), zero-padded."""
+    columns = array.shape[-1]
+    batch = int(np.prod(array.shape[:batch_axes], dtype=np.int64))
+    flat = array.reshape(batch, -1, columns)
+    panels = -(-columns // width)
+    result = np.zeros((batch, panels, flat.shape[1], width), array.dtype)
+    whole = columns // width
+    if whole:
+        result[:, :whole] = flat[:, :, : whole * width].reshape(batch, -1, whole, width).transpose(0, 2, 1, 3)
+    if panels > whole:
+        result[:, whole, :, : columns - whole * width] = flat[:, :, whole * width :]
+    return result
+
+
+__all__ = ["F32", "MatrixSchedule", "Tile", "choose_tile", "contraction_kernels", "legal_tiles", "pack_panels"]

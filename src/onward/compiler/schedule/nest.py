@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from onward.compiler.builder import Builder, Module, Type, Value
 from onward.compiler.layout import Buffer, LayoutPlanner
-from onward.compiler.operations import compute_type, emit_literal, emit_operation, emit_store, storage_type
+from onward.compiler.operations import compute_type, emit_literal, emit_operation
 from onward.compiler.rewrite import substitute
 from onward.compiler.roots import cost
 from onward.compiler.schedule.emitter import Emitter
@@ -295,20 +295,7 @@ class NestSchedule:
                 body(place, 1, None)
 
     def _store(self, point: Emitter, stage: Stage, value: Value) -> None:
-        view = self.layouts.view(stage.root.array)
-        address = view.address(stage.variables)
-        dtype = stage.root.array.dtype
-        pointer = point.arguments.pointer(view.buffer)
-        b = point.b
-        lane = point.lane
-        step: Dimension | None = 0
-        if lane is not None and isinstance(address, Expression) and lane in address.symbols:
-            step = address.coefficient(Symbol(lane))
-        if point.lanes == 1 or step == 1:
-            place = point._polynomial(address) if isinstance(address, Expression) else b.constant(I64, address)
-            emit_store(b, b.offset(pointer, place, storage_type(dtype, 1)), value, dtype, mask=point.mask)
-        else:
-            emit_store(b, pointer, value, dtype, mask=point.mask, indices=point.widen(point.index(address)))
+        point.store(stage.root.array, stage.variables, value)
 
     # -- row reductions ----------------------------------------------------------------------------------------
     def _emit_row_reduction(
@@ -381,7 +368,8 @@ class NestSchedule:
     def _lane_loops(self, stage: Stage) -> tuple[list[Expression], Expression | None]:
         """The result's loops in memory order, but for the lane, and the lane: the loop that walks memory by ones."""
         order = self.layouts.orders.get(stage.root.array) or range(len(stage.variables))
-        ordered = [stage.variables[axis] for axis in order if self.nest.extents[str(stage.variables[axis])] != 1]
+        places = [stage.variables[axis] for axis in order]
+        ordered = [place for place in places if isinstance(place, Expression)]  # loops of extent 1 have become 0
         scores = {variable: self._contiguous_reads(variable) for variable in ordered}
         lane = max(ordered, key=lambda variable: scores[variable], default=None)
         return [variable for variable in ordered if variable is not lane], lane
@@ -392,9 +380,7 @@ class NestSchedule:
         )
 
     def _lane_blocks(self, stage: Stage) -> Dimension:
-        for variable in stage.variables:
-            if self.nest.extents[str(variable)] == 1:
-                self._rename_keeping_extent(variable)
+        self._rename({str(variable): 0 for variable in stage.variables if self.nest.extents[str(variable)] == 1})
         self.outer, self.lane = self._lane_loops(stage)
         if self.lane is None:
             return 1
@@ -405,11 +391,6 @@ class NestSchedule:
         if self.lane_step is not None:
             blocks = blocks * ceiling_divide(self.nest.extents[str(self.lane)], self.lane_step)
         return blocks
-
-    def _rename_keeping_extent(self, variable: Expression) -> None:
-        extent = self.nest.extents[str(variable)]
-        self._rename({str(variable): 0})
-        self.nest.extents[str(variable)] = extent
 
     def _emit_lane(self, b: Builder, arguments: Arguments, begin: Value, end: Value) -> None:
         (stage,) = self.nest.stages
