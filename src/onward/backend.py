@@ -51,7 +51,7 @@ class OnwardBackendRep(BackendRep):
                 raise InvalidInput(f"the model has {len(self.input_names)} inputs, got {len(arrays)}")
             feeds = dict(zip(self.input_names, arrays))
         results = self.run_feeds({
-            name: value if isinstance(value, list) else np.asarray(value) for name, value in feeds.items()
+            name: value if value is None or isinstance(value, list) else np.asarray(value) for name, value in feeds.items()
         })
         return namedtuple("Outputs", self.output_names, rename=True)(*results)  # type: ignore[misc]
 
@@ -115,7 +115,7 @@ def _reference(model: Model) -> Any:
     """Lowers the model and evaluates it with NumPy; inputs that must be constants are, for each run anew."""
 
     def run(feeds: Mapping[str, Any]) -> list[Any]:
-        constants = {name: value for name, value in feeds.items() if isinstance(value, list)}
+        constants = {name: value for name, value in feeds.items() if value is None or isinstance(value, list)}
         shapes = {name: np.shape(value) for name, value in feeds.items() if name not in constants}
         while True:
             try:

@@ -28,7 +28,6 @@ EXCLUDED = {
     r"test_dft_inverse(_opset19)?_cpu": "expects rounding noise above the tolerance where the exact answer is 0",
     r"test_cast_e8m0_FLOAT(16)?_to_FLOAT8E8M0": "float8e8m0 rounds up and saturates at the least number",
     r"test_attention_4d_causal_fp16": "float16 products are expected rounded after each step",
-    r"test_(if|identity|loop16)_(opt|seq_none)": "optional values",
 }
 """pattern of test names -> why they are left out"""
 
@@ -45,6 +44,7 @@ class Backend(OnwardBackend):
 
 
 suite = onnx.backend.test.BackendTest(Backend, __name__)
+suite.exclude("_cuda$")
 for pattern in EXCLUDED:
     suite.exclude(pattern)
 globals().update(suite.enable_report().test_cases)

@@ -76,7 +76,7 @@ def test_all_unsupported_nodes_are_listed() -> None:
     )
     with pytest.raises(UnsupportedOperator) as error:
         lower(model)
-    assert "2 nodes" in str(error.value) and "Foo" in str(error.value) and "Bar" in str(error.value)
+    assert "2 things" in str(error.value) and "Foo" in str(error.value) and "Bar" in str(error.value)
 
 
 def test_a_wrong_node_is_named() -> None:

@@ -9,17 +9,22 @@ from onward.errors import InvalidArgument, UnsupportedOperator
 from onward.ir.expressions import Expression
 
 
-class NotConstant(UnsupportedOperator):
-    """Inputs that shape a result must be known before the run, and are not. `arrays` are those inputs."""
+ABSENT = object()
+"""What an optional value is that holds nothing."""
 
-    def __init__(self, message: str, arrays: Sequence[P.Array]) -> None:
+
+class NotConstant(UnsupportedOperator):
+    """Something that shapes a result must be known before the run, and is not: `arrays`, or inputs given by name."""
+
+    def __init__(self, message: str, arrays: Sequence[P.Array] = (), names: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.arrays = tuple(arrays)
+        self.names = tuple(names)
 
     @property
     def inputs(self) -> list[str]:
         """The names of the model's inputs that would have to be constants."""
-        names: dict[str, None] = {}
+        names = dict.fromkeys(self.names)
         pending, seen = list(self.arrays), set(self.arrays)
         while pending:
             array = pending.pop()

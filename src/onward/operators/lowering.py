@@ -10,7 +10,7 @@ from onward import program as P
 from onward.errors import InferenceError, InvalidArgument, OnwardError, UnsupportedOperator
 from onward.ir import Attribute, Graph, Model, Node, Origin, TensorType, Value
 from onward.ir.expressions import Dimension, Expression, Symbol
-from onward.operators.arguments import NotConstant
+from onward.operators.arguments import ABSENT, NotConstant
 from onward.operators.registry import Context, Definition, find_definition
 from onward.operators.schema import Schema, find_schema
 
@@ -52,11 +52,11 @@ def lower(
 
     Named dimensions of inputs become symbols of that name, unknown ones symbols of their own. `shapes` overrides the
     declared shapes of inputs; `constants` gives inputs a fixed value, so that they are inputs no more (a list of
-    arrays for a sequence). Raises
+    arrays for a sequence, None for an optional value that is absent). Raises
     UnsupportedOperator with all nodes that no page defines (NotConstant when nothing is amiss but inputs that should
     be constants), and InferenceError, which names the node, where a definition refuses its inputs.
     """
-    lowering = Lowering(source, shapes or {}, constants or {})
+    lowering = Lowering(source, shapes, constants)
     program = lowering.run()
     if lowering.unsupported:
         raise _joined(lowering.unsupported)
@@ -65,9 +65,9 @@ def lower(
 
 @dataclass(frozen=True)
 class Unsupported:
-    """A node that could not be lowered, and why."""
+    """A node or input that could not be lowered, and why."""
 
-    node: Node
+    place: str
     error: UnsupportedOperator
 
 
@@ -105,20 +105,34 @@ class Lowering:
             if value.name in self.constants:
                 self.values[value] = _constant(self.constants[value.name])
             elif value.tensor is None:
-                array = self._input(value)
-                if array is not None:
-                    inputs.append(array)
-                    self.values[value] = array
+                try:
+                    self.values[value] = self._input(value)
+                    inputs.append(self.values[value])
+                except UnsupportedOperator as problem:
+                    self.unsupported.append(Unsupported(f"input '{value.name}'", problem))
         self._nodes(self.graph.nodes, _Scope(self.opsets, {}))
         outputs = {value.name: self._value(value) for value in self.graph.outputs}
         return Program(self.graph.name, tuple(inputs), outputs, self.values)
 
-    def _input(self, value: Value) -> P.Input | None:
+    def enter(self, value: Value) -> None:
+        """Makes an input of a value whose declared type is known, whatever computes it."""
+        array = self._input(value)
+        if array is not None:
+            self.values[value] = array
+
+    def extend(self, node: Node) -> bool:
+        """Lowers one more node of the graph; says whether that was possible."""
+        self.unsupported.clear()
+        self._nodes([node], _Scope(self.opsets, {}))
+        return not self.unsupported and all(value in self.values for value in node.outputs)
+
+    def _input(self, value: Value) -> P.Input:
         kind = value.type
-        if not isinstance(kind, TensorType) or (kind.shape is None and value.name not in self.shapes):
-            return None
+        if not isinstance(kind, TensorType):
+            raise NotConstant(f"its type {kind} is no tensor; it must be a constant", names=[value.name])
         shape = self.shapes.get(value.name, kind.shape)
-        assert shape is not None
+        if shape is None:
+            raise UnsupportedOperator("its rank is not known; give its shape")
         extents = [Symbol(f"{value.name}.{axis}") if extent is None else extent for axis, extent in enumerate(shape)]
         return P.Input(extents, kind.dtype, value.name)
 
@@ -148,7 +162,7 @@ class Lowering:
         try:
             results = self._results(node, inputs, scope)
         except UnsupportedOperator as problem:
-            self.unsupported.append(Unsupported(node, problem))
+            self.unsupported.append(Unsupported(describe(node), problem))
             return
         except InferenceError:
             raise
@@ -212,6 +226,8 @@ class Lowering:
 
 
 def _constant(value: Any) -> Any:
+    if value is None:
+        return ABSENT
     return [_constant(item) for item in value] if isinstance(value, list) else P.constant(value)
 
 
@@ -270,14 +286,18 @@ def _mark(result: Any, value: Value, node: Node) -> None:
 def _joined(problems: Sequence[Unsupported], place: str = "") -> UnsupportedOperator:
     """One error for all: NotConstant when every one of them is that."""
     errors = [item.error for item in problems]
-    lines = [f"{describe(item.node)}: {item.error}" for item in problems[:50]]
+    lines = [f"{item.place}: {item.error}" for item in problems[:50]]
     if len(problems) == 1:
         message = place + lines[0]
     else:
         more = [f"and {len(problems) - 50} more"] if len(problems) > 50 else []
-        message = f"{place}{len(problems)} nodes are not supported:" + "".join(f"\n  {line}" for line in lines + more)
+        message = f"{place}{len(problems)} things are not supported:" + "".join(f"\n  {line}" for line in lines + more)
     if all(isinstance(error, NotConstant) for error in errors):
-        return NotConstant(message, [array for error in errors for array in getattr(error, "arrays", ())])
+        return NotConstant(
+            message,
+            [array for error in errors for array in getattr(error, "arrays", ())],
+            [name for error in errors for name in getattr(error, "names", ())],
+        )
     return UnsupportedOperator(message)
 
 
