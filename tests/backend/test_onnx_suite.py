@@ -28,6 +28,7 @@ EXCLUDED = {
     r"test_dft_inverse(_opset19)?_cpu": "expects rounding noise above the tolerance where the exact answer is 0",
     r"test_cast_e8m0_FLOAT(16)?_to_FLOAT8E8M0": "float8e8m0 rounds up and saturates at the least number",
     r"test_attention_4d_causal_fp16": "float16 products are expected rounded after each step",
+    r"test_loop16_seq_none": "the runner cannot compare scalars within sequences",
 }
 """pattern of test names -> why they are left out"""
 
@@ -44,10 +45,13 @@ class Backend(OnwardBackend):
 
 
 suite = onnx.backend.test.BackendTest(Backend, __name__)
-suite.exclude("_cuda$")
 for pattern in EXCLUDED:
     suite.exclude(pattern)
-globals().update(suite.enable_report().test_cases)
+CASES = suite.enable_report().test_cases
+for case in CASES.values():
+    for name in [name for name in vars(case) if name.endswith("_cuda")]:
+        delattr(case, name)
+globals().update(CASES)
 
 
 def test_the_suite_is_mostly_covered() -> None:
