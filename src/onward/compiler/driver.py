@@ -22,6 +22,7 @@ from onward.compiler.targets import Target
 from onward.ir import Model
 from onward.ir.expressions import Dimension
 from onward.program.array import Array, Constant, Input
+from onward.program.content import depends_on_constants_alone
 from onward.program.functions import compute
 
 
@@ -51,10 +52,10 @@ class _Compilation:
         self.outputs = _distinct_outputs(list(program.outputs.values()))
         finder = RootFinder(self.outputs)
         self.roots = finder.find()
-        self.order = finder.order
+        self.order = [array for array in finder.order if array not in finder.known]
         extra = [root.array for root in self.roots if root.array not in set(finder.order)]
         stored = [array for array in finder.order if array in finder.stored] + extra
-        self.layouts = LayoutPlanner(self.roots, stored, self.outputs, finder.copies)
+        self.layouts = LayoutPlanner(self.roots, stored, self.outputs, finder.copies, finder.known)
         for index, item in enumerate(program.inputs):
             self.layouts.view(item).buffer.index = index
         self.steps = StepPlanner(self.order, self.roots, self.layouts).steps
@@ -179,7 +180,7 @@ def _distinct_outputs(outputs: Sequence[Array]) -> list[Array]:
     seen: set[Array] = set()
     result: list[Array] = []
     for array in outputs:
-        if isinstance(array, (Input, Constant)) or array in seen:
+        if isinstance(array, (Input, Constant)) or array in seen or depends_on_constants_alone(array):
             source = array
             array = compute(source.shape, lambda *position, source=source: source[tuple(position)])
         seen.add(array)

@@ -7,7 +7,7 @@ memory whenever its strides allow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence, Set
+from collections.abc import Callable, Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,9 +134,15 @@ class LayoutPlanner:
     """Assigns a `View` to every stored array. `view(array)` is valid for roots, inputs, constants and views of them."""
 
     def __init__(
-        self, roots: Sequence[Root], stored: Sequence[Array], outputs: Sequence[Array], row_major: Set[Array]
+        self,
+        roots: Sequence[Root],
+        stored: Sequence[Array],
+        outputs: Sequence[Array],
+        row_major: Set[Array],
+        known: Mapping[Array, Constant],
     ) -> None:
         self.row_major = row_major
+        self.known = known
         self.roots = {root.array: root for root in roots}
         self.outputs: dict[Array, int] = {}
         for index, output in enumerate(outputs):
@@ -176,7 +182,8 @@ class LayoutPlanner:
         """A depthwise weight is wanted with the channel innermost, as the data it multiplies."""
         lane = str(root.variables[1]) if len(root.variables) > 2 else None
         for read in root.reads():
-            if isinstance(read.array, Constant) and lane and read.array.rank > 2:
+            known = isinstance(read.array, Constant) or read.array in self.known
+            if known and lane and read.array.rank > 2:
                 axes = [axis for axis in range(read.array.rank) if lane in _symbols(read.indices[axis])]
                 if len(axes) == 1:
                     rest = [axis for axis in range(read.array.rank) if axis != axes[0]]
@@ -186,7 +193,7 @@ class LayoutPlanner:
         natural = tuple(range(array.rank))
         if isinstance(array, (Input, RoutineOutput, Reshape)) or array in self.outputs or array in self.row_major:
             return natural
-        if isinstance(array, Constant):
+        if isinstance(array, Constant) or array in self.known:
             return self.desired.get(array, natural)
         if isinstance(array, Concatenate):
             if array in self.desired:
@@ -262,8 +269,9 @@ class LayoutPlanner:
             return self._own(array, "output", self.outputs[array])
         if isinstance(array, Input):
             return self._own(array, "input")
-        if isinstance(array, Constant):
-            buffer = Buffer("constant", array.dtype, array.size, 0, array, self.orders.get(array, ()), array.label)
+        constant = self.known.get(array, array)
+        if isinstance(constant, Constant):
+            buffer = Buffer("constant", array.dtype, array.size, 0, constant, self.orders.get(array, ()), array.label)
             return View(buffer, contiguous_strides(array.shape, buffer.order))
         if isinstance(array, Reshape):
             source = self.view(array.source)

@@ -7,13 +7,17 @@ one root.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from onward.compiler.rewrite import expand, substitute
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, SymbolAtom, floor_divide, product
+from onward.ir.tensor import Tensor
 from onward.program.array import Array, Compute, Concatenate, Constant, Input, Reduce, Reshape, RoutineOutput, compute
+from onward.program.evaluate import evaluate
 from onward.program.functions import defining_routine
 from onward.program.scalar import Cast, IndexValue, Literal, Operation, Read, Scalar, Select
 
@@ -26,6 +30,9 @@ EXPENSIVE = {
 
 LONGEST_DETOUR = 24
 """How many arrays are looked at to see whether the uses of an array meet again."""
+
+LARGEST_KNOWN = 1 << 28
+"""Arrays of constants with more elements than this are computed at run time."""
 
 LARGEST_BODY = 160
 """An expression with more operations than this is stored rather than inlined further."""
@@ -139,12 +146,34 @@ class RootFinder:
                 self.consumers[source].append(array)
         self.stored: set[Array] = set(outputs)
         self.contractions: dict[Reduce, tuple[Read, Read]] = {}
+        self.known = self._find_known()
+        """Arrays of constants alone, as data that is computed when it is asked for."""
         self._decide()
         self.roots: list[Root] = []
         self.copies: set[Array] = set()
         """Arrays made here to give an operand of a contraction the layout it needs; they lie in row-major order."""
 
     # -- what is stored ----------------------------------------------------------------------------------------
+    def _find_known(self) -> dict[Array, Constant]:
+        constant: set[Array] = set()
+        known: dict[Array, Constant] = {}
+        for array in self.order:
+            if isinstance(array, Constant):
+                constant.add(array)
+            elif isinstance(array, Input) or not isinstance(array.size, int) or array.size > LARGEST_KNOWN:
+                continue
+            elif all(source in constant for source in array.sources) and not _mentions_sizes(array):
+                if isinstance(array, RoutineOutput) and not array.sources:
+                    continue
+                constant.add(array)
+                known[array] = Constant(Tensor(array.dtype, array.shape, _evaluation(array)), array.label)  # type: ignore[arg-type]
+        return known
+
+    def is_constant(self, array: Array) -> bool:
+        """Whether an array is data, or a view of data."""
+        base = _base(array)
+        return isinstance(base, Constant) or base in self.known
+
     def _decide(self) -> None:
         for array in self.order:
             if not isinstance(array, Compute):
@@ -256,7 +285,7 @@ class RootFinder:
                     taken.add(user)
         reduction_of = {user: source for source, user in carried.items()}
         for array in self.order:
-            if array not in self.stored or array in carried:
+            if array not in self.stored or array in carried or array in self.known:
                 continue
             if isinstance(array, Compute):
                 self._append(self._compute_root(array, reduction_of.get(array)))
@@ -319,10 +348,10 @@ class RootFinder:
         if parts is None:
             return
         batch, rows, columns = parts
-        swap = isinstance(_base(left.array), Constant) and not isinstance(_base(right.array), Constant)
+        swap = self.is_constant(left.array) and not self.is_constant(right.array)
         if swap:
             left, right, rows, columns = right, left, columns, rows
-        if not isinstance(_base(right.array), Constant) and not _unit_stride_last(right, columns):
+        if not self.is_constant(right.array) and not _unit_stride_last(right, columns):
             right = self._copy(root, right, batch, columns)
         root.contraction = Contraction(left, right, batch, rows, columns)
         root.reduce_body = Operation("multiply", (left, right), left.dtype)
@@ -341,6 +370,22 @@ class RootFinder:
         self.stored.add(copy)
         self.copies.add(copy)
         return Read(copy, order)
+
+
+def _evaluation(array: Array) -> Callable[[], np.ndarray]:
+    return lambda: evaluate([array], {})[0]
+
+
+def _mentions_sizes(array: Array) -> bool:
+    """Whether an element depends on a size that only the run knows."""
+    if not isinstance(array, (Compute, Reduce)):
+        return False
+    loops = {str(variable) for variable in (*array.variables, *getattr(array, "reduction", ()))}
+    for scalar in array.body.walk():
+        for place in (*getattr(scalar, "indices", ()), getattr(scalar, "expression", 0)):
+            if isinstance(place, Expression) and place.symbols - loops:
+                return True
+    return not all(isinstance(extent, int) for extent in getattr(array, "extents", ()))
 
 
 def read_key_equal(left: Read, right: Read) -> bool:
