@@ -341,7 +341,7 @@ def _shift_right(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def _erf(value: np.ndarray) -> np.ndarray:
-    return np.frompyfunc(math.erf, 1, 1)(value.astype(np.float64)).astype(value.dtype)
+    return np.asarray(np.frompyfunc(math.erf, 1, 1)(value.astype(np.float64)), value.dtype)
 
 
 def _sigmoid(value: np.ndarray) -> np.ndarray:

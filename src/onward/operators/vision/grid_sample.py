@@ -85,6 +85,8 @@ class _Axis:
         def coordinate(*place: Dimension) -> P.Scalar:
             number = grid[(*place, component)]
             x = (number + 1.0) / 2.0 * (size - 1.0) if aligned else ((number + 1.0) * size - 1.0) / 2.0
+            if taps == 4:  # the taps are brought inside one by one, as PyTorch does
+                return x
             return self._inside(P.round_even(x) if taps == 1 else x, size)
 
         self.coordinates = P.compute(grid.shape[:-1], coordinate)
