@@ -49,7 +49,9 @@ def plain_default(attribute: defs.OpSchema.Attribute) -> Any:
     value = helper.get_attribute_value(proto)
     if isinstance(value, bytes):
         return value.decode()
-    return [item.decode() if isinstance(item, bytes) else item for item in value] if hasattr(value, "__iter__") else value
+    if isinstance(value, (int, float, str)):
+        return value
+    return [item.decode() if isinstance(item, bytes) else item for item in value]
 
 
 def attribute_row(attribute: defs.OpSchema.Attribute) -> list[Any]:
@@ -102,7 +104,8 @@ def main() -> None:
     for (domain, name), versions in operators.items():
         lines.append(f"{domain or 'ai.onnx'} {name} {json.dumps(versions, separators=(',', ':'))}")
     TARGET.write_text("\n".join(lines) + "\n")
-    print(f"{TARGET}: {len(operators)} operators, {sum(map(len, operators.values()))} versions, {TARGET.stat().st_size} bytes")
+    versions = sum(map(len, operators.values()))
+    print(f"{TARGET}: {len(operators)} operators, {versions} versions, {TARGET.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ import numpy as np
 from onward import operators
 from onward import program as P
 from onward.errors import InvalidArgument, InvalidInput
-from onward.ir import Graph, Model, Node, TensorType, Value, as_model
-from onward.ir.datatypes import DataType
+from onward.format.wire import Message, decode, encode
+from onward.ir import DataType, Model, TensorType, Value, as_model
+from onward.ir.serialization import value_message
 from onward.operators.arguments import NotConstant
 
 if TYPE_CHECKING:
@@ -50,9 +51,7 @@ class OnwardBackendRep(BackendRep):
             if len(arrays) > len(self.input_names):
                 raise InvalidInput(f"the model has {len(self.input_names)} inputs, got {len(arrays)}")
             feeds = dict(zip(self.input_names, arrays))
-        results = self.run_feeds({
-            name: value if value is None or isinstance(value, list) else np.asarray(value) for name, value in feeds.items()
-        })
+        results = self.run_feeds({name: _as_data(value) for name, value in feeds.items()})
         return namedtuple("Outputs", self.output_names, rename=True)(*results)  # type: ignore[misc]
 
 
@@ -87,8 +86,8 @@ class OnwardBackend(Backend):
     def run_node(
         cls, node: Any, inputs: Any, device: str = "CPU", outputs_info: Any = None, **kwargs: Any
     ) -> tuple[Any, ...]:
-        """Runs one node (onnx.NodeProto or onward Node), in `opset_version` (the newest by default)."""
-        model = _model_of_node(node, inputs, kwargs.pop("opset_version", operators.newest_opset()))
+        """Runs one node (an onnx.NodeProto) in version `opset_version` of its domain, the newest by default."""
+        model = _model_of_node(node.SerializeToString(), inputs, kwargs.pop("opset_version", None))
         return cls.run_model(model, inputs, device, **kwargs)
 
     @classmethod
@@ -102,6 +101,33 @@ run_model = OnwardBackend.run_model
 run_node = OnwardBackend.run_node
 supports_device = OnwardBackend.supports_device
 is_compatible = OnwardBackend.is_compatible
+
+
+def _as_data(value: Any) -> Any:
+    """An array; a list (a sequence) and None (an absent optional value) stay what they are."""
+    return value if value is None or isinstance(value, list) else np.asarray(value)
+
+
+def _model_of_node(data: bytes, inputs: Sequence[Any], opset: int | None) -> Model:
+    """A model of the one node that `data` encodes, with inputs of the types of the given arrays."""
+    node = decode("NodeProto", data)
+    domain = node.get("domain", "")
+    names = list(dict.fromkeys(name for name in node.items("input") if name))
+    if len(names) != len(inputs):
+        raise InvalidInput(f"node {node.get('op_type', '')} reads {len(names)} values, got {len(inputs)}")
+    arrays = [np.asarray(value) for value in inputs]
+    values = [Value(name, TensorType(DataType.of(item.dtype), item.shape)) for name, item in zip(names, arrays)]
+    version = opset or operators.newest_opset("" if domain == "ai.onnx" else domain)
+    graph = Message(
+        "GraphProto",
+        node=[node],
+        name="node",
+        input=[value_message(value) for value in values],
+        output=[value_message(Value(name)) for name in node.items("output") if name],
+    )
+    opsets = [Message("OperatorSetIdProto", domain=domain, version=version)]
+    ir_version = operators.newest_ir_version()
+    return as_model(encode(Message("ModelProto", ir_version=ir_version, opset_import=opsets, graph=graph)))
 
 
 def _native(model: Model) -> Any:

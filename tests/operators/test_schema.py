@@ -8,7 +8,13 @@ from onnx import defs
 
 from onward.errors import UnsupportedOperator
 from onward.operators import find_schema, newest_opset, schema
-from onward.operators.schema import known_domains, minimum_ir_version, newest_ir_version, operator_names, operator_versions
+from onward.operators.schema import (
+    known_domains,
+    minimum_ir_version,
+    newest_ir_version,
+    operator_names,
+    operator_versions,
+)
 
 ALL = defs.get_all_schemas_with_history()
 

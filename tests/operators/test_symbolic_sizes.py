@@ -21,10 +21,11 @@ from onward.ir import as_model
 from onward.operators import lower, unsupported_operators
 
 NEEDS_STATIC = {
-    "GRU", "LSTM", "RNN", "Loop", "Scan", "If", "SplitToSequence", "SequenceMap", "DFT", "STFT", "Det", "MelWeightMatrix",
-    "Attention", "ConstantOfShape",
+    "GRU", "LSTM", "RNN", "Loop", "Scan", "If", "SplitToSequence", "SequenceMap", "DFT", "STFT", "Det",
+    "MelWeightMatrix", "Attention", "ConstantOfShape", "OptionalGetElement", "OptionalHasElement",
 }  # fmt: skip
-"""Operators whose number of turns or of outputs is an extent, or whose input's length is the rank of the result."""
+"""Operators whose number of turns or of outputs is an extent, or whose input's length is the rank of the result,
+or is no tensor."""
 
 STATIC_INPUTS = {"GatherND": "indices", "ScatterND": "indices", "Resize": "roi scales", "Upsample": "scales"}
 """Inputs of which an extent is the rank of something."""
@@ -54,20 +55,25 @@ def is_parameter(value: np.ndarray) -> bool:
     return value.dtype.kind in "iu" and value.ndim <= 1 or value.size == 0 or value.dtype == bool and value.ndim == 0
 
 
+def symbolic(name: str, shape: tuple[int, ...]) -> tuple[P.Dimension, ...]:
+    return tuple(P.Symbol(f"{name}{axis}") if extent != 1 else 1 for axis, extent in enumerate(shape))
+
+
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
 def test_symbolic_sizes(case: Any) -> None:
     model = as_model(case.model)
     inputs, expected = ([plain(value) for value in values] for values in case.data_sets[0])
-    if unsupported_operators(model) or case.model.graph.node[0].op_type in NEEDS_STATIC or case.name.startswith(tuple(EXCLUDED)):
+    operator = case.model.graph.node[0].op_type
+    if unsupported_operators(model) or operator in NEEDS_STATIC or case.name.startswith(tuple(EXCLUDED)):
         pytest.skip("no page, or sizes that must be static")
     if any(not isinstance(value, np.ndarray) or value.dtype.kind in "OUS" for value in (*inputs, *expected)):
         pytest.skip("no numeric tensors")
     feeds = dict(zip([value.name for value in model.graph.inputs], inputs))
     constants = {name: value for name, value in feeds.items() if is_parameter(value)}
-    static = STATIC_INPUTS.get(case.model.graph.node[0].op_type, "").split()
+    static = STATIC_INPUTS.get(operator, "").split()
     constants.update({name: value for name, value in feeds.items() if name in static and value.ndim == 1})
     shapes = {
-        name: value.shape if name in static else tuple(P.Symbol(f"{name}{axis}") if extent != 1 else 1 for axis, extent in enumerate(value.shape))
+        name: value.shape if name in static else symbolic(name, value.shape)
         for name, value in feeds.items()
     }
     try:

@@ -10,7 +10,7 @@ from onward.operators.checker import check
 from onward.operators.inference import infer
 from onward.operators.lowering import Program, lower, unsupported_operators
 from onward.operators.registry import Context, all_definitions, find_definition, operator
-from onward.operators.schema import Schema, find_schema, known_domains, newest_opset, schema
+from onward.operators.schema import Schema, find_schema, known_domains, newest_ir_version, newest_opset, schema
 
 __all__ = [
     "Context",
@@ -23,6 +23,7 @@ __all__ = [
     "infer",
     "known_domains",
     "lower",
+    "newest_ir_version",
     "newest_opset",
     "operator",
     "schema",

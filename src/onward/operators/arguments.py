@@ -8,7 +8,6 @@ from onward import program as P
 from onward.errors import InvalidArgument, UnsupportedOperator
 from onward.ir.expressions import Expression
 
-
 ABSENT = object()
 """What an optional value is that holds nothing."""
 

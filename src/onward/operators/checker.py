@@ -10,12 +10,8 @@ from onward.errors import CheckError, InferenceError
 from onward.ir import (
     Attribute,
     Graph,
-    MapType,
     Model,
     Node,
-    OptionalType,
-    SequenceType,
-    SparseTensorType,
     TensorType,
     Value,
 )
@@ -29,6 +25,7 @@ from onward.operators.schema import (
     known_domains,
     newest_ir_version,
     newest_opset,
+    type_string,
     why_unknown,
 )
 
@@ -64,27 +61,6 @@ def find_problems(model: Model) -> list[Problem]:
     checker = _Checker(model)
     checker.run()
     return checker.problems
-
-
-def type_string(kind: Any) -> str | None:
-    """A type as the schemas write it, such as tensor(float) or seq(tensor(int64)); None where it is not known."""
-    match kind:
-        case TensorType():
-            return f"tensor({kind.dtype.name.lower()})" if kind.dtype else None
-        case SparseTensorType():
-            return f"sparse_tensor({kind.dtype.name.lower()})"
-        case SequenceType() | OptionalType():
-            inner = type_string(kind.element)
-            outer = "seq" if isinstance(kind, SequenceType) else "optional"
-            return f"{outer}({inner})" if inner else None
-        case MapType():
-            inner = type_string(kind.value)
-            return f"map({kind.key.name.lower()}, {_without_tensor(inner)})" if inner else None
-    return None
-
-
-def _without_tensor(text: str) -> str:
-    return text.removeprefix("tensor(").removesuffix(")") if text.startswith("tensor(") else text
 
 
 def _report(model: Model, problems: Sequence[Problem]) -> str:
@@ -182,7 +158,7 @@ class _Checker:
         self.types[value] = f"tensor({tensor.dtype.name.lower()})"
         if isinstance(kind, TensorType):
             fits = kind.shape is None or len(kind.shape) == len(tensor.shape) and all(
-                not isinstance(declared, int) or declared == extent for declared, extent in zip(kind.shape, tensor.shape)
+                not isinstance(wanted, int) or wanted == extent for wanted, extent in zip(kind.shape, tensor.shape)
             )
             if kind.dtype != tensor.dtype or not fits:
                 self.report(
@@ -205,7 +181,7 @@ class _Checker:
                 self.report(scope.place, f"output '{value.name}' is computed by no node")
 
     def _nodes(self, nodes: Iterable[Node], scope: _Scope) -> None:
-        produced: dict[str, str] = {value.name: "an input or initialiser" for value in scope.visible if not value.producer}
+        produced = {value.name: "an input or initialiser" for value in scope.visible if value.producer is None}
         for node in nodes:
             place = f"{scope.place}, {describe(node)}"
             for index, value in enumerate(node.inputs):
@@ -243,7 +219,8 @@ class _Checker:
                 self.report(place, why_unknown(domain, node.op_type, opset))
             return
         if schema.deprecated:
-            self.report(place, f"operator {schema} is deprecated since version {schema.since} of {domain or 'ai.onnx'}")
+            since = f"version {schema.since} of {domain or 'ai.onnx'}"
+            self.report(place, f"operator {schema} is deprecated since {since}")
             return
         self._arity(node, schema, place)
         self._schema_attributes(node, schema, place, scope)

@@ -5,14 +5,15 @@ No operator has a rule of its own for shapes. Where a page is missing, types are
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from onward import program as P
 from onward.errors import InferenceError
-from onward.ir import Graph, Model, TensorType, Value
+from onward.ir import Graph, Model, SequenceType, TensorType, Value
 from onward.ir.expressions import Dimension, Expression, substitute
 from onward.operators.lowering import Lowering, describe
+from onward.operators.schema import type_string
 
 Shape = tuple[Any, ...]
 
@@ -30,7 +31,19 @@ def infer(model: Model) -> Model:
         if isinstance(array, P.Array):
             shape = tuple(substitute(extent, names) for extent in array.shape)
             value.type = TensorType(array.dtype, _merge(value, array, shape))
+        elif isinstance(array, list) and value.type is None:
+            value.type = SequenceType(_common_type(array))
     return model
+
+
+def _common_type(items: list[Any]) -> TensorType | None:
+    """The type that all elements of a sequence have; extents that differ are unknown."""
+    if not items or not all(isinstance(item, P.Array) and item.dtype == items[0].dtype for item in items):
+        return None
+    if any(item.rank != items[0].rank for item in items):
+        return TensorType(items[0].dtype)
+    columns = zip(*(item.shape for item in items))
+    return TensorType(items[0].dtype, tuple(column[0] if len(set(column)) == 1 else None for column in columns))
 
 
 def _own_symbols(graph: Graph) -> frozenset[str]:
@@ -53,7 +66,7 @@ def _declared(value: Value, array: P.Array) -> Iterator[tuple[Dimension, Dimensi
                 yield extent, declared
 
 
-def _declared_names(found: dict[Value, Any], own: frozenset[str]) -> dict[str, Dimension]:
+def _declared_names(found: Mapping[Value, Any], own: frozenset[str]) -> dict[str, Dimension]:
     """Symbols that we made up -> what the file says of them."""
     names: dict[str, Dimension] = {}
     for value, array in found.items():
@@ -70,7 +83,7 @@ def _merge(value: Value, array: P.Array, shape: Shape) -> Shape:
     kind = value.type
     if not isinstance(kind, TensorType):
         if kind is not None:
-            raise InferenceError(f"{_place(value)} is declared as {kind}, but is a tensor")
+            raise InferenceError(f"{_place(value)} is declared as {type_string(kind)}, but is a tensor")
         return shape
     if kind.dtype != array.dtype and kind.dtype:
         raise InferenceError(

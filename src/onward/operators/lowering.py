@@ -12,7 +12,7 @@ from onward.ir import Attribute, Graph, Model, Node, Origin, TensorType, Value
 from onward.ir.expressions import Dimension, Expression, Symbol
 from onward.operators.arguments import ABSENT, NotConstant
 from onward.operators.registry import Context, Definition, find_definition
-from onward.operators.schema import Schema, find_schema
+from onward.operators.schema import Schema, find_schema, type_string
 
 LEGACY_ATTRIBUTES = frozenset({"consumed_inputs"})
 """Attributes of operator versions 1 to 5 that carry no meaning."""
@@ -129,7 +129,7 @@ class Lowering:
     def _input(self, value: Value) -> P.Input:
         kind = value.type
         if not isinstance(kind, TensorType):
-            raise NotConstant(f"its type {kind} is no tensor; it must be a constant", names=[value.name])
+            raise NotConstant(f"its type {type_string(kind)} is no tensor; it must be a constant", names=[value.name])
         shape = self.shapes.get(value.name, kind.shape)
         if shape is None:
             raise UnsupportedOperator("its rank is not known; give its shape")
@@ -181,7 +181,8 @@ class Lowering:
         schema = find_schema(domain, node.op_type, opset)
         definition = find_definition(domain, node.op_type, schema.since if schema else opset)
         if definition is None or (schema is not None and schema.deprecated):
-            raise UnsupportedOperator(f"no page defines {domain + '.' if domain else ''}{node.op_type} in version {opset}")
+            shown = f"{domain + '.' if domain else ''}{node.op_type}"
+            raise UnsupportedOperator(f"no page defines {shown} in version {opset}")
         return self._apply(node, definition, schema, inputs, scope, opset)
 
     def _apply(
@@ -189,8 +190,9 @@ class Lowering:
     ) -> tuple[Any, ...]:
         named = _attributes(node, definition, schema, scope)
         if definition.wants_context:
-            count = len(node.outputs)
-            named["context"] = Context(node, schema, opset, count, lambda graph, given: self._inline(graph, given, scope))
+            named["context"] = Context(
+                node, schema, opset, len(node.outputs), lambda graph, given: self._inline(graph, given, scope)
+            )
         if definition.maximum_inputs is not None:
             if len(inputs) > definition.maximum_inputs:
                 raise InvalidArgument(f"it has {len(inputs)} inputs, but takes {definition.maximum_inputs}")

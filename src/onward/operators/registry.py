@@ -27,12 +27,12 @@ _FIRST_ARGUMENT = re.compile(r"@operator\(\s*\"(\w+)\"")
 class Context:
     """What a definition may ask about the place where it is used.
 
-    `outputs` is the number of outputs that the node names. `inline(graph, inputs)` lowers a sub-graph with the given
-    arrays as its inputs and returns its outputs.
+    `schema` is None in domains beyond ONNX; `outputs` is the number of outputs of the node. `inline(graph, inputs)`
+    lowers a sub-graph with the given arrays as its inputs and returns its outputs.
     """
 
     node: Node
-    schema: Schema
+    schema: Schema | None
     opset: int
     outputs: int
     inline: Callable[[Graph, Sequence[Any]], tuple[Any, ...]]
@@ -55,8 +55,8 @@ class Definition:
     @functools.cached_property
     def attributes(self) -> frozenset[str]:
         """The attributes that the definition takes."""
-        names = {name for name, parameter in self.parameters.items() if parameter.kind is inspect.Parameter.KEYWORD_ONLY}
-        return frozenset(names - {"context"})
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        return frozenset(name for name, item in self.parameters.items() if item.kind is keyword) - {"context"}
 
     @functools.cached_property
     def wants_context(self) -> bool:
@@ -74,7 +74,8 @@ class Definition:
         kinds = [parameter.kind for parameter in self.parameters.values()]
         if inspect.Parameter.VAR_POSITIONAL in kinds:
             return None
-        return sum(kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD) for kind in kinds)
+        positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        return sum(kind in positional for kind in kinds)
 
 
 _definitions: dict[tuple[str, str], list[Definition]] = {}
@@ -113,9 +114,9 @@ def all_definitions() -> tuple[Definition, ...]:
     return tuple(definition for key in sorted(_definitions) for definition in _definitions[key])
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _pages() -> dict[str, tuple[str, ...]]:
-    """Operator name -> the modules whose text registers it. Reading the pages is ten times as fast as importing them."""
+    """Operator name -> the modules whose text registers it; reading pages is ten times as fast as importing them."""
     pages: dict[str, list[str]] = {}
     for module, text in _modules():
         for name in set(_FIRST_ARGUMENT.findall(text)):
@@ -123,13 +124,13 @@ def _pages() -> dict[str, tuple[str, ...]]:
     return {name: tuple(modules) for name, modules in pages.items()}
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _import_all_pages() -> None:
     for module, _ in _modules():
         importlib.import_module(module)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _modules() -> tuple[tuple[str, str], ...]:
     """(module name, text) of every page of every family."""
     found = []

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from onward.errors import UnsupportedOperator
+from onward.ir import MapType, OptionalType, SequenceType, SparseTensorType, TensorType
 
 
 class ParameterOption(IntEnum):
@@ -39,7 +40,7 @@ class ParameterSchema:
 
 @dataclass(frozen=True, slots=True)
 class AttributeSchema:
-    """One attribute. `type` is FLOAT, INT, STRING, TENSOR, GRAPH, ... or its plural; `default` is None where there is none."""
+    """One attribute. `type` is FLOAT, INT, TENSOR, ... or its plural; `default` is None where there is none."""
 
     name: str
     type: str
@@ -107,7 +108,7 @@ def why_unknown(domain: str, name: str, opset: int) -> str:
     return f"there is no operator {shown}" + (f"; did you mean {close[0]}?" if close else "")
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def operator_versions(domain: str, name: str) -> tuple[Schema, ...]:
     """All versions of an operator, newest first; empty for an unknown one."""
     header, lines = _data()
@@ -127,13 +128,13 @@ def known_domains() -> frozenset[str]:
     return frozenset("" if domain == "ai.onnx" else domain for domain, _ in _data()[1]) | {"ai.onnx.training"}
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def newest_opset(domain: str = "") -> int:
     """The newest version of a standard domain that the data knows."""
     return max((opset for found, opset, _ in _data()[0]["ir_versions"] if found == domain), default=1)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def minimum_ir_version(domain: str, opset: int) -> int | None:
     """The IR version in which version `opset` of a standard domain appeared, or None where it is not a released one."""
     rows = _data()[0]["ir_versions"]
@@ -145,7 +146,7 @@ def newest_ir_version() -> int:
     return int(_data()[0]["newest_ir_version"])
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _data() -> tuple[dict[str, Any], dict[tuple[str, str], str]]:
     text = resources.files("onward.operators").joinpath("schemas.txt").read_text()
     first, *rest = text.splitlines()
@@ -160,20 +161,47 @@ def _data() -> tuple[dict[str, Any], dict[tuple[str, str], str]]:
 
 def _schema(domain: str, name: str, row: list[Any], header: Mapping[str, Any]) -> Schema:
     since, flags, inputs, outputs, counts, attributes, constraints = row
+    minimum_inputs, maximum_inputs, minimum_outputs, maximum_outputs = counts
     return Schema(
-        domain,
-        name,
-        since,
-        bool(flags & 1),
-        bool(flags & 2),
-        tuple(_parameter(item) for item in inputs),
-        tuple(_parameter(item) for item in outputs),
-        *counts,
-        MappingProxyType({item[0]: AttributeSchema(item[0], item[1], bool(item[2]), item[3]) for item in attributes}),
-        MappingProxyType({variable: header["sets"][number] for variable, number in constraints.items()}),
+        domain=domain,
+        name=name,
+        since=since,
+        deprecated=bool(flags & 1),
+        has_function=bool(flags & 2),
+        inputs=tuple(_parameter(item) for item in inputs),
+        outputs=tuple(_parameter(item) for item in outputs),
+        minimum_inputs=minimum_inputs,
+        maximum_inputs=maximum_inputs,
+        minimum_outputs=minimum_outputs,
+        maximum_outputs=maximum_outputs,
+        attributes=MappingProxyType(
+            {item[0]: AttributeSchema(item[0], item[1], bool(item[2]), item[3]) for item in attributes}
+        ),
+        constraints=MappingProxyType({variable: header["sets"][number] for variable, number in constraints.items()}),
     )
 
 
 def _parameter(row: list[Any]) -> ParameterSchema:
     name, type_string, option, homogeneous, minimum_arity = row
     return ParameterSchema(name, type_string, ParameterOption(option), bool(homogeneous), minimum_arity)
+
+
+def type_string(kind: Any) -> str | None:
+    """A type as the schemas write it, such as tensor(float) or seq(tensor(int64)); None where it is not known."""
+    match kind:
+        case TensorType():
+            return f"tensor({kind.dtype.name.lower()})" if kind.dtype else None
+        case SparseTensorType():
+            return f"sparse_tensor({kind.dtype.name.lower()})"
+        case SequenceType() | OptionalType():
+            inner = type_string(kind.element)
+            outer = "seq" if isinstance(kind, SequenceType) else "optional"
+            return f"{outer}({inner})" if inner else None
+        case MapType():
+            inner = type_string(kind.value)
+            return f"map({kind.key.name.lower()}, {_without_tensor(inner)})" if inner else None
+    return None
+
+
+def _without_tensor(text: str) -> str:
+    return text.removeprefix("tensor(").removesuffix(")") if text.startswith("tensor(") else text

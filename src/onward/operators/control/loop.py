@@ -16,7 +16,9 @@ MOST_TURNS = 4096
 
 
 @operator("Loop")
-def loop(count: P.Array | None, condition: P.Array | None, *state: Any, body: Graph, context: Context) -> tuple[Any, ...]:
+def loop(
+    count: P.Array | None, condition: P.Array | None, *state: Any, body: Graph, context: Context
+) -> tuple[Any, ...]:
     """The body again and again: `count` times, as long as its condition holds. ONNX Loop-1 to Loop-25.
 
     The body takes (turn, condition, *state) and gives (condition, *state, *collected); what is collected is stacked.
@@ -74,7 +76,8 @@ def scan(
     reversed_ = scan_output_directions or [0] * len(collected)
     places = scan_output_axes or [0] * len(collected)
     outputs = [
-        _stacked(items[::-1] if reverse else items, place) for items, reverse, place in zip(collected, reversed_, places)
+        _stacked(items[::-1] if reverse else items, place)
+        for items, reverse, place in zip(collected, reversed_, places)
     ]
     return (*states, *outputs)
 

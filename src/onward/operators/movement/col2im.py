@@ -17,7 +17,7 @@ def col2im(
     pads: list[int] | None = None,
     strides: list[int] | None = None,
 ) -> P.Array:
-    """(N, C * block, positions) to (N, C, *image_shape): blocks put back, overlapping elements summed. ONNX Col2Im-18."""
+    """(N, C * block, positions) to (N, C, *image_shape): blocks put back, overlaps summed. ONNX Col2Im-18."""
     image = P.dimensions(image_shape, "the image shape of Col2Im")
     block = known_integers(block_shape, "the block shape of Col2Im")
     rank = len(block)

@@ -11,7 +11,7 @@ from onward.operators.registry import operator
 
 @operator("NonZero", since=9)
 def non_zero(data: P.Array) -> P.Array:
-    """The positions of the elements that are not zero, (rank, count), row-major; a scalar has one axis. ONNX NonZero-9."""
+    """Positions of the elements that are not zero, (rank, count), row-major; a scalar has one axis. ONNX NonZero-9."""
     source = data if data.rank else P.reshape(data, (1,))
     if source.known is not None:
         return P.constant(np.array(np.nonzero(source.known), np.int64).reshape(source.rank, -1))

@@ -20,7 +20,7 @@ def constant(
     value_string: str | None = None,
     value_strings: list[str] | None = None,
 ) -> P.Array:
-    """The tensor of the one attribute that is set. ONNX Constant-1, Constant-11 (sparse), Constant-12 (plain values)."""
+    """The tensor of the one attribute that is set. ONNX Constant-1, Constant-12 (plain values)."""
     if value is not None:
         return P.constant(value)
     if value_float is not None or value_floats is not None:
@@ -49,4 +49,5 @@ def constant_of_shape(shape: P.Array, *, value: Tensor | None = None) -> P.Array
 def eye_like(like: P.Array, *, dtype: int | None = None, k: int = 0) -> P.Array:
     """A matrix of the shape of `like` with ones on diagonal `k`. ONNX EyeLike-9."""
     kind = like.dtype if dtype is None else DataType(dtype)
-    return P.compute(like.shape, lambda i, j: P.where(P.equal(P.scalar(j - i), k), P.scalar(1, kind), P.scalar(0, kind)))
+    one, zero = P.scalar(1, kind), P.scalar(0, kind)
+    return P.compute(like.shape, lambda i, j: P.where(P.equal(P.scalar(j - i), k), one, zero))

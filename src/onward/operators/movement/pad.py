@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from onward import program as P
 from onward.errors import InvalidArgument
+from onward.ir.datatypes import DataType
 from onward.operators.arguments import distinct_axes, known_integers
 from onward.operators.registry import operator
 
@@ -26,14 +27,16 @@ def pad_2(data: P.Array, *, pads: list[int], mode: str = "constant", value: floa
 def pad(
     data: P.Array, pads: P.Array, constant_value: P.Array | None, axes: P.Array | None, *, mode: str = "constant"
 ) -> P.Array:
-    """`data` with `pads` elements before and after each of `axes`; negative amounts crop. ONNX Pad-11, Pad-18, Pad-19."""
+    """`data` with `pads` elements before and after each of `axes`; negative amounts crop. ONNX Pad-11, -18, -19."""
     places = list(range(data.rank)) if axes is None else distinct_axes(known_integers(axes, "axes of Pad"), data.rank)
-    value = P.scalar(_zero(data), data.dtype) if constant_value is None else _only(constant_value)
+    value = _only(constant_value) if constant_value is not None else _zero(data)
     return _pad(data, P.dimensions(pads, "the amounts of Pad"), places, mode, value)
 
 
-def _zero(data: P.Array) -> int | str:
-    return "" if data.dtype.name == "STRING" else 0
+def _zero(data: P.Array) -> P.Scalar:
+    if data.dtype == DataType.STRING:
+        raise InvalidArgument(f"Pad of {data} needs a constant_value, because strings have no zero")
+    return P.scalar(0, data.dtype)
 
 
 def _only(value: P.Array) -> P.Scalar:

@@ -27,9 +27,11 @@ def _element(value: P.Array) -> P.Scalar:
 
 def _count(start: P.Array, limit: P.Array, delta: P.Array) -> P.Dimension:
     """The number of elements; a symbol of the run where a bound is known only then."""
-    if start.content is None or limit.content is None or delta.content is None:
+    contents = [value.content for value in (start, limit, delta)]
+    known = [content.reshape(-1)[0] for content in contents if content is not None]
+    if len(known) < 3:
         return _count_in_run(start, limit, delta)
-    first, last, step = (value.content.reshape(-1)[0] for value in (start, limit, delta))
+    first, last, step = known
     if isinstance(step, (int, float)) and step == 0:
         raise InvalidArgument("the delta of Range is 0")
     if start.dtype.is_float:

@@ -298,9 +298,11 @@ def _weighted(x: P.Array, sampling: Sampling, method: Method) -> P.Array:
     first, taps = _taps(sampling, method)
     shape = list(x.shape)
     shape[sampling.axis] = sampling.extent
-    indices = _table(P.compute(
-        (sampling.extent, taps), lambda i, t: _clamped(_base(sampling, method, i) + P.scalar(t) + first, sampling.source)
-    ), sampling)
+
+    def index_of_tap(place: P.Dimension, tap: P.Dimension) -> P.Scalar:
+        return _clamped(_base(sampling, method, place) + P.scalar(tap) + first, sampling.source)
+
+    indices = _table(P.compute((sampling.extent, taps), index_of_tap), sampling)
     weights = P.cast(_table(_weights(sampling, method, first, taps), sampling), x.dtype)
 
     def element(*position: P.Dimension) -> P.Scalar:

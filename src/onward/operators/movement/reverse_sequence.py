@@ -9,7 +9,7 @@ from onward.operators.registry import operator
 
 @operator("ReverseSequence", since=10)
 def reverse_sequence(data: P.Array, lengths: P.Array, *, batch_axis: int = 1, time_axis: int = 0) -> P.Array:
-    """The first `lengths[b]` elements along the time axis in reverse, the others as they are. ONNX ReverseSequence-10."""
+    """The first `lengths[b]` elements along the time axis in reverse, then the others. ONNX ReverseSequence-10."""
     batch, time = (P.normalize_axis(axis, data.rank) for axis in (batch_axis, time_axis))
 
     def element(*position: P.Dimension) -> P.Scalar:

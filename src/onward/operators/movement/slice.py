@@ -32,7 +32,8 @@ def slice_10(
     if starts.size != len(places) or ends.size != len(places) or (steps is not None and steps.size != len(places)):
         raise InvalidArgument(f"starts {starts}, ends {ends}, axes {places} and steps of Slice differ in length")
     strides = steps.content if steps is not None else [1] * len(places)
-    if starts.content is None or ends.content is None or strides is None or not all(isinstance(s, int) for s in strides):
+    known = strides is not None and all(isinstance(step, int) for step in strides)
+    if starts.content is None or ends.content is None or strides is None or not known:
         return _slice_in_run(data, starts, ends, places, steps)
     return _slice(data, list(starts.content), list(ends.content), places, [int(step) for step in strides])
 

@@ -48,9 +48,11 @@ def _parts(data: P.Array, axis: int, sizes: Sequence[P.Dimension]) -> tuple[P.Ar
         isinstance(size, int) and size < 0 for size in sizes
     ):
         raise InvalidArgument(f"sizes {list(sizes)} do not split axis {axis} of {data}, which has extent {extent}")
-    parts, start = [], 0
+    parts: list[P.Array] = []
+    start: P.Dimension = 0
     for size in sizes:
-        starts, extents = [0] * data.rank, list(data.shape)
+        starts: list[P.Dimension] = [0] * data.rank
+        extents = list(data.shape)
         starts[place], extents[place] = start, size
         parts.append(P.slice(data, starts, extents))
         start = start + size

@@ -1,4 +1,4 @@
-"""Optional, OptionalHasElement and OptionalGetElement. Whether a value is there is known while the program is written."""
+"""Optional, OptionalHasElement, OptionalGetElement. Whether a value is there is known while the program is written."""
 
 from __future__ import annotations
 
