@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -598,6 +598,19 @@ class Builder:
         self.label(done)
 
     @contextlib.contextmanager
+    def repeat(self, condition: Callable[[], Value]) -> Iterator[None]:
+        """while condition(): ...; the condition is written once, at the loop's head."""
+        head, body, done = (self.fresh(prefix)[1:] for prefix in ("head", "loop", "done"))
+        self._branch(head)
+        self.label(head)
+        holds = condition()
+        self.line(f"br i1 {holds}, label %{body}, label %{done}")
+        self.label(body)
+        yield
+        self._branch(head)
+        self.label(done)
+
+    @contextlib.contextmanager
     def when(self, condition: Value) -> Iterator[None]:
         """if condition: ..."""
         then, done = self.fresh("then")[1:], self.fresh("done")[1:]
@@ -644,7 +657,7 @@ class Builder:
         types = ", ".join(str(argument.type) for argument in arguments)
         self.module.declarations.setdefault(name, f"declare {result or 'void'} @{name}({types})")
         value = self._call(f"@{name}", result, arguments)
-        return value if value is not None else arguments[0]
+        return value if value is not None else Value(self, POINTER, "null")
 
     def comment(self, text: str) -> None:
         """A comment in the text."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from llvmlite import binding
@@ -58,28 +59,28 @@ def compile_modules(texts: Sequence[str], target: Target, processes: int = 0) ->
     return [compile_module(text, target) for text in texts]
 
 
-class Library:
-    """Loaded object code."""
+_libraries = itertools.count()
 
-    def __init__(self, objects: Sequence[bytes]) -> None:
+
+class Library:
+    """Object code loaded into this process. `exports` are the functions that can be looked up; freed with the object."""
+
+    def __init__(self, objects: Sequence[bytes], exports: Sequence[str]) -> None:
         _initialize()
-        binding.initialize_native_target()
-        binding.initialize_native_asmprinter()
         self._jit = binding.create_lljit_compiler()
         builder = binding.JITLibraryBuilder()
         for item in objects:
             builder.add_object_img(item)
         builder.add_current_process()
-        self._builder = builder
-        self._tracker = None
-        self._names: dict[str, int] = {}
+        for name in exports:
+            builder.export_symbol(name)
+        self._tracker = builder.link(self._jit, f"onward{next(_libraries)}")
 
     def address(self, name: str) -> int:
-        if self._tracker is None:
-            self._builder.export_symbol(name)
-            self._tracker = self._builder.link(self._jit, "onward")
-        return self._tracker[name]
+        """The address of an exported function."""
+        return int(self._tracker[name])
 
 
-def load_object(data: bytes) -> Library:
-    return Library([data])
+def load_object(data: bytes, exports: Sequence[str]) -> Library:
+    """One piece of object code, loaded."""
+    return Library([data], exports)

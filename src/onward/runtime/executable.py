@@ -1,0 +1,228 @@
+"""A compiled model in memory, ready to run."""
+
+from __future__ import annotations
+
+import collections
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from onward.compiler.artifact import Artifact, PortSpec
+from onward.compiler.context import Slot, Status
+from onward.compiler.native import Library
+from onward.errors import IndexOutOfBounds, InvalidInput, RunError, Terminated
+from onward.ir.expressions import Expression, SymbolAtom, evaluate
+from onward.runtime import threads
+
+_ENTRY = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+_ALLOCATE = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+LARGEST_ARENA = 1 << 42
+
+
+@dataclass
+class Plan:
+    """What follows from the shapes of the inputs: sizes, the arena, and the outputs' shapes (None: known after the run)."""
+
+    sizes: list[int]
+    arena_bytes: int
+    outputs: list[tuple[int, ...] | None]
+
+
+class _State:
+    """Everything one run writes to. Runs at the same time take one each."""
+
+    def __init__(self, executable: Executable) -> None:
+        artifact = executable.artifact
+        self.context = np.zeros(int(Slot.COUNT), np.int64)
+        self.inputs = (ctypes.c_int64 * max(1, len(artifact.inputs)))()
+        self.outputs = (ctypes.c_int64 * max(1, len(artifact.outputs)))()
+        self.sizes = (ctypes.c_int64 * max(1, len(artifact.symbols)))()
+        self.profile = np.zeros(2 * len(artifact.kernels) + 1, np.int64)
+        self.plan: Plan | None = None
+        self.arena = np.empty(0, np.uint8)
+        self.blocks: dict[int, np.ndarray] = {}
+        self.generation = -1
+        self.allocate = _ALLOCATE(self._allocate)
+        support = threads.support()
+        context = self.context
+        context[Slot.WEIGHTS] = executable.weights_address
+        context[Slot.PARALLEL_FOR] = support.address("parallel_for")
+        context[Slot.FAIL] = support.address("fail")
+        context[Slot.NOW] = support.address("now")
+        context[Slot.ALLOCATE] = ctypes.cast(self.allocate, ctypes.c_void_p).value or 0
+        context[Slot.PROFILE] = self.profile.ctypes.data
+        self.addresses = (
+            context.ctypes.data, ctypes.addressof(self.inputs), ctypes.addressof(self.outputs), ctypes.addressof(self.sizes),
+        )  # fmt: skip
+
+    def _allocate(self, context: int, size: int) -> int:
+        if not 0 <= size <= LARGEST_ARENA:
+            self.context[Slot.STATUS] = int(Status.OUT_OF_MEMORY)
+            size = 64
+        block = aligned_empty(int(size))
+        self.blocks[block.ctypes.data] = block
+        return block.ctypes.data
+
+    def prepare(self, executable: Executable, plan: Plan) -> None:
+        if self.plan is not plan:
+            self.plan = plan
+            self.sizes[: len(plan.sizes)] = plan.sizes  # type: ignore[assignment]
+            if self.arena.nbytes < plan.arena_bytes + 64:
+                self.arena = aligned_empty(plan.arena_bytes + 64)
+                self.context[Slot.ARENA] = self.arena.ctypes.data
+        if self.generation != threads.generation:
+            self.generation = threads.generation
+            self.context[Slot.POOL] = threads.pool_pointer(executable.threads, executable.spins)
+
+
+def aligned_empty(size: int) -> np.ndarray:
+    """Uninitialised bytes that begin at a multiple of 64."""
+    try:
+        raw = np.empty(size + 64, np.uint8)
+    except MemoryError as problem:
+        raise RunError(f"the run needs {size} bytes of memory, which are not available") from problem
+    skip = -raw.ctypes.data % 64
+    return raw[skip : skip + size]
+
+
+class Executable:
+    """Machine code and weights; `run` may be called from many threads at once."""
+
+    def __init__(
+        self, artifact: Artifact, weights: np.ndarray | None = None, *, threads: int = 0, spins: int = threads.SPINS
+    ) -> None:
+        from onward.runtime.threads import available_cores
+
+        self.artifact = artifact
+        self.threads = threads or available_cores()
+        self.spins = spins
+        self.library = Library(artifact.objects, [artifact.entry])
+        self._entry = _ENTRY(self.library.address(artifact.entry))
+        self._weights = weights if weights is not None else _gather_weights(artifact)
+        self.weights_address = self._weights.ctypes.data
+        self._plans: dict[tuple[tuple[int, ...], ...], Plan] = {}
+        self._free: collections.deque[_State] = collections.deque()
+        self._kinds = [port.dtype.numpy for port in artifact.outputs]
+
+    def plan(self, inputs: Sequence[np.ndarray]) -> Plan:
+        """Sizes and output shapes for inputs of these shapes. Raises InvalidInput where they contradict each other."""
+        key = tuple([array.shape for array in inputs])
+        found = self._plans.get(key)
+        if found is None:
+            if len(self._plans) > 1000:
+                self._plans.clear()
+            found = self._plans[key] = self._make_plan(key)
+        return found
+
+    def _make_plan(self, shapes: Sequence[tuple[int, ...]]) -> Plan:
+        artifact = self.artifact
+        sizes: dict[str, int] = {}
+        for port, shape in zip(artifact.inputs, shapes):
+            bind_port(port, shape, sizes)
+        for port, shape in zip(artifact.inputs, shapes):
+            verify_port(port, shape, sizes)
+        known = sizes.keys()
+        outputs = [
+            tuple(evaluate(extent, sizes) for extent in port.shape)
+            if all(not isinstance(extent, Expression) or extent.symbols <= known for extent in port.shape)
+            else None
+            for port in artifact.outputs
+        ]
+        arena = evaluate(artifact.arena_bytes, sizes)
+        if arena > LARGEST_ARENA:
+            raise RunError(f"inputs of shapes {list(shapes)} need {arena} bytes of intermediate memory")
+        return Plan([sizes.get(name, 0) for name in artifact.symbols], arena, outputs)
+
+    def run(
+        self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray | None] | None = None, profile: Any = None
+    ) -> list[np.ndarray]:
+        """The outputs for contiguous inputs of the right dtypes, in the artifact's order.
+
+        `outputs` may give arrays to write to. `profile`, a list, receives (begin, end) nanoseconds of each kernel.
+        """
+        plan = self.plan(inputs)
+        try:
+            state = self._free.pop()
+        except IndexError:
+            state = _State(self)
+        state.prepare(self, plan)
+        for index, array in enumerate(inputs):
+            state.inputs[index] = array.__array_interface__["data"][0]
+        results: list[np.ndarray | None] = []
+        for index, shape in enumerate(plan.outputs):
+            given = outputs[index] if outputs is not None else None
+            result = given if given is not None else None if shape is None else np.empty(shape, self._kinds[index])
+            results.append(result)
+            state.outputs[index] = 0 if result is None else result.__array_interface__["data"][0]
+        status = self._entry(*state.addresses)
+        if status:
+            self._raise(state, status)
+        if None in plan.outputs:
+            self._collect(state, results)
+        if profile is not None:
+            profile.extend(map(tuple, state.profile[:-1].reshape(-1, 2).tolist()))
+        self._free.append(state)
+        return results  # type: ignore[return-value]
+
+    def _collect(self, state: _State, results: list[np.ndarray | None]) -> None:
+        """Outputs whose sizes the run has found."""
+        sizes = dict(zip(self.artifact.symbols, state.sizes))
+        for index, port in enumerate(self.artifact.outputs):
+            if results[index] is None:
+                shape = tuple(evaluate(extent, sizes) for extent in port.shape)
+                block = state.blocks[state.outputs[index]]
+                count = int(np.prod(shape, dtype=np.int64)) * self._kinds[index].itemsize
+                results[index] = block[:count].view(self._kinds[index]).reshape(shape)
+        state.blocks.clear()
+
+    def _raise(self, state: _State, status: int) -> None:
+        context = state.context
+        kernel = self.artifact.kernels[int(context[Slot.KERNEL])]
+        where = ", ".join(kernel.origins) or kernel.name
+        detail = [int(context[slot]) for slot in (Slot.DETAIL_A, Slot.DETAIL_B, Slot.DETAIL_C)]
+        context[Slot.STATUS] = 0
+        state.blocks.clear()
+        self._free.append(state)
+        if status == Status.INDEX_OUT_OF_BOUNDS:
+            index, extent, axis = detail
+            raise IndexOutOfBounds(
+                f"{where}: index {index} is outside [{-extent}, {extent - 1}] along axis {axis}; check the indices that were fed"
+            )
+        if status == Status.TERMINATED:
+            raise Terminated("the run was stopped on request")
+        raise RunError(f"{where}: {Status(status).name.lower().replace('_', ' ')} {detail}")
+
+
+def bind_port(port: PortSpec, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
+    """Enters the symbols that the shape determines."""
+    if len(shape) != len(port.shape):
+        raise InvalidInput(
+            f"input '{port.name}' has rank {len(shape)} (shape {shape}), expected {len(port.shape)}: "
+            f"[{', '.join(map(str, port.shape))}]"
+        )
+    for extent, number in zip(port.shape, shape):
+        if isinstance(extent, Expression) and isinstance(extent.single_atom(), SymbolAtom):
+            sizes.setdefault(str(extent), number)
+
+
+def verify_port(port: PortSpec, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
+    """Raises InvalidInput where a shape is not what the sizes say."""
+    for axis, (extent, number) in enumerate(zip(port.shape, shape)):
+        expected = evaluate(extent, sizes)
+        if expected != number:
+            meaning = f"'{extent}' = {expected}" if isinstance(extent, Expression) else str(expected)
+            raise InvalidInput(
+                f"input '{port.name}' has extent {number} along axis {axis} (shape {shape}), expected {meaning}: "
+                f"[{', '.join(map(str, port.shape))}]"
+            )
+
+
+def _gather_weights(artifact: Artifact) -> np.ndarray:
+    blob = aligned_empty(artifact.weights_bytes + 64)
+    for offset, array in artifact.weights:
+        flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        blob[offset : offset + flat.nbytes] = flat
+    return blob
