@@ -1,0 +1,62 @@
+"""Conditions that are known, and masks that mask nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from onward.ir import Value
+from onward.passes.match import Match
+from onward.passes.pattern import op, wildcards
+from onward.passes.rewrite import Builder, Rule
+
+condition, x, y = wildcards("condition x y")
+
+
+def _known(match: Match, name: str) -> np.ndarray | None:
+    return match.facts.known(match.bound[name])
+
+
+def _always(match: Match) -> bool:
+    data = _known(match, "condition")
+    return data is not None and data.size > 0 and bool(data.all())
+
+
+def _never(match: Match) -> bool:
+    data = _known(match, "condition")
+    return data is not None and data.size > 0 and not data.any()
+
+
+def _broadcast(builder: Builder, match: Match, taken: Value) -> Value | None:
+    """The branch that is taken, expanded where the condition or the other branch is larger."""
+    shape = match.shape(match.root.outputs[0])
+    if shape == match.shape(taken):
+        return taken
+    if shape is None or not all(isinstance(extent, int) for extent in shape):
+        return None
+    return builder.Expand(taken, shape=list(shape))  # type: ignore[no-any-return]
+
+
+def _is_integer(match: Match) -> bool:
+    """Without NaN, of which no comparison holds."""
+    dtype = match.dtype("x")
+    return dtype is not None and dtype.is_integer
+
+
+RULES = (
+    Rule("where always", op.Where(condition, x, y), lambda b, m: _broadcast(b, m, m.x), when=_always),
+    Rule("where never", op.Where(condition, x, y), lambda b, m: _broadcast(b, m, m.y), when=_never),
+    Rule("where between equals", op.Where(condition, x, x), x),
+    Rule("where not", op.Where(op.Not(condition), x, y), op.Where(condition, y, x)),
+    Rule("not twice", op.Not(op.Not(x)), x),
+    Rule("and true", op.And(condition, x), x, when=_always),
+    Rule("and false", op.And(condition, x), condition, when=_never),
+    Rule("or false", op.Or(condition, x), x, when=_never),
+    Rule("or true", op.Or(condition, x), condition, when=_always),
+    Rule("exclusive or false", op.Xor(condition, x), x, when=_never),
+    Rule("and itself", op.And(x, x), x),
+    Rule("or itself", op.Or(x, x), x),
+    Rule("not equal not", op.Equal(op.Not(x), op.Not(y)), op.Equal(x, y)),
+    Rule("not greater", op.Not(op.Greater(x, y)), op.LessOrEqual(x, y), when=_is_integer),
+    Rule("not less", op.Not(op.Less(x, y)), op.GreaterOrEqual(x, y), when=_is_integer),
+)
+

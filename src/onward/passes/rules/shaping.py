@@ -1,0 +1,120 @@
+"""Slices, pads, tiles, expansions, concatenations and gathers that do nothing or can be one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from onward.ir import Value
+from onward.passes.match import Match
+from onward.passes.pattern import Apply, bind, op, optional, rest, wildcards
+from onward.passes.rewrite import Builder, Rule
+
+x, y, z = wildcards("x y z")
+how = rest("how")
+parts = rest("parts")
+
+BROADCASTING = (
+    "Add", "Sub", "Mul", "Div", "Pow", "And", "Or", "Xor", "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual",
+)  # fmt: skip
+
+
+def _steps_forward(match: Match) -> bool:
+    """A slice that keeps the shape keeps the order as well."""
+    try:
+        steps = match.option(match.root, "steps")
+    except LookupError:
+        return False
+    return steps is None or all(step > 0 for step in steps)
+
+
+def _pads_nothing(match: Match) -> bool:
+    return all(amount == 0 for amount in match.pads)
+
+
+def _takes_all_in_order(match: Match) -> bool:
+    indices = match.constant("y")
+    return indices is not None and indices.ndim == 1 and np.array_equal(indices, np.arange(indices.size))
+
+
+def _nested(builder: Builder, match: Match) -> Value | None:
+    """Concatenations along the same axis are one; empty parts and the only part need none."""
+    axis = match.option(match.root, "axis")
+    rank = match.rank(match.root.outputs[0])
+    if rank is None:
+        return None
+    place = axis % rank
+    flat: list[Value] = []
+    for part in match.parts:
+        node = part.producer
+        own = node is not None and node.op_type == "Concat" and node.domain == match.root.domain and len(part.uses) == 1
+        if own and part not in match.root.graph.outputs and match.option(node, "axis") % rank == place:  # type: ignore[union-attr]
+            flat.extend(node.inputs)  # type: ignore[union-attr,arg-type]
+        else:
+            flat.append(part)
+    filled = [part for part in flat if (shape := match.shape(part)) is None or shape[place] != 0]
+    if len(filled) == len(match.parts) or not filled:
+        return None
+    return filled[0] if len(filled) == 1 else builder.Concat(*filled, axis=axis)  # type: ignore[no-any-return]
+
+
+def _without_expansion(operator: str) -> tuple[Rule, ...]:
+    left = getattr(op, operator)(op.Expand(x, how), y)
+    right = getattr(op, operator)(y, op.Expand(x, how))
+    name = operator.lower()
+    return (
+        Rule(f"expand before {name}, left", left, getattr(op, operator)(x, y)),
+        Rule(f"expand before {name}, right", right, getattr(op, operator)(y, x)),
+    )
+
+
+def _disjoint(match: Match) -> bool:
+    rank = match.rank("x")
+    options = (match.axes, match.outer_axes, match.starts, match.outer_starts)
+    if rank is None or any(item is None for item in options):
+        return False
+    return not {axis % rank for axis in match.axes} & {axis % rank for axis in match.outer_axes}
+
+
+def _slice_both(builder: Builder, match: Match) -> Value:
+    inner = match.steps or [1] * len(match.axes)
+    outer = match.outer_steps or [1] * len(match.outer_axes)
+    return builder.Slice(  # type: ignore[no-any-return]
+        match.x,
+        starts=match.starts + match.outer_starts,
+        ends=match.ends + match.outer_ends,
+        axes=match.axes + match.outer_axes,
+        steps=inner + outer,
+    )
+
+
+def _slice(source: Apply | object, prefix: str) -> Apply:
+    names = ("starts", "ends", "axes", "steps")
+    return op.Slice(source, **{name: bind(prefix + name) for name in names})  # type: ignore[arg-type]
+
+
+def _has_steps(match: Match) -> bool:
+    schema = match.facts.schema(match.root)
+    return schema is not None and schema.since >= 10 and _disjoint(match)
+
+
+def _where_without_expansion(place: int) -> Rule:
+    inputs = [x if place != 0 else op.Expand(x, how), y if place != 1 else op.Expand(y, how)]
+    inputs.append(z if place != 2 else op.Expand(z, how))
+    return Rule(f"expand before where, input {place}", op.Where(*inputs), op.Where(x, y, z))
+
+
+RULES = (
+    Rule("expand to the same shape", op.Expand(x, how), x),
+    Rule("expand of an expand", op.Expand(op.Expand(x, rest("before")), y), op.Expand(x, y)),
+    Rule("tile to the same shape", op.Tile(x, how), x),
+    Rule("slice everything", op.Slice(x, how), x, when=_steps_forward),
+    Rule("slice of a slice", _slice(_slice(x, ""), "outer_"), _slice_both, when=_has_steps),
+    Rule("pad nothing", op.Pad(x, optional("value"), pads=bind("pads")), x, when=_pads_nothing),
+    Rule("concatenate", op.Concat(parts), _nested),
+    Rule("concatenate one", op.Concat(x), x),
+    Rule("split into one", op.Split(x, how), x, when=lambda match: len(match.root.outputs) == 1),
+    Rule("gather everything", op.Gather(x, y, axis=bind("axis")), x, when=_takes_all_in_order),
+    *(_where_without_expansion(place) for place in range(3)),
+    *(rule for operator in BROADCASTING for rule in _without_expansion(operator)),
+)
+
