@@ -1,0 +1,145 @@
+"""SVMRegressor and SVMClassifier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from onward import program as P
+from onward.errors import InvalidArgument, UnsupportedOperator
+from onward.ir.datatypes import DataType
+from onward.operators.classical.scores import best_label, label_table, labelled, transformed
+from onward.operators.registry import operator
+
+
+@operator("SVMRegressor", domain="ai.onnx.ml")
+def support_vector_regressor(
+    x: P.Array,
+    *,
+    coefficients: list[float],
+    kernel_params: list[float] | None = None,
+    kernel_type: str = "LINEAR",
+    n_supports: int = 0,
+    one_class: int = 0,
+    post_transform: str = "NONE",
+    rho: list[float] | None = None,
+    support_vectors: list[float] | None = None,
+) -> P.Array:
+    """sum of coefficient * kernel(x, support vector) + rho, (N, 1). ONNX SVMRegressor-1; Vapnik 1995.
+
+    `one_class` gives 1 for inliers and -1 for outliers.
+    """
+    rows = _rows(x)
+    if n_supports:
+        similar = _kernel(rows, _matrix(support_vectors, n_supports), kernel_type, kernel_params)
+        total = _product(similar, _matrix(coefficients, 1))
+    else:
+        total = _kernel(rows, _matrix(coefficients, 1), kernel_type, kernel_params)
+    total = total + (rho or [0.0])[0]
+    if one_class:
+        return P.elementwise(lambda e: P.where(e > 0.0, P.scalar(1.0, e.dtype), P.scalar(-1.0, e.dtype)), total)
+    return transformed(total, post_transform)
+
+
+@operator("SVMClassifier", domain="ai.onnx.ml")
+def support_vector_classifier(
+    x: P.Array,
+    *,
+    coefficients: list[float],
+    classlabels_ints: list[int] | None = None,
+    classlabels_strings: list[str] | None = None,
+    kernel_params: list[float] | None = None,
+    kernel_type: str = "LINEAR",
+    post_transform: str = "NONE",
+    prob_a: list[float] | None = None,
+    prob_b: list[float] | None = None,
+    rho: list[float] | None = None,
+    support_vectors: list[float] | None = None,
+    vectors_per_class: list[int] | None = None,
+) -> tuple[P.Array, P.Array]:
+    """The class that wins most of the duels between two classes, and the decisions. ONNX SVMClassifier-1; libsvm.
+
+    Without support vectors each class has a linear score of its own.
+    """
+    labels = label_table(classlabels_strings, classlabels_ints)
+    rows = _rows(x)
+    if not vectors_per_class:
+        classes = int(labels.size)  # type: ignore[arg-type]
+        scores = _kernel(rows, _matrix(coefficients, classes), kernel_type, kernel_params) + (rho or [0.0])[0]
+        return best_label(scores, labels), transformed(scores, post_transform)
+    if prob_a:
+        raise UnsupportedOperator("SVMClassifier with probabilities (prob_a, prob_b)")
+    count = len(vectors_per_class)
+    similar = _kernel(rows, _matrix(support_vectors, sum(vectors_per_class)), kernel_type, kernel_params)
+    duels = _product(similar, _duels(coefficients, vectors_per_class)) + P.constant(np.array(rho, np.float32))
+    votes = _votes(duels, count)
+    if count == 2:
+        return labelled(P.arg_extreme("argmax", votes, 1, False), labels), _two_decisions(duels)
+    return best_label(votes, labels), transformed(duels, post_transform)
+
+
+def _rows(x: P.Array) -> P.Array:
+    return P.cast(x if x.rank == 2 else P.expand_axes(x, [0]), DataType.FLOAT)
+
+
+def _matrix(values: Sequence[float] | None, rows: int) -> P.Array:
+    return P.constant(np.array(values or [], np.float32).reshape(rows, -1))
+
+
+def _product(x: P.Array, weights: P.Array) -> P.Array:
+    """x (N, K) times weights (M, K)."""
+    shape = (x.shape[0], weights.shape[0])
+    return P.reduce("sum", shape, (weights.shape[1],), lambda n, m, k: x[n, k] * weights[m, k])
+
+
+def _kernel(x: P.Array, vectors: P.Array, kind: str, parameters: list[float] | None) -> P.Array:
+    """How similar each row is to each vector: (N, vectors)."""
+    gamma, shift, degree = parameters or [0.0, 0.0, 0.0]
+    if kind == "LINEAR":
+        return _product(x, vectors)
+    if kind == "POLY":
+        return P.power(_product(x, vectors) * gamma + shift, degree)
+    if kind == "SIGMOID":
+        return P.tanh(_product(x, vectors) * gamma + shift)
+    if kind != "RBF":
+        raise InvalidArgument(f"no kernel '{kind}'; known are LINEAR, POLY, RBF and SIGMOID")
+
+    def squared(n: P.Dimension, m: P.Dimension, k: P.Dimension) -> P.Scalar:
+        distance = x[n, k] - vectors[m, k]
+        return distance * distance
+
+    distances = P.reduce("sum", (x.shape[0], vectors.shape[0]), (vectors.shape[1],), squared)
+    return P.exp(distances * -gamma)
+
+
+def _duels(coefficients: list[float], sizes: list[int]) -> P.Array:
+    """For each pair of classes i < j the weights of all vectors: row j - 1 for those of i, row i for those of j."""
+    table = np.array(coefficients, np.float32).reshape(len(sizes) - 1, -1)
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    rows = []
+    for i in range(len(sizes)):
+        for j in range(i + 1, len(sizes)):
+            row = np.zeros(table.shape[1], np.float32)
+            row[starts[i] : starts[i + 1]] = table[j - 1, starts[i] : starts[i + 1]]
+            row[starts[j] : starts[j + 1]] = table[i, starts[j] : starts[j + 1]]
+            rows.append(row)
+    return P.constant(np.stack(rows))
+
+
+def _votes(duels: P.Array, count: int) -> P.Array:
+    """How many duels each class wins; a positive decision is for the first of the two."""
+    pairs = [(i, j) for i in range(count) for j in range(i + 1, count)]
+    first = np.array([[i == c for c in range(count)] for i, _ in pairs], np.int64)
+    second = np.array([[j == c for c in range(count)] for _, j in pairs], np.int64)
+    for_first, for_second = P.constant(first), P.constant(second)
+
+    def element(n: P.Dimension, c: P.Dimension, pair: P.Dimension) -> P.Scalar:
+        return P.where(duels[n, pair] > 0.0, for_first[pair, c], for_second[pair, c])
+
+    return P.reduce("sum", (duels.shape[0], count), (len(pairs),), element)
+
+
+def _two_decisions(duels: P.Array) -> P.Array:
+    """The one decision turned for the first class, as it is for the second. (Other implementations do so.)"""
+    return P.compute((duels.shape[0], 2), lambda n, k: P.where(P.equal(P.scalar(k), 1), duels[n, 0], -duels[n, 0]))
