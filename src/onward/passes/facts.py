@@ -37,6 +37,10 @@ class Facts:
             for value in node.outputs:  # no page, or no types: what the file declares is all there is
                 if value.name and isinstance(value.type, TensorType) and value.type.shape is not None:
                     self._lowering.enter(value)
+        for value in node.outputs:
+            found = self._lowering.values.get(value)
+            if value.type is None and isinstance(found, P.Array):
+                value.type = value_type(found)
 
     def forget(self, node: Node) -> None:
         """Removes what is known of the outputs of a node."""
