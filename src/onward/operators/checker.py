@@ -63,6 +63,11 @@ def find_problems(model: Model) -> list[Problem]:
     return checker.problems
 
 
+def _is_required(parameter: ParameterSchema) -> bool:
+    variadic = parameter.option == ParameterOption.VARIADIC and parameter.homogeneous
+    return variadic or parameter.option == ParameterOption.SINGLE
+
+
 def _report(model: Model, problems: Sequence[Problem]) -> str:
     shown = "\n".join(f"  {problem}" for problem in problems[:100])
     more = f"\n  and {len(problems) - 100} more" if len(problems) > 100 else ""
@@ -240,7 +245,7 @@ class _Checker:
         self._count(place, "outputs", len(node.outputs), schema.minimum_outputs, schema.maximum_outputs, schema)
         for index, value in enumerate(node.inputs[: schema.maximum_inputs]):
             parameter = schema.input(index) if schema.inputs else None
-            if value is None and parameter is not None and parameter.option == ParameterOption.SINGLE:
+            if value is None and parameter is not None and _is_required(parameter):
                 self.report(place, f"input {index} ({parameter.name}) of {schema} is required and missing")
 
     def _count(self, place: str, what: str, count: int, least: int, most: int, schema: Schema) -> None:

@@ -18,6 +18,10 @@ LEGACY_ATTRIBUTES = frozenset({"consumed_inputs"})
 """Attributes of operator versions 1 to 5 that carry no meaning."""
 
 
+NONSENSE = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What a definition may raise on ranks or attributes that no model should have; pages need not foresee them all."""
+
+
 @dataclass(frozen=True)
 class Program:
     """A graph in the tensor language.
@@ -166,8 +170,12 @@ class Lowering:
             return
         except InferenceError:
             raise
-        except (OnwardError, ZeroDivisionError) as problem:
+        except OnwardError as problem:
             raise InferenceError(f"{describe(node)}: {problem}") from problem
+        except NONSENSE as problem:
+            shown = ", ".join(map(str, inputs))
+            reason = f"its inputs ({shown}) and attributes do not go together ({type(problem).__name__}: {problem})"
+            raise InferenceError(f"{describe(node)}: {reason}") from problem
         for value, result in zip(node.outputs, results):
             self.values[value] = result
             _mark(result, value, node)
@@ -264,9 +272,9 @@ def _attributes(node: Node, definition: Definition, schema: Schema | None, scope
 
 
 def _text(value: Any) -> Any:
-    """Strings as text; they are bytes in the file."""
+    """Strings as text where they are text; they are bytes in the file."""
     if isinstance(value, bytes):
-        return value.decode()
+        return value.decode(errors="surrogateescape")
     if isinstance(value, list):
         return [_text(item) for item in value]
     return value

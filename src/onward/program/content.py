@@ -20,6 +20,9 @@ from onward.program.scalar import Cast, IndexValue, Literal, Operation, Read, Sc
 LARGEST = 1024
 """Arrays with more elements are not evaluated symbolically."""
 
+LARGEST_KNOWN = 1 << 27
+"""Arrays with more elements are not computed before the run."""
+
 Element = Any  # int | bool | float | Expression
 
 
@@ -78,12 +81,30 @@ def depends_on_constants_alone(array: Array) -> bool:
         if item in seen:
             continue
         seen.add(item)
-        if isinstance(item, Input) or not isinstance(item.size, int):
+        if isinstance(item, Input) or not isinstance(item.size, int) or item.size > LARGEST_KNOWN:
+            return False
+        if isinstance(item, (Compute, Reduce)) and _reads_sizes(item):
             return False
         if not item.sources and not isinstance(item, (Constant, Compute, Reduce)):
             return False
         pending.extend(item.sources)
     return True
+
+
+def _reads_sizes(array: Compute | Reduce) -> bool:
+    """Whether elements depend on a size that is known only at run time."""
+    own = set(_names(array.variables))
+    extents: tuple[Dimension, ...] = ()
+    if isinstance(array, Reduce):
+        own.update(_names(array.reduction))
+        extents = array.extents
+    used = list(extents)
+    for scalar in array.body.walk():
+        if isinstance(scalar, Read):
+            used.extend(scalar.indices)
+        elif isinstance(scalar, IndexValue):
+            used.append(scalar.expression)
+    return any(not item.symbols <= own for item in used if isinstance(item, Expression))
 
 
 def _compute_element(array: Compute, position: tuple[int, ...]) -> Element:

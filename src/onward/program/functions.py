@@ -77,8 +77,8 @@ def dimensions(vector: Array, what: str = "a shape") -> tuple[Dimension, ...]:
     content = vector.content
     if content is not None:
         return tuple(item if isinstance(item, Expression) else int(item) for item in content.reshape(-1))
-    if vector.rank > 1 or not isinstance(vector.size, int):
-        raise InvalidArgument(f"{what} must be a vector of known length, got {vector}")
+    if vector.rank > 1 or not isinstance(vector.size, int) or vector.size > MOST_SIZES:
+        raise InvalidArgument(f"{what} must be a vector of known length, at most {MOST_SIZES}, got {vector}")
     symbols = [fresh_symbol("size") for _ in range(vector.size)]
     flat = cast(reshape(vector, (vector.size,)), DataType.INT64)
     (output,) = routine("read_sizes", [flat], [(flat.shape, DataType.INT64)], symbols)
@@ -86,6 +86,9 @@ def dimensions(vector: Array, what: str = "a shape") -> tuple[Dimension, ...]:
         _size_routines[str(symbol)] = output.routine
     return tuple(symbols)
 
+
+MOST_SIZES = 4096
+"""No vector of sizes is longer; a broken model may say so."""
 
 _size_routines: dict[str, Any] = {}
 

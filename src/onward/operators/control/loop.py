@@ -53,6 +53,8 @@ def scan(
     context: Context,
 ) -> tuple[P.Array, ...]:
     """The body once for each slice of the scanned inputs, with a state carried along. ONNX Scan-9 to Scan-25."""
+    if not 0 < num_scan_inputs <= len(inputs):
+        raise InvalidArgument(f"{num_scan_inputs} of {len(inputs)} inputs are scanned")
     states = list(inputs[: len(inputs) - num_scan_inputs])
     scanned = inputs[len(inputs) - num_scan_inputs :]
     axes = [P.normalize_axis(axis, item.rank) for axis, item in zip(scan_input_axes or [0] * num_scan_inputs, scanned)]

@@ -7,6 +7,10 @@ from onward.errors import InvalidArgument
 from onward.operators.registry import operator
 
 
+MOST_AXES = 64
+"""No tensor has more."""
+
+
 @operator("Reshape", since=1)
 def reshape_1(data: P.Array, *, shape: list[int]) -> P.Array:
     """The same elements in row-major order; the shape is an attribute. ONNX Reshape-1."""
@@ -54,7 +58,7 @@ def _resolve(data: P.Array, target: list[P.Dimension], allowzero: bool) -> P.Sha
 
 def _resolve_in_run(data: P.Array, shape: P.Array, allowzero: bool) -> P.Array:
     """The wanted shape with 0 and -1 replaced, computed during the run."""
-    if not isinstance(shape.size, int):
+    if not isinstance(shape.size, int) or shape.size > MOST_AXES:
         raise InvalidArgument(f"the shape {shape} has no known length, so the result has no known rank")
     if not allowzero:
         own = [data.shape[place] if place < data.rank else 0 for place in range(shape.size)]

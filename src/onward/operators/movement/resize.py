@@ -21,6 +21,9 @@ from onward.operators.registry import operator
 
 DOUBLE = DataType.DOUBLE
 
+LARGEST_TABLE = 1 << 20
+"""Longer tables are computed during the run."""
+
 
 @dataclass(frozen=True)
 class Method:
@@ -230,7 +233,7 @@ def _coordinate(sampling: Sampling, mode: str, place: P.Dimension) -> P.Scalar:
 def _table(array: P.Array, sampling: Sampling) -> P.Array:
     """The array as a constant when it is one."""
     static = sampling.ratio is not None and isinstance(sampling.source, int) and isinstance(array.size, int)
-    if static and sampling.begin is None:
+    if static and sampling.begin is None and array.size <= LARGEST_TABLE:  # type: ignore[operator]
         return P.constant(P.evaluate([array], {})[0])
     return array
 

@@ -32,7 +32,9 @@ def split(
     """Consecutive parts along `axis`; without sizes equal ones, the last smaller. ONNX Split-13, Split-18."""
     if sizes is not None:
         return _parts(data, axis, P.dimensions(sizes, "the sizes of Split"))
-    return _parts(data, axis, _equal(data, axis, num_outputs or context.outputs))
+    if num_outputs is not None and num_outputs != context.outputs:
+        raise InvalidArgument(f"num_outputs is {num_outputs}, but the node has {context.outputs} outputs")
+    return _parts(data, axis, _equal(data, axis, context.outputs))
 
 
 def _equal(data: P.Array, axis: int, count: int) -> list[P.Dimension]:
