@@ -90,3 +90,39 @@ def scatter(attributes: Mapping[str, Any], data: np.ndarray, indices: np.ndarray
 def non_zero(attributes: Mapping[str, Any], source: np.ndarray) -> tuple[np.ndarray, ...]:
     """int64 positions of the elements that are not zero, (rank, count), in row-major order."""
     return (np.array(np.nonzero(source), np.int64).reshape(max(source.ndim, 0), -1),)
+
+
+@evaluator("non_max_suppression")
+def non_max_suppression(
+    attributes: Mapping[str, Any],
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    most: np.ndarray,
+    overlap: np.ndarray,
+    least_score: np.ndarray,
+) -> tuple[np.ndarray, ...]:
+    """int64 rows (batch, class, box) of the boxes that are kept, best first in each class, (count, 3).
+
+    boxes (B, N, 4) as (least y, least x, greatest y, greatest x), scores (B, C, N); `most` boxes a class are kept whose
+    score is above `least_score` and whose intersection over union with each better one is at most `overlap`; these
+    three have one element.
+    """
+    rows = []
+    for batch, kind in np.ndindex(*scores.shape[:2]):
+        order = np.argsort(-scores[batch, kind], kind="stable")
+        order = order[scores[batch, kind][order] > least_score[0]]
+        kept: list[int] = []
+        for box in order:
+            if len(kept) >= most[0]:
+                break
+            if not kept or _intersection_over_union(boxes[batch, box], boxes[batch, kept]).max() <= overlap[0]:
+                kept.append(int(box))
+        rows.extend((batch, kind, box) for box in kept)
+    return (np.array(rows, np.int64).reshape(-1, 3),)
+
+
+def _intersection_over_union(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
+    common = np.prod(np.maximum(sides, 0), -1)
+    total = np.prod(box[2:] - box[:2]) + np.prod(others[:, 2:] - others[:, :2], -1) - common
+    return np.where((common > 0) & (total > 0), common / np.where(total > 0, total, 1), 0)
