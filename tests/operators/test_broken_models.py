@@ -1,4 +1,4 @@
-"""Models with something changed at random: right, or refused with an error of ours; never another exception or a hang."""
+"""Models with something changed at random: right, or refused with an error of ours; never another exception."""
 
 from __future__ import annotations
 
