@@ -15,6 +15,7 @@ from onward.ir import DataType, Model, Node, TensorType, Value
 from onward.ir.expressions import Dimension, Expression
 from onward.operators import Schema, find_schema
 from onward.operators.lowering import Lowering
+from onward.passes.uniform import uniform_element
 
 
 class Facts:
@@ -25,6 +26,7 @@ class Facts:
         self.opsets = {"" if domain == "ai.onnx" else domain: version for domain, version in model.opset_imports.items()}
         self.fed = frozenset(model.graph.inputs)
         self.captured = frozenset(value for node in model.graph.nodes for graph in node.subgraphs() for value in _results(graph))
+        self._uniform: dict[P.Array, Any] = {}
         self._lowering = Lowering(model)
         for value in model.graph.inputs:
             self._lowering.enter(value)
@@ -94,6 +96,15 @@ class Facts:
         if array is None or not isinstance(array.size, int) or array.size > largest:
             return None
         return array.known
+
+    def uniform(self, value: Value) -> Any:
+        """The number that every element of the value is, whatever the sizes; None where that is not proven."""
+        array = self.array(value)
+        if array is None:
+            return None
+        if array not in self._uniform:
+            self._uniform[array] = uniform_element(array)
+        return self._uniform[array]
 
     def schema(self, node: Node) -> Schema | None:
         """The schema of a node's operator."""

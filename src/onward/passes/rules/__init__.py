@@ -8,6 +8,7 @@ from onward.passes.rewrite import Rule
 from onward.passes.rules import (
     activation,
     arithmetic,
+    attention,
     batch_normalization,
     convolution,
     logic,
@@ -29,6 +30,7 @@ FAMILIES = (
     activation,
     softmax,
     normalization,
+    attention,
 )
 
 

@@ -12,18 +12,21 @@ from onward.passes.rewrite import Builder, Rule
 condition, x, y = wildcards("condition x y")
 
 
-def _known(match: Match, name: str) -> np.ndarray | None:
-    return match.facts.known(match.bound[name])
+def _is(match: Match, wanted: bool) -> bool:
+    """Whether the condition is known to be `wanted` everywhere."""
+    number = match.facts.uniform(match.condition)
+    if number is not None:
+        return bool(number) is wanted
+    data = match.facts.known(match.condition)
+    return data is not None and data.size > 0 and bool(np.all(data == wanted))
 
 
 def _always(match: Match) -> bool:
-    data = _known(match, "condition")
-    return data is not None and data.size > 0 and bool(data.all())
+    return _is(match, True)
 
 
 def _never(match: Match) -> bool:
-    data = _known(match, "condition")
-    return data is not None and data.size > 0 and not data.any()
+    return _is(match, False)
 
 
 def _broadcast(builder: Builder, match: Match, taken: Value) -> Value | None:

@@ -9,7 +9,7 @@ from onward.passes.match import Match
 from onward.passes.pattern import Apply, bind, op, optional, rest, wildcards
 from onward.passes.rewrite import Builder, Rule
 
-x, y, z = wildcards("x y z")
+x, y, z, anchor = wildcards("x y z anchor")
 how = rest("how")
 parts = rest("parts")
 
@@ -58,8 +58,8 @@ def _nested(builder: Builder, match: Match) -> Value | None:
 
 
 def _without_expansion(operator: str) -> tuple[Rule, ...]:
-    left = getattr(op, operator)(op.Expand(x, how), y)
-    right = getattr(op, operator)(y, op.Expand(x, how))
+    left = getattr(op, operator)(op.Expand(x, how).shared(), y)
+    right = getattr(op, operator)(y, op.Expand(x, how).shared())
     name = operator.lower()
     return (
         Rule(f"expand before {name}, left", left, getattr(op, operator)(x, y)),
@@ -98,10 +98,11 @@ def _has_steps(match: Match) -> bool:
 
 
 def _where_without_expansion(place: int) -> Rule:
-    inputs = [x if place != 0 else op.Expand(x, how), y if place != 1 else op.Expand(y, how)]
-    inputs.append(z if place != 2 else op.Expand(z, how))
+    inputs = [op.Expand(item, how).shared() if place == index else item for index, item in enumerate((x, y, z))]
     return Rule(f"expand before where, input {place}", op.Where(*inputs), op.Where(x, y, z))
 
+
+masked = op.Where(op.Expand(x, how).shared(), y, z).shared()
 
 RULES = (
     Rule("expand to the same shape", op.Expand(x, how), x),
@@ -114,6 +115,7 @@ RULES = (
     Rule("concatenate one", op.Concat(x), x),
     Rule("split into one", op.Split(x, how), x, when=lambda match: len(match.root.outputs) == 1),
     Rule("gather everything", op.Gather(x, y, axis=bind("axis")), x, when=_takes_all_in_order),
+    Rule("expand before a mask that is added", masked + anchor, op.Where(x, y, z) + anchor),
     *(_where_without_expansion(place) for place in range(3)),
     *(rule for operator in BROADCASTING for rule in _without_expansion(operator)),
 )

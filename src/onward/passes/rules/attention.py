@@ -1,0 +1,108 @@
+"""Scaled dot-product attention spelled out: softmax(q k^T * scale + mask) v."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from onward.ir import Node, Value
+from onward.passes.match import Match
+from onward.passes.pattern import Pattern, any_of, bind, constant, op, rest, wildcards
+from onward.passes.rewrite import Builder, Rule
+
+q, k, v, mask = wildcards("q k v mask")
+scale, left_scale, right_scale = constant("scale"), constant("left_scale"), constant("right_scale")
+how = rest("how")
+
+turned = op.Transpose(k, perm=bind("perm"))
+left = any_of(q * left_scale, q)
+right = any_of(turned.shared() * right_scale, turned.shared(), op.Transpose(k * right_scale, perm=bind("perm")))
+product = op.MatMul(left, right)
+scores = any_of(product * scale, product / constant("divisor"), product)
+biased = any_of(scores + mask, scores)
+weights = op.Softmax(biased, axis=-1)
+# PyTorch's exporter: a query that sees no key has no weights.
+filled = op.Where(op.IsNaN(weights), 0, weights)
+
+
+def _number(match: Match, name: str) -> float | None:
+    """The one number that a constant holds; 1 where the pattern has none."""
+    if name not in match.bound:
+        return 1.0
+    data = match.data(name)
+    return float(data.reshape(-1)[0]) if data.size == 1 else None
+
+
+def _scale(match: Match) -> float | None:
+    numbers = [_number(match, name) for name in ("left_scale", "right_scale", "scale", "divisor")]
+    if any(number is None for number in numbers) or not numbers[3]:
+        return None
+    return float(np.prod(numbers[:3]) / numbers[3])  # type: ignore[arg-type]
+
+
+def _attention(builder: Builder, match: Match) -> Value | None:
+    factor, perm, rank = _scale(match), match.perm, match.rank("q")
+    if factor is None or perm is None or rank != 4 or match.rank("k") != 4 or match.rank("v") != 4:
+        return None
+    if match.shape("q")[:2] != match.shape("v")[:2] or len({match.dtype(name) for name in "qkv"}) != 1:  # type: ignore[index]
+        return None
+    order = [perm[0], perm[1], perm[3], perm[2]]
+    keys = match.k if order == [0, 1, 2, 3] else builder.Transpose(match.k, perm=order)
+    if match.shape(keys)[:3] != match.shape("v")[:3]:  # type: ignore[index]
+        return None
+    inputs: list[Value | None] = [match.q, keys, match.v]
+    if "mask" in match.bound:
+        shape = match.shape("mask")
+        # A mask that is shorter than the keys would cover the first keys only.
+        if not shape or len(shape) < 2 or shape[-1] != match.shape("v")[2] or match.dtype("mask") != match.dtype("q"):  # type: ignore[index]
+            return None
+        inputs.append(match.mask)
+    return builder.node("Attention", inputs, {"scale": factor})  # type: ignore[no-any-return]
+
+
+def _heads(match: Match, value: Value, node: Node | None) -> tuple[Value, int] | None:
+    """(the packed tensor, the number of heads) when `value` is a packed (B, S, H * D) split into heads."""
+    if node is None or node.op_type != "Transpose" or match.option(node, "perm") != [0, 2, 1, 3]:
+        return None
+    split = node.inputs[0]
+    inner = split.producer if split is not None else None
+    if inner is None or inner.op_type != "Reshape" or inner.domain:
+        return None
+    packed, apart = inner.inputs[0], match.shape(split)  # type: ignore[arg-type]
+    shape = match.shape(packed) if packed is not None else None
+    if shape is None or apart is None or len(shape) != 3 or shape[:2] != apart[:2] or not isinstance(apart[2], int):
+        return None
+    return packed, apart[2]  # type: ignore[return-value]
+
+
+def _packed(builder: Builder, match: Match) -> Value | None:
+    """Attention splits packed heads and joins them again itself."""
+    attention = next(node for pattern, node in match.nodes.items() if pattern.operator == "Attention")
+    result = match.shape(match.root.outputs[0])
+    inputs = list(attention.inputs)
+    if len(attention.outputs) != 1 or len(inputs) > 4 or result is None or len(result) != 3:
+        return None
+    split = [_heads(match, value, value.producer) if value is not None else None for value in inputs[:3]]
+    if any(item is None for item in split):
+        return None
+    (queries, heads), (keys, groups), (values, other) = split  # type: ignore[misc]
+    if groups != other or result[:2] != match.shape(queries)[:2]:  # type: ignore[index]
+        return None
+    options: dict[str, Any] = {name: item.value for name, item in attention.attributes.items()}
+    options.update(q_num_heads=heads, kv_num_heads=groups)
+    return builder.node("Attention", (queries, keys, values, *inputs[3:]), options)  # type: ignore[no-any-return]
+
+
+def _rule(name: str, attention: Pattern) -> Rule:
+    return Rule(name, op.MatMul(attention, v), _attention)
+
+
+RULES = (
+    _rule("attention", any_of(filled, weights)),
+    Rule(
+        "attention of packed heads",
+        op.Reshape(op.Transpose(op.Attention(rest("inputs")), perm=[0, 2, 1, 3]), how),
+        _packed,
+    ),
+)
