@@ -33,6 +33,10 @@ class FormatError(OnwardError):
     """A broken file."""
 
 
+class NoSuchFile(FormatError, FileNotFoundError):
+    """A model file that is not there."""
+
+
 class ExternalDataError(FormatError):
     """A broken reference to external data."""
 

@@ -42,6 +42,11 @@ class Model:
         self.metadata: dict[str, str] = {}
         self.training_info: list[Any] = []
         self.path: str | None = None
+        self.external: set[str] = set()
+
+    def external_locations(self) -> set[str]:
+        """The names of the external data files that the tensors lie in, relative to the model's folder."""
+        return self.external
 
     def copy(self) -> Model:
         """An independent model that shares the tensors."""
@@ -51,6 +56,7 @@ class Model:
         result.functions = dict(self.functions)
         result.metadata = dict(self.metadata)
         result.training_info = list(self.training_info)
+        result.external = set(self.external)
         return result
 
     def to_bytes(self) -> bytes:

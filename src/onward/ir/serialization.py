@@ -48,6 +48,7 @@ class _Reader:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self.files = ExternalFiles(path.parent if path else Path("."))
+        self.external: set[str] = set()
 
     def model(self, message: Message) -> Model:
         opsets = {item.get("domain", ""): item.get("version", 0) for item in message.items("opset_import")}
@@ -64,6 +65,7 @@ class _Reader:
             model.functions[function.domain, function.name, function.overload] = function
         model.graph = self.graph(message.fields["graph"], [], 0)
         model.graph.model = model
+        model.external = self.external
         return model
 
     # -- graphs ------------------------------------------------------------------------------------------------
@@ -250,6 +252,7 @@ class _Reader:
         tensor.message = message
         if message.get("data_location", 0) == 1:
             entries = _entries(message.items("external_data"))
+            self.external.add(entries.get("location", ""))
             tensor._data = lambda: self.files.read(entries, name, tensor.nbytes)
         elif "raw_data" in message.fields:
             tensor._data = message.fields["raw_data"]

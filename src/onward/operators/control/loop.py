@@ -41,6 +41,34 @@ def loop(
     return (*carried, *(_stacked(items, 0) for items in collected))
 
 
+@operator("Scan", since=8)
+def scan_8(
+    lengths: P.Array | None,
+    *inputs: P.Array,
+    body: Graph,
+    num_scan_inputs: int,
+    directions: list[int] | None = None,
+    context: Context,
+) -> tuple[P.Array, ...]:
+    """A scan for each element of the batch, which is axis 0 of all inputs; all have the full length. ONNX Scan-8."""
+    if lengths is not None:
+        raise UnsupportedOperator("a scan of sequences of different lengths")
+    batch = inputs[0].shape[0]
+    if not isinstance(batch, int):
+        raise UnsupportedOperator(f"a scan of a batch of {batch}")
+    results = [
+        scan(
+            *(_slice(item, 0, place) for item in inputs),
+            body=body,
+            num_scan_inputs=num_scan_inputs,
+            scan_input_directions=directions,
+            context=context,
+        )
+        for place in range(batch)
+    ]
+    return tuple(_stacked(items, 0) for items in zip(*results))
+
+
 @operator("Scan", since=9)
 def scan(
     *inputs: P.Array,

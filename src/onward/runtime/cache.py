@@ -1,0 +1,257 @@
+"""The disk cache of compiled models: code and packed weights, found by content.
+
+An entry is a folder `<key>/` with `artifact.json`, `code.bin` and `weights.bin`, written aside and renamed, so that
+processes that start together see a whole entry or none. Weights are memory-mapped and shared by all processes. The key
+is a hash of the model's content, the options, the target and the compiler's own source; the content hash of a file is
+remembered by its path, size, time and inode, so that a second start does not read the weights.
+
+`ONWARD_CACHE` names the folder ("off" disables the cache), `ONWARD_CACHE_SIZE` its cap in bytes.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import mmap
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import numpy as np
+
+from onward.compiler.artifact import Artifact, CompileOptions, KernelInfo, PortSpec
+from onward.compiler.targets import Target
+from onward.format.wire import encode_parts
+from onward.ir import Model
+from onward.ir.datatypes import DataType
+from onward.ir.expressions import BinaryAtom, Dimension, Expression, Symbol, SymbolAtom, apply
+from onward.ir.serialization import model_to_message
+
+DEFAULT_SIZE = 16 << 30
+
+
+def folder() -> Path | None:
+    """The cache's folder, or None when it is switched off."""
+    setting = os.environ.get("ONWARD_CACHE", "")
+    if setting.lower() in ("off", "0", "none"):
+        return None
+    if setting:
+        return Path(setting)
+    base = os.environ.get("XDG_CACHE_HOME") or (os.environ.get("LOCALAPPDATA") if os.name == "nt" else None)
+    return Path(base) / "onward" if base else Path.home() / ".cache" / "onward"
+
+
+# -- keys -------------------------------------------------------------------------------------------------------------
+def key_of(content: str, options: CompileOptions, target: Target) -> str:
+    """The key of a model with this content hash, compiled like this."""
+    parts = [content, json.dumps(asdict(options), sort_keys=True, default=list), repr(target), _compiler_hash()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:40]
+
+
+@functools.cache
+def _compiler_hash() -> str:
+    """Changes with every change of the package or of LLVM."""
+    root = Path(__file__).parent.parent
+    digest = hashlib.sha256(llvmlite.__version__.encode())
+    for path in sorted(root.rglob("*.py")):
+        status = path.stat()
+        digest.update(f"{path.relative_to(root)} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def content_of_file(path: Path) -> str:
+    """The content hash of a model file and of the external files beside it that it could use."""
+    place = folder()
+    status = path.stat()
+    identity = f"{path.resolve()} {status.st_size} {status.st_mtime_ns} {status.st_ino}"
+    memo = place / "files" / hashlib.sha256(identity.encode()).hexdigest()[:40] if place else None
+    if memo is not None and memo.exists():
+        text = memo.read_text()
+        if text:
+            return text
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 24):
+            digest.update(block)
+    if memo is not None:
+        _write_whole(memo, digest.hexdigest().encode())
+    return digest.hexdigest()
+
+
+def external_identity(model: Model) -> str:
+    """Names, sizes and times of the model's external data files."""
+    if model.path is None:
+        return ""
+    base = Path(model.path).parent
+    found = []
+    for location in sorted(model.external_locations()):
+        path = base / location
+        if path.exists():
+            status = path.stat()
+            found.append(f"{location} {status.st_size} {status.st_mtime_ns} {status.st_ino}")
+    return "\n".join(found)
+
+
+def content_of_model(model: Model) -> str:
+    """The content hash of a model in memory."""
+    digest = hashlib.sha256()
+    for part in encode_parts(model_to_message(model)):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+# -- entries ----------------------------------------------------------------------------------------------------------
+def find(key: str) -> tuple[Artifact, np.ndarray] | None:
+    """A compiled model and its mapped weights, or None. A damaged entry is removed."""
+    place = folder()
+    if place is None or not (place / key).is_dir():
+        return None
+    try:
+        artifact, weights = _read(place / key)
+        os.utime(place / key)
+        return artifact, weights
+    except (OSError, ValueError, KeyError, TypeError):
+        shutil.rmtree(place / key, ignore_errors=True)
+        return None
+
+
+def store(key: str, artifact: Artifact) -> np.ndarray | None:
+    """Writes an entry and returns its mapped weights; None when the cache is off or cannot be written."""
+    place = folder()
+    if place is None:
+        return None
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix="new-", dir=place))
+        try:
+            _write(temporary, artifact)
+            try:
+                os.rename(temporary, place / key)
+            except OSError:  # another process was first
+                shutil.rmtree(temporary, ignore_errors=True)
+            _trim(place, key)
+            return _read(place / key)[1]
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+    except OSError:
+        return None
+
+
+def _write(place: Path, artifact: Artifact) -> None:
+    code = b"".join(artifact.objects)
+    (place / "code.bin").write_bytes(code)
+    with open(place / "weights.bin", "wb") as file:
+        for offset, array in artifact.weights:
+            file.seek(offset)
+            file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+        file.truncate(artifact.weights_bytes + 64)
+    description = {
+        "objects": [len(item) for item in artifact.objects],
+        "code": hashlib.sha256(code).hexdigest(),
+        "entry": artifact.entry,
+        "inputs": [_port_out(port) for port in artifact.inputs],
+        "outputs": [_port_out(port) for port in artifact.outputs],
+        "symbols": artifact.symbols,
+        "bound_symbols": artifact.bound_symbols,
+        "arena_bytes": _out(artifact.arena_bytes),
+        "weights_bytes": artifact.weights_bytes,
+        "kernels": [[k.name, k.kind, list(k.origins), _out(k.flops), _out(k.bytes)] for k in artifact.kernels],
+        "target": artifact.target,
+        "metadata": artifact.metadata,
+    }
+    (place / "artifact.json").write_text(json.dumps(description))
+
+
+def _read(place: Path) -> tuple[Artifact, np.ndarray]:
+    text = json.loads((place / "artifact.json").read_text())
+    code = (place / "code.bin").read_bytes()
+    if hashlib.sha256(code).hexdigest() != text["code"]:
+        raise ValueError("the code is damaged")
+    objects, position = [], 0
+    for size in text["objects"]:
+        objects.append(code[position : position + size])
+        position += size
+    with open(place / "weights.bin", "rb") as file:
+        if os.fstat(file.fileno()).st_size != text["weights_bytes"] + 64:
+            raise ValueError("the weights are truncated")
+        weights = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+    artifact = Artifact(
+        objects, text["entry"], [_port_in(port) for port in text["inputs"]], [_port_in(port) for port in text["outputs"]],
+        text["symbols"], text["bound_symbols"], _in(text["arena_bytes"]), [], text["weights_bytes"],
+        [KernelInfo(n, kind, tuple(origins), _in(flops), _in(size)) for n, kind, origins, flops, size in text["kernels"]],
+        text["target"], text["metadata"],
+    )  # fmt: skip
+    return artifact, weights
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(name, path)
+    except OSError:
+        return
+
+
+def _trim(place: Path, keep: str) -> None:
+    """Removes the entries used longest ago until the cache is below its cap."""
+    cap = int(os.environ.get("ONWARD_CACHE_SIZE") or DEFAULT_SIZE)
+    entries = []
+    for item in place.iterdir():
+        if item.is_dir() and item.name not in (keep, "files") and not item.name.startswith("new-"):
+            entries.append((item.stat().st_mtime, _size(item.iterdir()), item))
+    total = sum(size for _, size, _ in entries) + _size((place / keep).iterdir())
+    for _, size, item in sorted(entries, key=lambda entry: entry[0]):
+        if total <= cap:
+            return
+        shutil.rmtree(item, ignore_errors=True)
+        total -= size
+
+
+def _size(files: Iterable[Path]) -> int:
+    return sum(path.stat().st_size for path in files)
+
+
+# -- dimensions as JSON -----------------------------------------------------------------------------------------------
+def _port_out(port: PortSpec) -> list[Any]:
+    return [port.name, int(port.dtype), [_out(extent) for extent in port.shape]]
+
+
+def _port_in(item: list[Any]) -> PortSpec:
+    return PortSpec(item[0], DataType(item[1]), tuple(_in(extent) for extent in item[2]))
+
+
+def _out(dimension: Dimension) -> Any:
+    if not isinstance(dimension, Expression):
+        return dimension
+    return [[number, [[_atom_out(atom), power] for atom, power in monomial]] for monomial, number in dimension.terms.items()]
+
+
+def _atom_out(atom: Any) -> Any:
+    if isinstance(atom, SymbolAtom):
+        return atom.name
+    assert isinstance(atom, BinaryAtom)
+    return [atom.operation, _out(atom.left), _out(atom.right)]
+
+
+def _in(item: Any) -> Dimension:
+    if isinstance(item, int):
+        return item
+    total: Dimension = 0
+    for number, factors in item:
+        product: Dimension = number
+        for atom, power in factors:
+            value = Symbol(atom) if isinstance(atom, str) else apply(atom[0], _in(atom[1]), _in(atom[2]))
+            for _ in range(power):
+                product = product * value
+        total = total + product
+    return total

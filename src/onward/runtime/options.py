@@ -1,0 +1,172 @@
+"""The options and descriptions of a session, with the names that onnxruntime gave them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from onward.errors import InvalidArgument
+from onward.runtime.threads import SPINS
+
+
+class GraphOptimizationLevel(IntEnum):
+    """How much the graph is rewritten. ORT_DISABLE_ALL compiles it as it stands; all others optimise."""
+
+    ORT_DISABLE_ALL = 0
+    ORT_ENABLE_BASIC = 1
+    ORT_ENABLE_EXTENDED = 2
+    ORT_ENABLE_LAYOUT = 3
+    ORT_ENABLE_ALL = 99
+
+
+class ExecutionMode(IntEnum):
+    """Kernels run one after another; both values mean that here."""
+
+    ORT_SEQUENTIAL = 0
+    ORT_PARALLEL = 1
+
+
+class ExecutionOrder(IntEnum):
+    """Accepted for compatibility; the order is the compiler's."""
+
+    DEFAULT = 0
+    PRIORITY_BASED = 1
+    MEMORY_EFFICIENT = 2
+
+
+@dataclass
+class SessionOptions:
+    """How a session is made.
+
+    `intra_op_num_threads` is the number of threads of a run (0: as many as there are cores to use). The session
+    configuration entries `session.intra_op.allow_spinning` ("0" lets workers sleep at once) and
+    `session.intra_op.spin_duration_us` are obeyed, other entries are kept and have no effect. Fields about memory arenas
+    and execution order are accepted: the arena is always planned and reused.
+    """
+
+    enable_cpu_mem_arena: bool = True
+    enable_mem_pattern: bool = True
+    enable_mem_reuse: bool = True
+    enable_profiling: bool = False
+    execution_mode: ExecutionMode = ExecutionMode.ORT_SEQUENTIAL
+    execution_order: ExecutionOrder = ExecutionOrder.DEFAULT
+    graph_optimization_level: GraphOptimizationLevel = GraphOptimizationLevel.ORT_ENABLE_ALL
+    inter_op_num_threads: int = 0
+    intra_op_num_threads: int = 0
+    log_severity_level: int = -1
+    log_verbosity_level: int = 0
+    logid: str = ""
+    optimized_model_filepath: str = ""
+    profile_file_prefix: str = "onnxruntime_profile_"
+    use_deterministic_compute: bool = True
+    use_per_session_threads: bool = True
+    _entries: dict[str, str] = field(default_factory=dict)
+    _by_name: dict[str, int] = field(default_factory=dict)
+    _by_denotation: dict[str, int] = field(default_factory=dict)
+    _initializers: dict[str, Any] = field(default_factory=dict)
+
+    def add_session_config_entry(self, key: str, value: str) -> None:
+        """Sets a configuration entry."""
+        self._entries[str(key)] = str(value)
+
+    def get_session_config_entry(self, key: str) -> str:
+        """A configuration entry. Raises InvalidArgument when it was not set."""
+        if key not in self._entries:
+            raise InvalidArgument(f"there is no session configuration entry '{key}'")
+        return self._entries[key]
+
+    def add_free_dimension_override_by_name(self, name: str, size: int) -> None:
+        """Fixes a named dimension of the inputs."""
+        self._by_name[name] = int(size)
+
+    def add_free_dimension_override_by_denotation(self, denotation: str, size: int) -> None:
+        """Fixes the dimensions of the inputs with this denotation."""
+        self._by_denotation[denotation] = int(size)
+
+    def add_initializer(self, name: str, value: Any) -> None:
+        """Gives the data of an initialiser in place of the file's."""
+        self._initializers[name] = value
+
+    def add_external_initializers(self, names: Sequence[str], values: Sequence[Any]) -> None:
+        """Gives the data of several initialisers."""
+        for name, value in zip(names, values, strict=True):
+            self.add_initializer(name, value)
+
+    def add_provider(self, provider: str, options: Any = None) -> None:
+        """Accepted for compatibility: the processor is the one provider."""
+
+    def has_providers(self) -> bool:
+        """Whether providers were added."""
+        return False
+
+    def register_custom_ops_library(self, path: str) -> None:
+        """Libraries of compiled operators cannot be used: operators are compiled from definitions."""
+        raise InvalidArgument(f"'{path}': custom operator libraries hold machine code of another runtime and cannot be loaded")
+
+    def overrides(self) -> dict[str, int]:
+        """The fixed dimensions by name."""
+        return dict(self._by_name)
+
+    def denotation_overrides(self) -> dict[str, int]:
+        """The fixed dimensions by denotation."""
+        return dict(self._by_denotation)
+
+    def initializers(self) -> dict[str, Any]:
+        """The data given for initialisers."""
+        return dict(self._initializers)
+
+    def spins(self) -> int:
+        """How long workers look for work before they sleep, in turns of their loop."""
+        if self._entries.get("session.intra_op.allow_spinning") == "0":
+            return 0
+        duration = self._entries.get("session.intra_op.spin_duration_us")
+        return int(float(duration) * SPINS / 500) if duration else SPINS
+
+
+class RunOptions:
+    """Options of one run. Setting `terminate`, from any thread, stops the runs that use these options."""
+
+    def __init__(self) -> None:
+        self.log_severity_level = -1
+        self.log_verbosity_level = 0
+        self.logid = ""
+        self.only_execute_path_to_fetches = False
+        self.terminate = False
+        self._entries: dict[str, str] = {}
+
+    def add_run_config_entry(self, key: str, value: str) -> None:
+        """Sets a configuration entry."""
+        self._entries[key] = value
+
+    def get_run_config_entry(self, key: str) -> str:
+        """A configuration entry. Raises InvalidArgument when it was not set."""
+        if key not in self._entries:
+            raise InvalidArgument(f"there is no run configuration entry '{key}'")
+        return self._entries[key]
+
+
+@dataclass(frozen=True)
+class NodeArg:
+    """An input or output: name, type such as tensor(float), shape of ints, names and None."""
+
+    name: str
+    type: str
+    shape: list[Any]
+
+    def __str__(self) -> str:
+        return f"NodeArg(name='{self.name}', type='{self.type}', shape={self.shape})"
+
+
+@dataclass
+class ModelMetadata:
+    """What a model says of itself."""
+
+    producer_name: str = ""
+    graph_name: str = ""
+    domain: str = ""
+    description: str = ""
+    graph_description: str = ""
+    version: int = 0
+    custom_metadata_map: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,416 @@
+"""InferenceSession: a model, compiled and ready, behind the interface that users of onnxruntime know."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onward.compiler.artifact import Artifact, CompileOptions
+from onward.compiler.targets import Target
+from onward.errors import InvalidArgument, InvalidInput, NoSuchFile, Terminated
+from onward.ir import Model, load
+from onward.ir.datatypes import DataType
+from onward.ir.expressions import Expression
+from onward.runtime import cache
+from onward.runtime.executable import Executable
+from onward.runtime.options import GraphOptimizationLevel, ModelMetadata, NodeArg, RunOptions, SessionOptions
+from onward.runtime.values import IOBinding, OrtValue
+
+PROVIDER = "CPUExecutionProvider"
+SLOW_COMPILE = 2.0
+"""Seconds after which a terminal is told that compilation is under way."""
+
+
+class InferenceSession:
+    """Runs a model.
+
+    `path_or_bytes` is a path, bytes, an `onward.Model` or an object with SerializeToString. `sess_options` and
+    `providers` are as in onnxruntime; the only provider is the CPU. Sessions can be used from many threads at once,
+    pickled, and are freed with the last reference.
+
+    Raises NoSuchFile, FormatError, InvalidGraph, UnsupportedOperator or InferenceError, each naming what is wrong.
+    """
+
+    def __init__(
+        self,
+        path_or_bytes: Any,
+        sess_options: SessionOptions | None = None,
+        providers: Sequence[Any] | None = None,
+        provider_options: Sequence[Mapping[str, Any]] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        _check_providers(providers)
+        self._source = path_or_bytes
+        self._options = sess_options or SessionOptions()
+        self._disabled = tuple(kwargs.get("disabled_optimizers") or ())
+        self._started = time.time_ns()
+        self._load()
+        self._profile: list[dict[str, Any]] | None = [] if self._options.enable_profiling else None
+        self._inputs = {port.name: position for position, port in enumerate(self._artifact.inputs)}
+        self._kinds = [port.dtype.numpy for port in self._artifact.inputs]
+        self._outputs = [port.name for port in self._artifact.outputs]
+        self._output_index = {name: position for position, name in enumerate(self._outputs)}
+
+    # -- making ------------------------------------------------------------------------------------------------
+    def _load(self) -> None:
+        source, options = self._source, self._options
+        path = Path(source) if isinstance(source, (str, os.PathLike)) else None
+        if path is not None and not path.is_file():
+            raise NoSuchFile(f"there is no model file '{path}'")
+        target = Target.parse(None)
+        compile_options = CompileOptions(
+            profile=options.enable_profiling,
+            optimize=options.graph_optimization_level != GraphOptimizationLevel.ORT_DISABLE_ALL,
+            disabled_passes=self._disabled,
+        )
+        overrides = options.overrides()
+        model: Model | None = None
+        if path is not None:
+            content = cache.content_of_file(path)
+        else:
+            model = load(source)
+            content = cache.content_of_model(model) if cache.folder() else ""
+        content = f"{content} {sorted(overrides.items())}"
+        key = cache.key_of(content, compile_options, target)
+        found = cache.find(key)
+        if found is not None and self._external_unchanged(found[0], path):
+            self._artifact, weights = found
+        else:
+            model = model if model is not None else load(source)
+            self._artifact, weights = self._compile(model, overrides, compile_options, key)
+        self._executable = Executable(
+            self._artifact, weights, threads=options.intra_op_num_threads, spins=options.spins()
+        )
+        if options.optimized_model_filepath:
+            self._write_optimized(model if model is not None else load(source))
+
+    def _external_unchanged(self, artifact: Artifact, path: Path | None) -> bool:
+        saved = artifact.metadata.get("external", [])
+        if not saved:
+            return True
+        base = path.parent if path is not None else Path(".")
+        for name, size, time_ns in saved:
+            try:
+                status = (base / name).stat()
+            except OSError:
+                return False
+            if (status.st_size, status.st_mtime_ns) != (size, time_ns):
+                return False
+        return True
+
+    def _compile(
+        self, model: Model, overrides: Mapping[str, int], options: CompileOptions, key: str
+    ) -> tuple[Artifact, np.ndarray | None]:
+        from onward.compiler.driver import compile_model
+
+        prepared = _with_overrides(model, overrides) if overrides else model
+        with _Notice(model):
+            artifact = compile_model(prepared, options)
+        artifact.metadata = _describe(model)
+        return artifact, cache.store(key, artifact)
+
+    def _write_optimized(self, model: Model) -> None:
+        from onward import passes
+        from onward.ir import save
+
+        save(passes.optimize(model), self._options.optimized_model_filepath)
+
+    # -- running -----------------------------------------------------------------------------------------------
+    def run(
+        self, output_names: Sequence[str] | None, input_feed: Mapping[str, Any], run_options: RunOptions | None = None
+    ) -> list[Any]:
+        """The outputs named (all for None), for arrays by input name.
+
+        Raises InvalidInput for a missing, unknown or wrong feed, InvalidArgument for an unknown output, and RunError
+        (IndexOutOfBounds, Terminated) for what goes wrong on the way.
+        """
+        if run_options is not None and run_options.terminate:
+            raise Terminated("the run was stopped: RunOptions.terminate is set")
+        arrays: list[Any] = [None] * len(self._kinds)
+        inputs, kinds = self._inputs, self._kinds
+        for name, value in input_feed.items():
+            position = inputs.get(name)
+            if position is None:
+                self._unknown_input(name)
+            elif value is None:
+                continue
+            elif type(value) is np.ndarray and value.dtype == kinds[position] and value.flags.c_contiguous:
+                arrays[position] = value
+            else:
+                arrays[position] = self._convert(position, value)
+        if len(input_feed) < len(kinds) or any([array is None for array in arrays]):
+            self._check_missing(arrays)
+        if self._profile is None:
+            results = self._executable.run(arrays)
+        else:
+            results = self._run_profiled(arrays)
+        if output_names is None:
+            return results
+        return [results[self._output_position(name)] for name in output_names or self._outputs]
+
+    def _output_position(self, name: str) -> int:
+        if name not in self._output_index:
+            raise InvalidArgument(f"there is no output '{name}'; the model has {', '.join(self._outputs)}")
+        return self._output_index[name]
+
+    def _unknown_input(self, name: str) -> None:
+        if name in self._artifact.metadata.get("overridable", []):
+            raise InvalidInput(f"'{name}' is an initialiser that was compiled into the model; it cannot be fed")
+        raise InvalidInput(f"there is no input '{name}'; the model has {', '.join(self._inputs)}")
+
+    def _check_missing(self, arrays: Sequence[Any]) -> None:
+        missing = [port.name for port, array in zip(self._artifact.inputs, arrays) if array is None]
+        if missing:
+            raise InvalidInput(f"required inputs {missing} are missing from the feed; expected {list(self._inputs)}")
+
+    def _convert(self, position: int, value: Any) -> np.ndarray:
+        """What is not already a contiguous array of the right dtype, if that can be done without changing a value."""
+        port, kind = self._artifact.inputs[position], self._kinds[position]
+        if isinstance(value, OrtValue):
+            value = value.numpy()
+        if not isinstance(value, (np.ndarray, np.generic)):
+            if not isinstance(value, (list, tuple, int, float, bool)):
+                raise InvalidInput(f"input '{port.name}' is a {type(value).__name__}; expected a NumPy array of {kind}")
+            value = np.asarray(value, kind)
+        array = np.asarray(value)
+        if array.dtype != kind:
+            if array.dtype.newbyteorder("=") == kind:
+                array = array.astype(kind)
+            else:
+                raise InvalidInput(
+                    f"input '{port.name}' has dtype {array.dtype}, expected {kind} (tensor({type_name(port.dtype)})); "
+                    f"convert it with .astype"
+                )
+        return array if array.flags.c_contiguous else array.copy(order="C")
+
+    def _run_profiled(self, arrays: Sequence[np.ndarray]) -> list[Any]:
+        begin = time.perf_counter_ns()
+        times: list[tuple[int, int]] = []
+        results = self._executable.run(arrays, profile=times)
+        end = time.perf_counter_ns()
+        assert self._profile is not None
+        first = times[0][0] if times else 0
+        self._profile.append(_event("model_run", "Session", begin, end - begin, {}))
+        for kernel, (start, stop) in zip(self._artifact.kernels, times):
+            arguments = {"op_name": kernel.kind, "origins": list(kernel.origins), "provider": PROVIDER}
+            self._profile.append(_event(kernel.name, "Node", begin + start - first, stop - start, arguments))
+        return results
+
+    def run_with_ort_values(
+        self, output_names: Sequence[str] | None, input_dict_ort_values: Mapping[str, OrtValue],
+        run_options: RunOptions | None = None,
+    ) -> list[OrtValue]:  # fmt: skip
+        """The same as `run`, with OrtValues in and out."""
+        feeds = {name: value.numpy() for name, value in input_dict_ort_values.items()}
+        return [OrtValue(result) for result in self.run(output_names, feeds, run_options)]
+
+    def run_async(self, output_names: Any, input_feed: Any, callback: Any, user_data: Any, run_options: Any = None) -> None:
+        """Runs on another thread and calls `callback(results, user_data, error)`."""
+        import threading
+
+        def work() -> None:
+            try:
+                callback(self.run(output_names, input_feed, run_options), user_data, "")
+            except Exception as problem:  # the error goes to whoever asked
+                callback([], user_data, str(problem))
+
+        threading.Thread(target=work, daemon=True).start()
+
+    def io_binding(self) -> IOBinding:
+        """A binding of inputs and outputs to memory of the caller."""
+        return IOBinding(self)
+
+    def run_with_iobinding(self, iobinding: IOBinding, run_options: RunOptions | None = None) -> None:
+        """Runs on bound inputs, into bound outputs."""
+        feeds = iobinding.feeds()
+        arrays: list[Any] = [None] * len(self._kinds)
+        for name, value in feeds.items():
+            if name not in self._inputs:
+                self._unknown_input(name)
+            arrays[self._inputs[name]] = self._convert(self._inputs[name], value)
+        self._check_missing(arrays)
+        given = [iobinding.target(name) for name in self._outputs]
+        results = self._executable.run(arrays, [self._fitting(index, array, arrays) for index, array in enumerate(given)])
+        iobinding.finish(dict(zip(self._outputs, results)))
+
+    def _fitting(self, index: int, array: np.ndarray | None, inputs: Sequence[np.ndarray]) -> np.ndarray | None:
+        """A bound output, if it has exactly the shape and dtype that the run gives."""
+        if array is None:
+            return None
+        port = self._artifact.outputs[index]
+        shape = self._executable.plan(inputs).outputs[index]
+        if array.dtype != port.dtype.numpy or shape is not None and array.shape != shape:
+            raise InvalidArgument(
+                f"output '{port.name}' is bound to {array.dtype}{list(array.shape)}, but the run gives "
+                f"{port.dtype.numpy}{list(shape or ())}"
+            )
+        return array if array.flags.c_contiguous and shape is not None else None
+
+    # -- what is known of the model ----------------------------------------------------------------------------
+    def get_inputs(self) -> list[NodeArg]:
+        """Name, type and shape of each input."""
+        return [_node_arg(port.name, port.dtype, port.shape) for port in self._artifact.inputs]
+
+    def get_outputs(self) -> list[NodeArg]:
+        """Name, type and shape of each output."""
+        return [_node_arg(port.name, port.dtype, port.shape) for port in self._artifact.outputs]
+
+    def get_overridable_initializers(self) -> list[NodeArg]:
+        """Initialisers that are inputs too."""
+        return [NodeArg(name, kind, shape) for name, kind, shape in self._artifact.metadata.get("overridable_args", [])]
+
+    def get_modelmeta(self) -> ModelMetadata:
+        """Who made the model and what it says of itself."""
+        return ModelMetadata(**self._artifact.metadata.get("modelmeta", {}))
+
+    def get_providers(self) -> list[str]:
+        """The CPU."""
+        return [PROVIDER]
+
+    def get_provider_options(self) -> dict[str, dict[str, str]]:
+        """No options."""
+        return {PROVIDER: {}}
+
+    def set_providers(self, providers: Sequence[Any] | None = None, provider_options: Any = None) -> None:
+        """Accepts the CPU alone."""
+        _check_providers(providers)
+
+    def get_session_options(self) -> SessionOptions:
+        """The options the session was made with."""
+        return self._options
+
+    def enable_fallback(self) -> None:
+        """There is one provider and nothing to fall back to."""
+
+    def disable_fallback(self) -> None:
+        """There is one provider and nothing to fall back to."""
+
+    def get_profiling_start_time_ns(self) -> int:
+        """When profiling began, nanoseconds since 1970."""
+        return self._started
+
+    def end_profiling(self) -> str:
+        """Writes the profile as a Chrome trace and returns its file name; "" when profiling was not enabled."""
+        if self._profile is None:
+            return ""
+        prefix = self._options.profile_file_prefix or "onnxruntime_profile_"
+        name = f"{prefix}_{time.strftime('%Y-%m-%d_%H-%M-%S')}.json"
+        with tempfile.NamedTemporaryFile("w", dir=Path(name).parent, delete=False, suffix=".json") as file:
+            json.dump(self._profile, file)
+        os.replace(file.name, name)
+        self._profile = None
+        return name
+
+    @property
+    def artifact(self) -> Artifact:
+        """What was compiled."""
+        return self._artifact
+
+    @property
+    def executable(self) -> Executable:
+        """The machine code."""
+        return self._executable
+
+    def __getstate__(self) -> dict[str, Any]:
+        source = self._source
+        if not isinstance(source, (str, os.PathLike, bytes)):
+            source = load(source).to_bytes()
+        return {"source": source, "options": self._options, "disabled": self._disabled}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["source"], state["options"], disabled_optimizers=state["disabled"])  # type: ignore[misc]
+
+
+class _Notice:
+    """Tells a person at a terminal about a compilation that takes long."""
+
+    def __init__(self, model: Model) -> None:
+        self.name = model.graph.name or "model"
+
+    def __enter__(self) -> None:
+        import threading
+
+        self.timer = threading.Timer(SLOW_COMPILE, self._tell)
+        self.timer.daemon = True
+        if sys.stderr.isatty():
+            self.timer.start()
+
+    def _tell(self) -> None:
+        print(f"onward: compiling '{self.name}' for this processor; the next start will be fast", file=sys.stderr)
+
+    def __exit__(self, *details: object) -> None:
+        self.timer.cancel()
+
+
+def type_name(dtype: DataType) -> str:
+    """The name of an element type as onnxruntime writes it."""
+    return dtype.name.lower()
+
+
+def _node_arg(name: str, dtype: DataType, shape: Sequence[Any]) -> NodeArg:
+    extents = [str(extent) if isinstance(extent, Expression) else extent for extent in shape]
+    # Extents without a name in the file have been given one of ours, which holds a dot: they are shown as unknown.
+    return NodeArg(name, f"tensor({type_name(dtype)})", [None if isinstance(e, str) and "." in e else e for e in extents])
+
+
+def _check_providers(providers: Sequence[Any] | None) -> None:
+    for item in providers or ():
+        name = item[0] if isinstance(item, tuple) else item
+        if not isinstance(name, str):
+            raise InvalidArgument(f"a provider is a name or a pair of a name and options, got {item!r}")
+
+
+def _with_overrides(model: Model, overrides: Mapping[str, int]) -> Model:
+    """The model with named dimensions fixed."""
+    from onward.ir import TensorType
+
+    model = model.copy()
+    for value in model.graph.inputs:
+        if isinstance(value.type, TensorType) and value.type.shape is not None:
+            shape = tuple(overrides.get(str(extent), extent) if extent is not None else None for extent in value.type.shape)
+            value.type = TensorType(value.type.dtype, shape, value.type.denotation)
+    return model
+
+
+def _describe(model: Model) -> dict[str, Any]:
+    """What a session answers about the model without its file."""
+    overridable = [value for value in model.graph.inputs if value.tensor is not None]
+    external = []
+    if model.path is not None:
+        base = Path(model.path).parent
+        for name in sorted(model.external_locations()):
+            status = (base / name).stat()
+            external.append([name, status.st_size, status.st_mtime_ns])
+    return {
+        "modelmeta": {
+            "producer_name": model.producer_name,
+            "graph_name": model.graph.name,
+            "domain": model.domain,
+            "description": model.doc_string,
+            "graph_description": model.graph.doc_string,
+            "version": model.model_version,
+            "custom_metadata_map": dict(model.metadata),
+        },
+        "overridable": [value.name for value in overridable],
+        "overridable_args": [
+            [value.name, f"tensor({type_name(value.tensor.dtype)})", list(value.tensor.shape)]
+            for value in overridable
+            if value.tensor is not None
+        ],
+        "external": external,
+    }
+
+
+def _event(name: str, category: str, begin: int, duration: int, arguments: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "cat": category, "pid": os.getpid(), "tid": 0, "dur": max(0, duration) // 1000, "ts": begin // 1000, "ph": "X",
+        "name": name, "args": arguments,
+    }  # fmt: skip
