@@ -20,6 +20,17 @@ def test_an_operator_without_a_page_has_no_definition() -> None:
     assert find_definition("com.example", "Reshape", 1) is None
 
 
+def test_an_operator_with_a_page_has_it_in_every_version() -> None:
+    operators = {(definition.domain, definition.name) for definition in all_definitions()}
+    missing = [
+        str(version)
+        for domain, name in operators
+        for version in operator_versions(domain, name)
+        if not version.deprecated and find_definition(domain, name, version.since) is None
+    ]
+    assert not missing
+
+
 @pytest.mark.parametrize("definition", all_definitions(), ids=lambda d: f"{d.domain}{d.name}-{d.since}")
 def test_a_page_fits_the_schemas(definition) -> None:  # type: ignore[no-untyped-def]
     """Every attribute a definition takes exists in a version it holds for, and it takes enough inputs."""
