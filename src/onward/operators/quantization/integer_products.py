@@ -3,19 +3,21 @@
 What is multiplied are the 8-bit integers themselves, so that processors with such instructions can use them. The zero
 point z of the left side is taken off afterwards: sum (a - z) * b = sum a * b - z * sum b.
 """
-from __future__ import annotations
 
-from typing import TypeGuard
+from __future__ import annotations
 
 import numpy as np
 
 from onward import program as P
 from onward.ir.datatypes import DataType
+from onward.ir.expressions import Dimension
 from onward.operators.linear.convolution import convolve
 from onward.operators.numeric import only_element
 from onward.operators.pooling.window import window_over
 from onward.operators.quantization.quantize_linear import aligned, saturated
 from onward.operators.registry import operator
+
+INT32 = DataType.INT32
 
 
 @operator("MatMulInteger", since=10)
@@ -23,7 +25,15 @@ def matmul_integer(
     a: P.Array, b: P.Array, a_zero_point: P.Array | None = None, b_zero_point: P.Array | None = None
 ) -> P.Array:
     """(a - zero points) @ (b - zero points) in int32; per row of a, per column of b. ONNX MatMulInteger-10."""
-   return P.matmul(_centred(a, a_zero_point, a.rank - 2), _centred(b, b_zero_point, b.rank - 1))
+    right = _centred(b, b_zero_point, b.rank - 1)
+    product = P.matmul(P.cast(a, INT32), right)
+    if a_zero_point is None or _is_zero(a_zero_point):
+        return product
+    columns = P.sum(right, [-2 if b.rank > 1 else 0], keepdims=a.rank > 1 and b.rank > 1)
+    zero = P.cast(aligned(a_zero_point, a, a.rank - 2), INT32)
+    if b.rank == 1 and zero.rank:
+        zero = P.squeeze_axes(zero, [-1])
+    return product - zero * columns
 
 
 @operator("ConvInteger", since=10)
@@ -41,17 +51,19 @@ def convolution_integer(
     strides: list[int] | None = None,
 ) -> P.Array:
     """Convolution of integers without their zero points, in int32. The padding is the zero point. ONNX ConvInteger-10."""
-   kernel = w.shape[2:] if kernel_shape is None else kernel_shape
+    kernel = w.shape[2:] if kernel_shape is None else kernel_shape
     window = window_over(x, kernel, strides=strides, dilations=dilations, pads=pads, auto_pad=auto_pad)
     filters = _centred(w, w_zero_point, 0)
-    if _is_zero(x_zero_point):
-        return convolve(P.cast(window.padded(x), DataType.INT32), filters, window, group)
+    if x_zero_point is None or _is_zero(x_zero_point):
+        return convolve(P.cast(window.padded(x), INT32), filters, window, group)
     zero = only_element(x_zero_point)
-    product = convolve(P.cast(window.padded(x, zero), DataType.INT32), filters, window, group)
-    total = P.sum(filters, range(1, w.rank))
-    return P.compute(
-        product.shape, lambda n, m, *place: product[(n, m, *place)] - P.cast(zero, DataType.INT32) * total[m]
-    )
+    product = convolve(P.cast(window.padded(x, zero), INT32), filters, window, group)
+    totals = P.sum(filters, range(1, w.rank))
+
+    def element(n: Dimension, m: Dimension, *place: Dimension) -> P.Scalar:
+        return product[(n, m, *place)] - P.cast(zero, INT32) * totals[m]
+
+    return P.compute(product.shape, element)
 
 
 @operator("QLinearMatMul", since=10)
@@ -66,10 +78,9 @@ def quantized_matmul(
     y_zero_point: P.Array,
 ) -> P.Array:
     """The product of quantised matrices, quantised. ONNX QLinearMatMul-10, QLinearMatMul-21."""
-   product = matmul_integer(a, b, a_zero_point, b_zero_point)
-    rows = [] if a_scale.size == 1 else [1] if a_scale.rank == 1 else []
-    left = aligned(a_scale, a, a.rank - 2) if not rows else P.expand_axes(a_scale, rows)
-    return _requantized(product, left, aligned(b_scale, b, b.rank - 1), y_scale, y_zero_point)
+    product = matmul_integer(a, b, a_zero_point, b_zero_point)
+    left, right = aligned(a_scale, a, a.rank - 2), aligned(b_scale, b, b.rank - 1)
+    return _requantized(product, left, right, y_scale, y_zero_point)
 
 
 @operator("QLinearConv", since=10)
@@ -92,7 +103,7 @@ def quantized_convolution(
     strides: list[int] | None = None,
 ) -> P.Array:
     """Convolution of quantised tensors, quantised; the bias is in units of x_scale * w_scale. ONNX QLinearConv-10."""
-   total = convolution_integer(
+    total = convolution_integer(
         x,
         w,
         x_zero_point,
@@ -109,27 +120,17 @@ def quantized_convolution(
     return _requantized(total, aligned(x_scale, x, 1), aligned(w_scale, total, 1), y_scale, y_zero_point)
 
 
-def _is_zero(zero_point: P.Array | None) -> TypeGuard[None]:
-    return zero_point is None or (zero_point.known is not None and not np.any(zero_point.known))
+def _is_zero(zero_point: P.Array) -> bool:
+    return zero_point.known is not None and not np.any(zero_point.known)
 
 
 def _centred(x: P.Array, zero_point: P.Array | None, axis: int) -> P.Array:
     """x - zero point in int32; where that is zero only the cast of x."""
-    numbers = P.cast(x, DataType.INT32)
-    if _is_zero(zero_point):
+    numbers = P.cast(x, INT32)
+    if zero_point is None or _is_zero(zero_point):
         return numbers
-    return P.elementwise(
-        lambda e, z: e - P.cast(z, DataType.INT32), numbers, aligned(zero_point, x, axis if x.rank > 1 else -1)
-    )
-
-
-def _aligned_rows(zero_point: P.Array, a: P.Array) -> P.Array:
-    """The zero point in int32, one for each row on the last axis but one."""
-    number = P.cast(zero_point, DataType.INT32)
-    if zero_point.size == 1:
-        element = P.cast(only_element(zero_point), DataType.INT32)
-        return P.compute((), lambda: element)
-    return P.expand_axes(number, [1]) if zero_point.rank == 1 and a.rank > 1 else number
+    own = aligned(zero_point, x, axis if x.rank > 1 else -1)
+    return P.elementwise(lambda e, z: e - P.cast(z, INT32), numbers, own)
 
 
 def _requantized(
@@ -140,7 +141,7 @@ def _requantized(
         number = P.round_even(P.cast(value, DataType.FLOAT) * (left * right / out))
         return saturated(number + P.cast(zero, DataType.FLOAT), zero_point.dtype)
 
-    rank = total.rank
+    last = total.rank - 1
     return P.elementwise(
-        element, total, left_scale, right_scale, aligned(scale, total, rank - 1), aligned(zero_point, total, rank - 1)
+        element, total, left_scale, right_scale, aligned(scale, total, last), aligned(zero_point, total, last)
     )
