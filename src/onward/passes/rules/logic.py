@@ -32,11 +32,13 @@ def _never(match: Match) -> bool:
 def _broadcast(builder: Builder, match: Match, taken: Value) -> Value | None:
     """The branch that is taken, expanded where the condition or the other branch is larger."""
     shape = match.shape(match.root.outputs[0])
-    if shape == match.shape(taken):
+    if shape is None or shape == match.shape(taken):
         return taken
-    if shape is None or not all(isinstance(extent, int) for extent in shape):
-        return None
-    return builder.Expand(taken, shape=list(shape))  # type: ignore[no-any-return]
+    if all(isinstance(extent, int) for extent in shape):
+        return builder.Expand(taken, shape=list(shape))  # type: ignore[no-any-return]
+    if shape == match.shape("condition"):
+        return builder.Expand(taken, builder.Shape(match.condition))  # type: ignore[no-any-return]
+    return None
 
 
 def _is_integer(match: Match) -> bool:
