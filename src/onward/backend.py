@@ -9,7 +9,7 @@ With `evaluator="reference"` a model is executed by the NumPy evaluator of the t
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from onward import operators
 from onward import program as P
 from onward.errors import InvalidArgument, InvalidInput
 from onward.format.wire import Message, decode, encode
-from onward.ir import DataType, Model, TensorType, Value, as_model
+from onward.ir import DataType, Model, Tensor, TensorType, Value, as_model
 from onward.ir.serialization import value_message
 from onward.operators.arguments import NotConstant
 
@@ -31,6 +31,8 @@ else:
         Backend = BackendRep = object
 
 EVALUATORS = ("native", "reference")
+
+Run = Callable[[Mapping[str, Any]], list[Any]]
 
 
 class OnwardBackendRep(BackendRep):
@@ -130,14 +132,45 @@ def _model_of_node(data: bytes, inputs: Sequence[Any], opset: int | None) -> Mod
     return as_model(encode(Message("ModelProto", ir_version=ir_version, opset_import=opsets, graph=graph)))
 
 
-def _native(model: Model) -> Any:
+def _native(model: Model) -> Run:
+    """Sessions of compiled code: one, or one for each value of the inputs that must be constants."""
     from onward.runtime import InferenceSession
 
-    session = InferenceSession(model)
-    return lambda feeds: session.run(None, feeds)
+    needed: list[str] = []
+    sessions: dict[tuple[Any, ...], InferenceSession] = {}
+
+    def session_for(feeds: Mapping[str, Any]) -> InferenceSession:
+        while True:
+            constants = {name: np.asarray(feeds[name]) for name in needed}
+            key = tuple((value.shape, value.tobytes()) for value in constants.values())
+            if key in sessions:
+                return sessions[key]
+            try:
+                sessions[key] = InferenceSession(_with_constants(model, constants) if constants else model)
+            except NotConstant as problem:
+                missing = [name for name in problem.inputs if name in feeds and name not in needed]
+                if not missing:
+                    raise
+                needed.extend(missing)
+
+    def run(feeds: Mapping[str, Any]) -> list[Any]:
+        session = session_for(feeds)
+        return session.run(None, {name: value for name, value in feeds.items() if name not in needed})
+
+    return run
 
 
-def _reference(model: Model) -> Any:
+def _with_constants(model: Model, constants: Mapping[str, np.ndarray]) -> Model:
+    """A copy of the model in which the named inputs are initialisers."""
+    result = model.copy()
+    for value in [value for value in result.graph.inputs if value.name in constants]:
+        value.tensor = Tensor.of(constants[value.name], value.name)
+        result.graph.initializers[value.name] = value
+        result.graph.inputs.remove(value)
+    return result
+
+
+def _reference(model: Model) -> Run:
     """Lowers the model and evaluates it with NumPy; inputs that must be constants are, for each run anew."""
 
     def run(feeds: Mapping[str, Any]) -> list[Any]:
