@@ -35,7 +35,7 @@ def constants_are_initializers(model: Model) -> int:
         value = node.outputs[0]
         if tensor is None or value in graph.outputs or is_subgraph_output(graph, value):
             continue
-        new = graph.add_initializer(Tensor(tensor.dtype, tensor.shape, tensor.data), f"{value.name}/value")
+        new = graph.add_initializer(tensor, f"{value.name}/value")
         graph.replace_value(value, new)
         graph.remove(node)
         count += 1

@@ -9,7 +9,7 @@ from onward.passes.match import Match
 from onward.passes.pattern import Apply, bind, op, optional, rest, wildcards
 from onward.passes.rewrite import Builder, Rule
 
-x, y, z, anchor = wildcards("x y z anchor")
+x, y, anchor, condition = wildcards("x y anchor condition")
 how = rest("how")
 parts = rest("parts")
 
@@ -98,11 +98,11 @@ def _has_steps(match: Match) -> bool:
 
 
 def _where_without_expansion(place: int) -> Rule:
-    inputs = [op.Expand(item, how).shared() if place == index else item for index, item in enumerate((x, y, z))]
-    return Rule(f"expand before where, input {place}", op.Where(*inputs), op.Where(x, y, z))
+    inputs = [op.Expand(item, how).shared() if place == index else item for index, item in enumerate((condition, x, y))]
+    return Rule(f"expand before where, input {place}", op.Where(*inputs), op.Where(condition, x, y))
 
 
-masked = op.Where(op.Expand(x, how).shared(), y, z).shared()
+masked = op.Where(op.Expand(condition, how).shared(), x, y).shared()
 
 RULES = (
     Rule("expand to the same shape", op.Expand(x, how), x),
@@ -112,10 +112,10 @@ RULES = (
     Rule("slice of a slice", _slice(_slice(x, ""), "outer_"), _slice_both, when=_has_steps),
     Rule("pad nothing", op.Pad(x, optional("value"), pads=bind("pads")), x, when=_pads_nothing),
     Rule("concatenate", op.Concat(parts), _nested),
-    Rule("concatenate one", op.Concat(x), x),
+    Rule("concatenate one", op.Concat(x, axis=bind("axis")), x),
     Rule("split into one", op.Split(x, how), x, when=lambda match: len(match.root.outputs) == 1),
     Rule("gather everything", op.Gather(x, y, axis=bind("axis")), x, when=_takes_all_in_order),
-    Rule("expand before a mask that is added", masked + anchor, op.Where(x, y, z) + anchor),
+    Rule("expand before a mask that is added", masked + anchor, op.Where(condition, x, y) + anchor),
     *(_where_without_expansion(place) for place in range(3)),
     *(rule for operator in BROADCASTING for rule in _without_expansion(operator)),
 )

@@ -33,7 +33,9 @@ def _is_identity(match: Match) -> bool:
 
 def _composed(match: Match) -> list[int] | None:
     first, second = _permutation(match, "first"), _permutation(match, "second")
-    return None if first is None or second is None else [first[axis] for axis in second]
+    if first is None or second is None or len(first) != len(second):  # broadcast in between to more axes
+        return None
+    return [first[axis] for axis in second]
 
 
 def _merged(builder: Builder, match: Match) -> Value | None:
