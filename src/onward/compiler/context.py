@@ -17,6 +17,8 @@ class Slot(IntEnum):
     - ALLOCATE: ptr(ptr context, i64 bytes), memory that lives until the run's end
     - FAIL: void(ptr context, i32 code, i64 a, i64 b, i64 c), keeps the first error in STATUS and DETAIL_*
     - NOW: i64(), nanoseconds
+    - SIZES: the sizes of the run, for kernels that define some
+    - STOP: address of a word that is not 0 once the run shall end
     - PROFILE: where a profiling entry stores two timestamps for each launch
     """
 
@@ -33,7 +35,8 @@ class Slot(IntEnum):
     DETAIL_C = 10
     NOW = 11
     PROFILE = 12
-    ALLOCATIONS = 13
+    SIZES = 13
+    STOP = 14
     COUNT = 16
 
 

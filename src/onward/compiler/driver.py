@@ -69,8 +69,7 @@ class _Compilation:
         for step in self.steps:
             for kernel in schedule_step(step, self.layouts, self.target, needed):
                 kernel.origins = _origins(step)
-                symbols = [str(symbol) for symbol in step.routine.symbols] if isinstance(step, RoutineStep) else []
-                launches.append(Launch(kernel, len(launches), tuple(symbols)))
+                launches.append(Launch(kernel, len(launches), tuple(kernel.symbol_slots)))
         return launches
 
     def _needed(self) -> set[Array]:

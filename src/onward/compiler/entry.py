@@ -78,7 +78,8 @@ class EntryBuilder:
     def build(self, launches: Sequence[Launch]) -> str:
         """The text of the module that defines `run`."""
         b = self.b
-        most = max((len(item.kernel.buffers) + len(item.kernel.sizes) + 1 for item in launches), default=1)
+        most = max((_slot_count(item.kernel) for item in launches), default=1)
+        b.store(b.offset(self.context, b.constant(I64, int(Slot.SIZES)), I64), self.size_slots)
         slots = b.allocate_stack(I64, most, 64)
         for launch in launches:
             self._launch(launch, slots)
@@ -115,7 +116,8 @@ class EntryBuilder:
 
     def _launch(self, launch: Launch, slots: Value) -> None:
         b, kernel = self.b, launch.kernel
-        values: list[Value] = [*map(self._base, kernel.buffers), *map(self.dimension, kernel.sizes), self.context]
+        places = [b.constant(I64, self.symbols[name]) for name in kernel.symbol_slots]
+        values = [*map(self._base, kernel.buffers), *map(self.dimension, kernel.sizes), *places, self.context]
         for position, value in enumerate(values):
             b.store(b.offset(slots, b.constant(I64, position), I64), value)
         function = self.module.declare(kernel.function, [("arguments", POINTER), ("begin", I64), ("end", I64)])
@@ -149,6 +151,9 @@ class EntryBuilder:
 
     def _stop_on_error(self, launch: Launch) -> None:
         b = self.b
+        stop = b.load(self._slot(Slot.STOP), I64, volatile=True)
+        with b.when(stop != b.constant(I64, 0)):
+            b.ret(b.constant(I32, int(Status.TERMINATED)))
         status = b.load(b.offset(self.context, b.constant(I64, int(Slot.STATUS)), I64), I64, volatile=True)
         with b.when(status != b.constant(I64, int(Status.OK))):
             b.store(b.offset(self.context, b.constant(I64, int(Slot.KERNEL)), I64), b.constant(I64, launch.number))
@@ -160,6 +165,10 @@ class EntryBuilder:
         record = self._slot(Slot.PROFILE)
         time = b.call_pointer(now, I64, [])
         b.store(b.offset(record, b.constant(I64, position), I64), time)
+
+
+def _slot_count(kernel: Kernel) -> int:
+    return len(kernel.buffers) + len(kernel.sizes) + len(kernel.symbol_slots) + 1
 
 
 def symbols_of(dimensions: Sequence[Dimension]) -> set[str]:

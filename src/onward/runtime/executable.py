@@ -45,6 +45,7 @@ class _State:
         self.arena = np.empty(0, np.uint8)
         self.blocks: dict[int, np.ndarray] = {}
         self.generation = -1
+        self.stop = np.zeros(1, np.int64)
         self.allocate = _ALLOCATE(self._allocate)
         support = threads.support()
         context = self.context
@@ -53,6 +54,7 @@ class _State:
         context[Slot.FAIL] = support.address("fail")
         context[Slot.NOW] = support.address("now")
         context[Slot.ALLOCATE] = ctypes.cast(self.allocate, ctypes.c_void_p).value or 0
+        context[Slot.STOP] = self.stop.ctypes.data
         context[Slot.PROFILE] = self.profile.ctypes.data
         self.addresses = (
             context.ctypes.data, ctypes.addressof(self.inputs), ctypes.addressof(self.outputs), ctypes.addressof(self.sizes),

@@ -36,7 +36,8 @@ class Kernel:
     kind: str
     origins: tuple[str, ...] = ()
     flops: Dimension = 0
-    extra: dict[str, object] = field(default_factory=dict)
+    symbol_slots: list[str] = field(default_factory=list)
+    """Sizes the kernel defines; the number of each one's slot follows the sizes in the arguments."""
 
     @property
     def read(self) -> list[Buffer]:

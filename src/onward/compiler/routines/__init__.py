@@ -1,0 +1,21 @@
+"""Native code of the routines: one page each, under the name it has in `program/routines.py`."""
+
+from __future__ import annotations
+
+from onward.compiler.routines.cumulative import cumulative
+from onward.compiler.routines.non_max_suppression import non_max_suppression
+from onward.compiler.routines.non_zero import non_zero
+from onward.compiler.routines.read_sizes import read_sizes
+from onward.compiler.routines.scatter import scatter
+from onward.compiler.routines.top_k import top_k
+from onward.compiler.schedule.imperative import Page
+
+ROUTINES: dict[str, Page] = {
+    "cumulative": cumulative,
+    "non_max_suppression": non_max_suppression,
+    "non_zero": non_zero,
+    "read_sizes": read_sizes,
+    "scatter": scatter,
+    "top_k": top_k,
+}
+"""name -> the function that writes the routine's kernels, in order of execution"""
