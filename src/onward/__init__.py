@@ -5,7 +5,8 @@
     session = onward.InferenceSession("model.onnx")
     outputs = session.run(None, {"x": x})
 
-The names below are loaded when they are first used, so that `import onward` is instant.
+Whatever takes a model takes a path, bytes, an `onward.Model` or an object with SerializeToString. The names below are
+loaded when they are first used, so that `import onward` is instant.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from onward import backend, errors, ort
     from onward.deploy import build
     from onward.ir import Model, load, save
-    from onward.operators import check, infer_shapes
     from onward.passes import optimize
     from onward.runtime import InferenceSession
 
@@ -28,9 +28,7 @@ _HOMES = {
     "Model": "onward.ir",
     "backend": "onward.backend",
     "build": "onward.deploy",
-    "check": "onward.operators",
     "errors": "onward.errors",
-    "infer_shapes": "onward.operators",
     "load": "onward.ir",
     "optimize": "onward.passes",
     "ort": "onward.ort",
@@ -40,6 +38,28 @@ _HOMES = {
 __all__ = [
     "InferenceSession", "Model", "backend", "build", "check", "errors", "infer_shapes", "load", "optimize", "ort", "save",
 ]  # fmt: skip
+
+
+def check(model: Any, *, shapes: bool = True) -> None:
+    """Raises onward.errors.CheckError with everything that is wrong with the model.
+
+    Without `shapes` only names, order, versions, attributes and data types are looked at, which takes milliseconds.
+    """
+    from onward.ir import as_model
+    from onward.operators import check as run
+
+    run(as_model(model), shapes=shapes)
+
+
+def infer_shapes(model: Any) -> Model:
+    """A copy of the model in which every value has its type, with sizes as expressions over the inputs' symbols.
+
+    Raises onward.errors.InferenceError where the model contradicts itself.
+    """
+    from onward.ir import as_model
+    from onward.operators import infer
+
+    return infer(as_model(model).copy())
 
 
 def __getattr__(name: str) -> Any:
