@@ -12,9 +12,13 @@ from dataclasses import dataclass
 
 from onward.ir import Graph, Model, Node
 from onward.operators import Schema, find_schema, newest_opset
-from onward.operators.schema import minimum_ir_version, operator_versions
+from onward.operators.checker import type_string
+from onward.operators.schema import ParameterSchema, minimum_ir_version, operator_versions
 
-CHANGED_MEANING = frozenset({("GroupNormalization", 21), ("RoiAlign", 16), ("Resize", 11), ("Resize", 13), ("Upsample", 9)})
+CHANGED_MEANING = frozenset({
+    ("Dropout", 10), ("GroupNormalization", 21), ("PRelu", 7), ("RoiAlign", 16), ("Resize", 11), ("Resize", 13),
+    ("Upsample", 9),
+})  # fmt: skip
 """Versions that mean something else than the one before, with the same signature."""
 
 
@@ -98,14 +102,12 @@ def _means_the_same(older: Schema, newer: Schema, node: Node) -> bool:
     )
 
 
-def _names(parameters: Iterable[object]) -> list[str]:
-    return [getattr(parameter, "name").lower() for parameter in parameters]
+def _names(parameters: Iterable[ParameterSchema]) -> list[str]:
+    return [parameter.name.lower() for parameter in parameters]
 
 
 def _accepts(schema: Schema, node: Node) -> bool:
     """Whether the older signature takes the node's data types."""
-    from onward.operators.checker import type_string
-
     for index, value in enumerate(node.inputs):
         if index >= schema.maximum_inputs:
             return False

@@ -6,6 +6,7 @@ element by element from their own definitions, with sizes as symbols. No operato
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
@@ -117,8 +118,8 @@ def _reduce_element(array: Reduce, position: tuple[int, ...]) -> Element:
     combine: Callable[[Element, Element], Element] = {
         "sum": lambda a, b: a + b,
         "prod": lambda a, b: a * b,
-        "max": maximum,
-        "min": minimum,
+        "max": functools.partial(_extreme, maximum, np.maximum),
+        "min": functools.partial(_extreme, minimum, np.minimum),
     }[array.operation]
     environment: dict[str, Dimension] = dict(zip(_names(array.variables), position))
     result: Element = None
@@ -133,6 +134,18 @@ def _reduce_element(array: Reduce, position: tuple[int, ...]) -> Element:
         if result is None:
             raise Unknown
     return result
+
+
+def _extreme(
+    symbolic: Callable[[Dimension, Dimension], Dimension],
+    numeric: Callable[[Any, Any], Any],
+    left: Element,
+    right: Element,
+) -> Element:
+    """The greater or lesser of two elements; NaN if either is."""
+    if isinstance(left, Expression) or isinstance(right, Expression):
+        return symbolic(left, right)
+    return numeric(left, right).item()
 
 
 def _names(variables: tuple[Expression, ...]) -> list[str]:
