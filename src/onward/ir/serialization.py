@@ -545,3 +545,8 @@ def _dimension_message(dimension: Dimension | None) -> Message:
     elif dimension is not None:
         message.fields["dim_value"] = dimension
     return message
+
+
+def read_tensor(message: Message) -> Tensor:
+    """The tensor in a TensorProto, such as the .pb files of test data. Raises FormatError for damaged data."""
+    return _Reader(None).tensor(message)

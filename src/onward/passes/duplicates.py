@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from onward.ir import Node, Tensor, Value
+from onward.ir import DataType, Node, Tensor, Value
 from onward.passes.facts import Facts
 from onward.passes.folding import RANDOM
 from onward.passes.rewrite import can_take_name, remove_dead, replace_value
@@ -26,12 +26,17 @@ def _merge_constants(facts: Facts) -> int:
     graph = facts.model.graph
     first: dict[Hashable, Value] = {}
     count = 0
-    groups: dict[Hashable, list[Value]] = {}
+    groups: dict[tuple[DataType, tuple[int, ...]], list[Value]] = {}
     for value in graph.initializers.values():
-        if facts.is_constant(value) and value not in graph.outputs and not facts.is_pinned(value) and value.tensor is not None:
+        if (
+            facts.is_constant(value)
+            and value not in graph.outputs
+            and not facts.is_pinned(value)
+            and value.tensor is not None
+        ):
             groups.setdefault((value.tensor.dtype, value.tensor.shape), []).append(value)
-    for (dtype, shape), values in groups.items():  # type: ignore[misc]
-        if len(values) == 1 or dtype.bits * int(np.prod(shape, dtype=np.int64)) // 8 > LARGEST_CONSTANT:
+    for values in groups.values():
+        if len(values) == 1 or values[0].tensor is None or values[0].tensor.nbytes > LARGEST_CONSTANT:
             continue
         for value in values:
             assert value.tensor is not None
@@ -46,7 +51,7 @@ def _fingerprint(tensor: Tensor) -> Hashable:
     data = np.ascontiguousarray(tensor.numpy())
     if data.dtype == object:
         return (tensor.dtype, tensor.shape, tuple(data.reshape(-1).tolist()))
-    return (tensor.dtype, tensor.shape, hashlib.sha256(data.reshape(-1).view(np.uint8)).digest())
+    return (tensor.dtype, tensor.shape, hashlib.sha256(data.reshape(-1).view(np.uint8).data).digest())
 
 
 def _merge_nodes(facts: Facts) -> int:
@@ -93,4 +98,3 @@ def _plain(value: Any) -> Hashable:
     if isinstance(value, (str, bytes, int, float)):
         return repr(value)
     return id(value)
-

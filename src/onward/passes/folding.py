@@ -78,16 +78,9 @@ def _allowed(node: Node, inputs: list[Value]) -> int:
     """The number of bytes that the results may take: folding never makes a model much larger."""
     if node.op_type in EXPANDERS:
         return SMALL
-    tensors = {value: value.tensor for value in inputs}
-    own = sum(
-        tensor.dtype.bits * int(np.prod(tensor.shape, dtype=np.int64)) // 8
-        for value, tensor in tensors.items()
-        if tensor is not None and all(user is node for user, _ in value.uses)
-    )
-    total = sum(
-        tensor.dtype.bits * int(np.prod(tensor.shape, dtype=np.int64)) // 8 for tensor in tensors.values() if tensor is not None
-    )
-    return max(SMALL, own, min(total, MODERATE))
+    tensors = {value: value.tensor.nbytes for value in inputs if value.tensor is not None}
+    own = sum(size for value, size in tensors.items() if all(user is node for user, _ in value.uses))
+    return max(SMALL, own, min(sum(tensors.values()), MODERATE))
 
 
 def _from_shapes(used: list[Value], facts: Facts) -> list[np.ndarray] | None:
@@ -102,4 +95,3 @@ def _from_shapes(used: list[Value], facts: Facts) -> list[np.ndarray] | None:
             return None
         results.append(np.asarray(content.tolist(), array.dtype.numpy).reshape(content.shape))
     return results
-

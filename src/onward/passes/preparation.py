@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from onward.errors import InvalidArgument
-from onward.ir import Graph, Model, Node, Tensor, TensorType, Value
+from onward.ir import Dimension, Graph, Model, Node, Tensor, TensorType, Value
 from onward.ir.expressions import substitute
 
 
@@ -77,7 +77,9 @@ def fix_dimensions(model: Model, sizes: Mapping[str, int], shapes: Mapping[str, 
     """
     shapes = shapes or {}
     used: set[str] = set()
-    inputs = [value for value in model.graph.inputs if isinstance(value.type, TensorType) and value.type.shape is not None]
+    inputs = [
+        value for value in model.graph.inputs if isinstance(value.type, TensorType) and value.type.shape is not None
+    ]
     for name, size in sizes.items():
         if size < 0:
             raise InvalidArgument(f"dimension '{name}' cannot have size {size}")
@@ -89,7 +91,10 @@ def fix_dimensions(model: Model, sizes: Mapping[str, int], shapes: Mapping[str, 
     for value in inputs:
         kind = value.type
         assert isinstance(kind, TensorType) and kind.shape is not None
-        extents = list(shapes.get(value.name, ())) or [None if e is None else substitute(e, wanted) for e in kind.shape]
+        given = shapes.get(value.name)
+        extents: list[Dimension | None] = (
+            list(given) if given is not None else [None if e is None else substitute(e, wanted) for e in kind.shape]
+        )
         for axis, denotation in enumerate(kind.dimension_denotations[: len(extents)]):
             if denotation in sizes and not isinstance(kind.shape[axis], int):
                 extents[axis] = sizes[denotation]
@@ -128,4 +133,3 @@ def _substitute_everywhere(graph: Graph, sizes: Mapping[str, int]) -> None:
         if isinstance(kind, TensorType) and kind.shape is not None:
             shape = tuple(None if extent is None else substitute(extent, sizes) for extent in kind.shape)
             value.type = replace(kind, shape=shape)
-

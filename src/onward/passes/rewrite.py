@@ -6,7 +6,7 @@ break it does not fire there, so rules need no conditions about broadcasting.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Union
 
@@ -56,7 +56,9 @@ class Report:
 
     def __str__(self) -> str:
         lines = [f"{self.nodes_before} nodes -> {self.nodes_after} ({self.rounds} rounds, {self.seconds:.2f} s)"]
-        lines += [f"  {times:5d}  {name}" for name, times in sorted(self.fired.items(), key=lambda item: (-item[1], item[0]))]
+        lines += [
+            f"  {times:5d}  {name}" for name, times in sorted(self.fired.items(), key=lambda item: (-item[1], item[0]))
+        ]
         return "\n".join(lines)
 
 
@@ -77,19 +79,17 @@ class Builder:
         self.provenance = provenance
         self.nodes: list[Node] = []
 
-    def __getattr__(self, op_type: str) -> Callable[..., Any]:
+    def __getattr__(self, op_type: str) -> Callable[..., Value]:
         if op_type.startswith("_"):
             raise AttributeError(op_type)
 
-        def build(*inputs: Value | None, outputs: int = 1, domain: str = "", **options: Any) -> Any:
-            return self.node(op_type, inputs, options, outputs, domain)
+        def build(*inputs: Value | None, domain: str = "", **options: Any) -> Value:
+            return self.node(op_type, inputs, options, domain)
 
         return build
 
-    def node(
-        self, op_type: str, inputs: Sequence[Value | None], options: dict[str, Any], outputs: int = 1, domain: str = ""
-    ) -> Any:
-        """The output of a new node, or a tuple of its outputs if it has several. Raises Declined if it makes no sense."""
+    def node(self, op_type: str, inputs: Sequence[Value | None], options: Mapping[str, Any], domain: str = "") -> Value:
+        """The output of a new node. Raises Declined if the operator refuses its inputs or is not in this version."""
         schema = find_schema(domain, op_type, self.facts.opsets.get(domain, 1))
         if schema is None:
             raise Declined(f"{op_type} is not in this version")
@@ -108,13 +108,13 @@ class Builder:
                 raise Declined(f"{op_type} has no {name} in this version")
         while places and places[-1] is None:
             places.pop()
-        node = Node(op_type, places, outputs, attributes, domain=domain)
+        node = Node(op_type, places, 1, attributes, domain=domain)
         self.nodes.append(node)
         try:
             self.facts.learn(node)
         except InferenceError as problem:
             raise Declined(str(problem)) from problem
-        return node.outputs[0] if outputs == 1 else node.outputs
+        return node.outputs[0]
 
     def constant(self, data: Any, like: Value | None = None) -> Value:
         """A new initialiser; numbers take the data type of `like`."""
@@ -130,10 +130,10 @@ class Builder:
     def instantiate(self, pattern: Pattern, match: Match, like: Value | None = None) -> Value | None:
         """The value of a replacement that is written as a pattern."""
         if isinstance(pattern, Wildcard):
-            return match.bound[pattern.name]  # type: ignore[no-any-return]
+            return match.bound[pattern.name]
         if isinstance(pattern, Constant):
             if pattern.name:
-                return match.bound[pattern.name]  # type: ignore[no-any-return]
+                return match.bound[pattern.name]
             return self.constant(pattern.value, like)
         if isinstance(pattern, Output):
             raise Declined("a replacement with several outputs is written as a function")
@@ -146,7 +146,7 @@ class Builder:
         options = {
             name: match.bound[item.name] if isinstance(item, Bind) else item for name, item in pattern.options.items()
         }
-        return self.node(pattern.operator, inputs, options, domain=pattern.domain)  # type: ignore[no-any-return]
+        return self.node(pattern.operator, inputs, options, domain=pattern.domain)
 
     def discard(self) -> None:
         """Takes everything back."""
@@ -319,4 +319,3 @@ def origins_of(node: Node) -> tuple[Origin, ...]:
     """The provenance of a node's results; the node itself where none is noted."""
     noted = tuple(dict.fromkeys(origin for value in node.outputs for origin in value.provenance))
     return noted or (Origin(node.name, node.op_type, dict(node.metadata)),)
-

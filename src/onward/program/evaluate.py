@@ -34,6 +34,17 @@ def evaluate(arrays: Sequence[Array], feeds: Mapping[Input | str, np.ndarray]) -
         return [evaluator.array(array) for array in arrays]
 
 
+def evaluate_body(
+    arrays: Sequence[Array], feeds: Mapping[Input, np.ndarray], known: Mapping[Array, np.ndarray]
+) -> list[np.ndarray]:
+    """As `evaluate`, for a part of a program: the elements of the arrays in `known` are given."""
+    evaluator = _Evaluator(feeds)
+    for array, value in known.items():
+        bind_shape(array.shape, value.shape, evaluator.sizes, array.label)
+    evaluator.done.update(known)
+    return [evaluator.array(array) for array in arrays]
+
+
 def bind_shape(shape: Sequence[Dimension], actual: Sequence[int], sizes: dict[str, int], what: str) -> None:
     """Enters the symbols of `shape` into `sizes`; raises InvalidInput where `actual` does not fit."""
     if len(shape) != len(actual):

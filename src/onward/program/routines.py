@@ -5,7 +5,7 @@ An evaluator takes the routine's attributes and inputs and returns its outputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -126,3 +126,31 @@ def _intersection_over_union(box: np.ndarray, others: np.ndarray) -> np.ndarray:
     common = np.prod(np.maximum(sides, 0), -1)
     total = np.prod(box[2:] - box[:2]) + np.prod(others[:, 2:] - others[:, :2], -1) - common
     return np.where((common > 0) & (total > 0), common / np.where(total > 0, total, 1), 0)
+
+
+@evaluator("recurrence")
+def recurrence(attributes: Mapping[str, Any], *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The steps of a `recurrence.Body` one after another. Inputs: states, sequences, captured arrays."""
+    from onward.program.evaluate import evaluate_body
+
+    body, backwards = attributes["body"], attributes["backwards"]
+    count = len(body.states)
+    states, sequences = list(inputs[:count]), inputs[count : count + len(body.slices)]
+    captured = dict(zip(body.captured, inputs[count + len(body.slices) :]))
+    length = len(sequences[0])
+
+    def step(number: int, slices: Sequence[np.ndarray]) -> list[np.ndarray]:
+        feeds = {body.number: np.asarray(number), **dict(zip((*body.states, *body.slices), (*states, *slices)))}
+        return evaluate_body([*body.following, *body.collected], feeds, captured)
+
+    rows = []
+    for number in reversed(range(length)) if backwards else range(length):
+        results = step(number, [sequence[number] for sequence in sequences])
+        states = results[:count]
+        rows.append(results[count:])
+    if not rows:  # a step on zeros tells the shapes
+        shapes = [item.shape for item in step(0, [np.zeros(item.shape[1:], item.dtype) for item in sequences])[count:]]
+        stacked = [np.empty((0, *shape), item.dtype.numpy) for shape, item in zip(shapes, body.collected)]
+    else:
+        stacked = [np.stack(items[::-1] if backwards else items) for items in zip(*rows)]
+    return (*states, *stacked)

@@ -53,17 +53,17 @@ def gated_recurrent_unit(
 
 class _Step:
     def __init__(self, layer: Layer, functions: list[Activation], linear_before_reset: bool) -> None:
-        self.layer, self.inputs = layer, layer.inputs()
+        self.layer = layer
         self.f, self.g = functions
         self.linear_before_reset = linear_before_reset
 
-    def __call__(self, time: int, states: States) -> States:
+    def __call__(self, current: P.Array, states: States) -> States:
         (state,), layer, size = states, self.layer, self.layer.size
         gates = layer.hidden(state, 0, 2 * size)
 
         def gate(number: int, n: P.Dimension, unit: P.Dimension) -> P.Scalar:
             place = number * size + unit
-            return self.f(self.inputs[time, n, place] + gates[n, place] + layer.bias(number, GATES, unit))
+            return self.f(current[n, place] + gates[n, place] + layer.bias(number, GATES, unit))
 
         if self.linear_before_reset:
             hidden = layer.hidden(state, 2 * size, size)
@@ -76,7 +76,7 @@ class _Step:
             product = hidden[n, unit] + recurrent
             if self.linear_before_reset:
                 product = gate(RESET, n, unit) * product
-            return self.g(self.inputs[time, n, 2 * size + unit] + own + product)
+            return self.g(current[n, 2 * size + unit] + own + product)
 
         def element(n: P.Dimension, unit: P.Dimension) -> P.Scalar:
             update = gate(UPDATE, n, unit)

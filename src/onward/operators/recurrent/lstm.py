@@ -60,17 +60,17 @@ class _Step:
     def __init__(
         self, layer: Layer, functions: list[Activation], peepholes: P.Array | None, input_forget: bool
     ) -> None:
-        self.layer, self.inputs, self.peepholes = layer, layer.inputs(), peepholes
+        self.layer, self.peepholes = layer, peepholes
         self.f, self.g, self.h = functions
         self.input_forget = input_forget
 
-    def __call__(self, time: int, states: States) -> States:
+    def __call__(self, current: P.Array, states: States) -> States:
         (state, cell), size = states, self.layer.size
         hidden = self.layer.hidden(state, 0, GATES * size)
 
         def gate(number: int, n: P.Dimension, unit: P.Dimension, seen: P.Scalar | None) -> P.Scalar:
             place = number * size + unit
-            total = self.inputs[time, n, place] + hidden[n, place] + self.layer.bias(number, GATES, unit)
+            total = current[n, place] + hidden[n, place] + self.layer.bias(number, GATES, unit)
             if self.peepholes is not None and seen is not None:
                 total = total + self.peepholes[place] * seen
             return total

@@ -32,13 +32,13 @@ def recurrent_network(
     functions = activation_functions(activations, ["Tanh"], count, activation_alpha, activation_beta, clip)
 
     def step_of(layer: Layer, number: int) -> Step:
-        inputs, (f,) = layer.inputs(), functions[number]
+        (f,) = functions[number]
 
-        def step(time: int, states: States) -> States:
+        def step(current: P.Array, states: States) -> States:
             hidden = layer.hidden(states[0], 0, layer.size)
 
             def element(n: P.Dimension, unit: P.Dimension) -> P.Scalar:
-                return f(inputs[time, n, unit] + hidden[n, unit] + layer.bias(0, 1, unit))
+                return f(current[n, unit] + hidden[n, unit] + layer.bias(0, 1, unit))
 
             return (P.compute(hidden.shape, element),)
 

@@ -6,16 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from onward import program as P
-from onward.errors import InvalidArgument, UnsupportedOperator
+from onward.errors import InvalidArgument
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension
 
-MOST_STEPS = 4096
-"""Longer sequences are not unrolled."""
-
 States = tuple[P.Array, ...]
-Step = Callable[[int, States], States]
-"""(time, states) -> the next states; the first state is what the layer gives out"""
+Step = Callable[[P.Array, States], States]
+"""(this step's inputs (B, gates * H), states) -> the next states; the first state is what the layer gives out"""
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,7 @@ def recurrent(
     for number, backwards in enumerate(directions(direction)):
         layer = Layer(x, part(w, number), part(r, number), None if b is None else part(b, number))
         first = tuple(_initial(state, number, layer) for state in states)
-        output, final = _walk(step_of(layer, number), first, x.shape[0], backwards, lengths)
+        output, final = _walk(step_of(layer, number), layer.inputs(), first, backwards, lengths)
         outputs.append(output)
         last.append(final)
     results = [_stacked(outputs, 1), *(_stacked(items, 0) for items in zip(*last))]
@@ -101,30 +98,24 @@ def part(array: P.Array, direction: int) -> P.Array:
 
 
 def _walk(
-    step: Step, states: States, length: Dimension, backwards: bool, lengths: P.Array | None
+    step: Step, inputs: P.Array, states: States, backwards: bool, lengths: P.Array | None
 ) -> tuple[P.Array, States]:
-    """All outputs, (T, B, H), and the last states. Beyond the end of a sequence states stay and outputs are zero.
+    """All outputs, (T, B, H), and the last states. Beyond the end of a sequence states stay and outputs are zero."""
 
-    The steps are written out one after another; their kernels are alike and are compiled once.
-    """
-    if not isinstance(length, int) or not 1 <= length <= MOST_STEPS:
-        raise UnsupportedOperator(f"a recurrent layer over {length} time steps: the number must be known, up to {MOST_STEPS}")
-    outputs: list[P.Array] = []
-    for time in reversed(range(length)) if backwards else range(length):
-        following = step(time, states)
+    def bounded(
+        time: P.Scalar, before: Sequence[P.Array], slices: Sequence[P.Array]
+    ) -> tuple[Sequence[P.Array], Sequence[P.Array]]:
+        following = step(slices[0], tuple(before))
         if lengths is None:
-            states = following
-            outputs.append(following[0])
-        else:
-            kept = lengths
-            states = tuple(_where_running(time, kept, new, old) for new, old in zip(following, states))
-            outputs.append(_where_running(time, kept, following[0], None))
-    if backwards:
-        outputs.reverse()
-    return P.concatenate([P.expand_axes(item, [0]) for item in outputs], 0), states
+            return following, [following[0]]
+        kept = [_where_running(time, lengths, new, old) for new, old in zip(following, before)]
+        return kept, [_where_running(time, lengths, following[0], None)]
+
+    last, (outputs,) = P.recurrence(bounded, states, [inputs], inputs.shape[0], backwards=backwards)
+    return outputs, last
 
 
-def _where_running(time: int, lengths: P.Array, new: P.Array, old: P.Array | None) -> P.Array:
+def _where_running(time: P.Scalar, lengths: P.Array, new: P.Array, old: P.Array | None) -> P.Array:
     def element(n: Dimension, unit: Dimension) -> P.Scalar:
         other = P.scalar(0.0, new.dtype) if old is None else old[n, unit]
         return P.where(P.cast(lengths[n], DataType.INT64) > time, new[n, unit], other)
@@ -133,10 +124,11 @@ def _where_running(time: int, lengths: P.Array, new: P.Array, old: P.Array | Non
 
 
 def _initial(state: P.Array | None, number: int, layer: Layer) -> P.Array:
-    """The given state (B, H), or zeros."""
+    """The given state of a direction (B, H), or zeros."""
+    shape = (layer.x.shape[1], layer.size)
     if state is None:
-        return P.full((layer.x.shape[1], layer.size), 0.0, layer.x.dtype)
-    return part(state, number)
+        return P.full(shape, 0.0, layer.x.dtype)
+    return P.compute(shape, lambda n, unit: state[number, n, unit])
 
 
 def _stacked(parts: Sequence[P.Array], axis: int) -> P.Array:

@@ -34,7 +34,7 @@ FAMILIES = (
 )
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def all_rules() -> tuple[Rule, ...]:
     """Every rule, in the order of the families. Raises ValueError if two have the same name."""
     rules = tuple(rule for family in FAMILIES for rule in family.RULES)

@@ -56,11 +56,11 @@ def _quick_gelu(builder: Builder, match: Match) -> Value | None:
     data = match.data("c")
     if data.size != 1:
         return None
-    return builder.Swish(match.x, alpha=float(data.reshape(-1)[0]))  # type: ignore[no-any-return]
+    return builder.Swish(match.x, alpha=float(data.reshape(-1)[0]))
 
 
 def _hard_sigmoid(builder: Builder, match: Match) -> Value:
-    return builder.HardSigmoid(match.x, alpha=1 / 6, beta=0.5)  # type: ignore[no-any-return]
+    return builder.HardSigmoid(match.x, alpha=1 / 6, beta=0.5)
 
 
 def _is_sixth(found: float) -> bool:

@@ -46,7 +46,7 @@ def _inner_cast_is_exact(match: Match) -> bool:
 
 def _cast_to_type_of(builder: Builder, match: Match) -> Value | None:
     dtype = match.dtype("y")
-    return None if dtype is None else builder.Cast(match.x, to=int(dtype))  # type: ignore[no-any-return]
+    return None if dtype is None else builder.Cast(match.x, to=int(dtype))
 
 
 def _is_inference(match: Match) -> bool:
@@ -71,7 +71,7 @@ def _is_float(match: Match) -> bool:
 
 def variadic(name: str) -> Pattern:
     """The operator with one input."""
-    return getattr(op, name)(x)  # type: ignore[no-any-return]
+    return getattr(op, name)(x)
 
 
 RULES = (
@@ -85,7 +85,7 @@ RULES = (
     Rule("multiply by one", x * 1, x),
     Rule("divide by one", x / 1, x),
     Rule("to the power of one", x**1, x),
-    Rule("double negation", -(-x), x),
+    Rule("double negation", op.Neg(op.Neg(x)), x),
     Rule("add the negative", x + -y, x - y),
     Rule("subtract the negative", x - -y, x + y),
     Rule("sum of one", op.Sum(x), x),

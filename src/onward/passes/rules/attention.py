@@ -58,17 +58,17 @@ def _attention(builder: Builder, match: Match) -> Value | None:
         if not shape or len(shape) < 2 or shape[-1] != match.shape("v")[2] or match.dtype("mask") != match.dtype("q"):  # type: ignore[index]
             return None
         inputs.append(match.mask if shape[-2] == match.shape("q")[2] else _for_each_query(builder, match))  # type: ignore[index]
-    return builder.node("Attention", inputs, {"scale": factor})  # type: ignore[no-any-return]
+    return builder.node("Attention", inputs, {"scale": factor})
 
 
 def _for_each_query(builder: Builder, match: Match) -> Value:
     """The mask with a row for each query: onnxruntime does not broadcast that axis."""
     queries = match.shape("q")[2]  # type: ignore[index]
     if isinstance(queries, int):
-        return builder.Expand(match.mask, shape=[queries, 1])  # type: ignore[no-any-return]
+        return builder.Expand(match.mask, shape=[queries, 1])
     size = builder.Shape(match.q, start=2, end=3)
     target = builder.Concat(size, builder.constant(np.asarray([1], np.int64)), axis=0)
-    return builder.Expand(match.mask, target)  # type: ignore[no-any-return]
+    return builder.Expand(match.mask, target)
 
 
 def _heads(match: Match, value: Value, node: Node | None) -> tuple[Value, int] | None:
@@ -101,7 +101,7 @@ def _packed(builder: Builder, match: Match) -> Value | None:
         return None
     options: dict[str, Any] = {name: item.value for name, item in attention.attributes.items()}
     options.update(q_num_heads=heads, kv_num_heads=groups)
-    return builder.node("Attention", (queries, keys, values, *inputs[3:]), options)  # type: ignore[no-any-return]
+    return builder.node("Attention", (queries, keys, values, *inputs[3:]), options)
 
 
 def _rule(name: str, attention: Pattern) -> Rule:

@@ -36,7 +36,7 @@ def _scale_and_shift(builder: Builder, match: Match) -> Value | None:
         return None
     form = (-1, *[1] * (rank - 2))
     factor, summand = (builder.constant(data.reshape(form), like=match.x) for data in found)
-    return builder.Add(builder.Mul(match.x, factor), summand)  # type: ignore[no-any-return]
+    return builder.Add(builder.Mul(match.x, factor), summand)
 
 
 def _is_wide_enough(match: Match) -> bool:

@@ -69,7 +69,7 @@ def _scaled(builder: Builder, match: Match, operator: str) -> Value | None:
         data = (data.reshape(groups, -1, *data.shape[1:]) * vector.reshape(form)).reshape(data.shape)
     new_bias = None if match.bias is None else builder.constant(shift * vector, like=match.x)
     inputs = (match.x, builder.constant(data, like=match.x), new_bias)
-    return builder.node(operator, inputs, _attributes(node))  # type: ignore[no-any-return]
+    return builder.node(operator, inputs, _attributes(node))
 
 
 def _shifted(builder: Builder, match: Match, operator: str) -> Value | None:
@@ -77,7 +77,7 @@ def _shifted(builder: Builder, match: Match, operator: str) -> Value | None:
     if vector is None or shift is None:
         return None
     inputs = (match.x, match.weight, builder.constant(vector + shift, like=match.x))
-    return builder.node(operator, inputs, _attributes(_node(match, operator)))  # type: ignore[no-any-return]
+    return builder.node(operator, inputs, _attributes(_node(match, operator)))
 
 
 def _gemm_scaled(builder: Builder, match: Match) -> Value | None:
@@ -88,7 +88,7 @@ def _gemm_scaled(builder: Builder, match: Match) -> Value | None:
     form = (-1, 1) if match.option(node, "transB", 0) else (1, -1)
     data = match.data("weight").astype(np.float64) * vector.reshape(form)
     new_bias = None if match.bias is None else builder.constant(np.asarray(shift) * vector, like=match.x)
-    return builder.node("Gemm", (match.x, builder.constant(data, like=match.x), new_bias), _attributes(node))  # type: ignore[no-any-return]
+    return builder.node("Gemm", (match.x, builder.constant(data, like=match.x), new_bias), _attributes(node))
 
 
 def _gemm_shifted(builder: Builder, match: Match) -> Value | None:
@@ -98,7 +98,7 @@ def _gemm_shifted(builder: Builder, match: Match) -> Value | None:
     node = _node(match, "Gemm")
     total = vector + float(match.option(node, "beta", 1.0)) * np.asarray(shift)
     attributes = {name: value for name, value in _attributes(node).items() if name != "beta"}
-    return builder.node("Gemm", (match.x, match.weight, builder.constant(total, like=match.x)), attributes)  # type: ignore[no-any-return]
+    return builder.node("Gemm", (match.x, match.weight, builder.constant(total, like=match.x)), attributes)
 
 
 def _matmul_scaled(builder: Builder, match: Match) -> Value | None:
@@ -109,7 +109,7 @@ def _matmul_scaled(builder: Builder, match: Match) -> Value | None:
     if vector.size != 1 and (vector.shape[-1:] != data.shape[-1:] or vector.size != vector.shape[-1]):
         return None
     scaled = data.astype(np.float64) * vector.astype(np.float64).reshape(-1)
-    return builder.MatMul(match.x, builder.constant(scaled, like=match.x))  # type: ignore[no-any-return]
+    return builder.MatMul(match.x, builder.constant(scaled, like=match.x))
 
 
 def _padded(builder: Builder, match: Match) -> Value | None:
@@ -126,7 +126,7 @@ def _padded(builder: Builder, match: Match) -> Value | None:
     own = match.option(node, "pads") or [0] * (2 * (rank - 2))
     attributes = {name: value for name, value in _attributes(node).items() if name != "auto_pad"}
     attributes["pads"] = [left + right for left, right in zip(own, begin[2:] + end[2:])]
-    return builder.node("Conv", (match.x, match.y, match.bias), attributes)  # type: ignore[no-any-return]
+    return builder.node("Conv", (match.x, match.y, match.bias), attributes)
 
 
 def _is_zero_padding(match: Match) -> bool:
@@ -150,8 +150,12 @@ gemm = op.Gemm(x, weight, bias)
 RULES = (
     _rule("scale into convolution", "scale", convolution, factor, lambda b, m: _scaled(b, m, "Conv")),
     _rule("shift into convolution", "shift", convolution, summand, lambda b, m: _shifted(b, m, "Conv")),
-    _rule("scale into transposed convolution", "scale", transposed, factor, lambda b, m: _scaled(b, m, "ConvTranspose")),
-    _rule("shift into transposed convolution", "shift", transposed, summand, lambda b, m: _shifted(b, m, "ConvTranspose")),
+    _rule(
+        "scale into transposed convolution", "scale", transposed, factor, lambda b, m: _scaled(b, m, "ConvTranspose")
+    ),
+    _rule(
+        "shift into transposed convolution", "shift", transposed, summand, lambda b, m: _shifted(b, m, "ConvTranspose")
+    ),
     _rule("scale into matrix product with bias", "scale", gemm, factor, _gemm_scaled),
     _rule("shift into matrix product with bias", "shift", gemm, summand, _gemm_shifted),
     _rule("scale into matrix product", "scale", op.MatMul(x, weight), factor, _matmul_scaled),

@@ -35,9 +35,9 @@ def _broadcast(builder: Builder, match: Match, taken: Value) -> Value | None:
     if shape is None or shape == match.shape(taken):
         return taken
     if all(isinstance(extent, int) for extent in shape):
-        return builder.Expand(taken, shape=list(shape))  # type: ignore[no-any-return]
+        return builder.Expand(taken, shape=list(shape))
     if shape == match.shape("condition"):
-        return builder.Expand(taken, builder.Shape(match.condition))  # type: ignore[no-any-return]
+        return builder.Expand(taken, builder.Shape(match.condition))
     return None
 
 
@@ -64,4 +64,3 @@ RULES = (
     Rule("not greater", op.Not(op.Greater(x, y)), op.LessOrEqual(x, y), when=_is_integer),
     Rule("not less", op.Not(op.Less(x, y)), op.GreaterOrEqual(x, y), when=_is_integer),
 )
-

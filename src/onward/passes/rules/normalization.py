@@ -40,7 +40,9 @@ def over_root(numerator: Pattern, square: Pattern) -> Pattern:
 
 
 variance = op.ReduceMean(squared(centred), axes=bind("axes"), keepdims=1)
-other_variance = op.ReduceMean(squared(x - op.ReduceMean(x, axes=bind("axes"), keepdims=1)), axes=bind("axes"), keepdims=1)
+other_variance = op.ReduceMean(
+    squared(x - op.ReduceMean(x, axes=bind("axes"), keepdims=1)), axes=bind("axes"), keepdims=1
+)
 mean_square = op.ReduceMean(squared(x), axes=bind("axes"), keepdims=1)
 
 
@@ -62,7 +64,7 @@ def _core(builder: Builder, match: Match, operator: str) -> Value | None:
         return None
     ones = builder.constant(np.ones(inner), like=match.x)  # type: ignore[arg-type]
     value = float(number.reshape(-1)[0])
-    return builder.node(operator, (match.x, ones), {"axis": axis - len(shape), "epsilon": value})  # type: ignore[no-any-return]
+    return builder.node(operator, (match.x, ones), {"axis": axis - len(shape), "epsilon": value})
 
 
 def _fits_core(match: Match, name: str) -> bool:
@@ -83,7 +85,7 @@ def _with_scale(builder: Builder, match: Match) -> Value | None:
     assert whole is not None and rank is not None
     scale = reshape(builder, match, match.gamma, whole[match.axis % rank :])
     attributes = {name: item.value for name, item in node.attributes.items()}
-    return None if scale is None else builder.node(node.op_type, (match.x, scale), attributes)  # type: ignore[no-any-return]
+    return None if scale is None else builder.node(node.op_type, (match.x, scale), attributes)
 
 
 def _with_bias(builder: Builder, match: Match) -> Value | None:
@@ -94,7 +96,7 @@ def _with_bias(builder: Builder, match: Match) -> Value | None:
     assert whole is not None and rank is not None
     bias = reshape(builder, match, match.y, whole[match.axis % rank :])
     attributes = {name: item.value for name, item in node.attributes.items()}
-    return None if bias is None else builder.node(node.op_type, (match.x, match.gamma, bias), attributes)  # type: ignore[no-any-return]
+    return None if bias is None else builder.node(node.op_type, (match.x, match.gamma, bias), attributes)
 
 
 ones = constant("ones", value=1.0)
@@ -115,7 +117,7 @@ def _group_normalization(builder: Builder, match: Match) -> Value | None:
         return None
     scale = builder.constant(np.ones(channels), like=match.x)
     bias = builder.constant(np.zeros(channels), like=match.x)
-    return builder.GroupNormalization(match.x, scale, bias, num_groups=groups, epsilon=match.epsilon)  # type: ignore[no-any-return]
+    return builder.GroupNormalization(match.x, scale, bias, num_groups=groups, epsilon=match.epsilon)
 
 
 def _channels(match: Match, name: str) -> np.ndarray | None:
@@ -144,7 +146,7 @@ def _affine(builder: Builder, match: Match, scale: bool) -> Value | None:
     new_weights = builder.constant(weights * vector if scale else weights)
     new_shifts = builder.constant(shifts * vector if scale else shifts + vector)
     attributes = {name: item.value for name, item in node.attributes.items()}
-    return builder.node(node.op_type, (match.x, new_weights, new_shifts), attributes)  # type: ignore[no-any-return]
+    return builder.node(node.op_type, (match.x, new_weights, new_shifts), attributes)
 
 
 RULES = (
@@ -167,9 +169,20 @@ RULES = (
     Rule("scale into rms normalization", op.RMSNormalization(x, ones, axis=bind("axis")) * gamma, _with_scale),
     Rule(
         "group normalization",
-        op.Reshape(op.InstanceNormalization(op.Reshape(x, optional("how")), ones, zeros, epsilon=bind("epsilon")), optional("back")),
+        op.Reshape(
+            op.InstanceNormalization(op.Reshape(x, optional("how")), ones, zeros, epsilon=bind("epsilon")),
+            optional("back"),
+        ),
         _group_normalization,
     ),
-    Rule("scale into group normalization", any_of(grouped * factor, per_channel * factor), lambda b, m: _affine(b, m, True)),
-    Rule("shift into group normalization", any_of(grouped + summand, per_channel + summand), lambda b, m: _affine(b, m, False)),
+    Rule(
+        "scale into group normalization",
+        any_of(grouped * factor, per_channel * factor),
+        lambda b, m: _affine(b, m, True),
+    ),
+    Rule(
+        "shift into group normalization",
+        any_of(grouped + summand, per_channel + summand),
+        lambda b, m: _affine(b, m, False),
+    ),
 )

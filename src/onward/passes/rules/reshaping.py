@@ -33,13 +33,16 @@ def _batched_transpose(builder: Builder, match: Match) -> Value | None:
     swapped = (*source[:-2], source[-1], source[-2])
     if result != swapped or collapsed[-2:] != swapped[-2:]:
         return None
-    return builder.Transpose(match.x, perm=[*range(rank - 2), rank - 1, rank - 2])  # type: ignore[no-any-return]
+    return builder.Transpose(match.x, perm=[*range(rank - 2), rank - 1, rank - 2])
 
 
 def _uncollapsed_product(builder: Builder, match: Match) -> Value | None:
     """Rows of all leading axes are one axis for a Gemm, and get their axes back: a MatMul needs no such help."""
     node = next(node for pattern, node in match.nodes.items() if pattern.operator == "Gemm")
-    options = [match.option(node, name, default) for name, default in (("alpha", 1.0), ("beta", 1.0), ("transA", 0), ("transB", 0))]
+    options = [
+        match.option(node, name, default)
+        for name, default in (("alpha", 1.0), ("beta", 1.0), ("transA", 0), ("transB", 0))
+    ]
     result, weight = match.shape(match.root.outputs[0]), match.shape("weight")
     if options != [1.0, 1.0, 0, 0] or result is None or weight is None or len(result) < 3 or result[-1] != weight[1]:
         return None
@@ -50,7 +53,7 @@ def _uncollapsed_product(builder: Builder, match: Match) -> Value | None:
     if source is None:
         return None
     rows = builder.MatMul(source, match.weight)
-    return rows if bias is None else builder.Add(rows, bias)  # type: ignore[no-any-return]
+    return rows if bias is None else builder.Add(rows, bias)
 
 
 weight, bias = Wildcard("weight"), optional("bias")
@@ -58,7 +61,11 @@ collapsed = op.Reshape(x, before)
 
 RULES = (
     Rule("transpose of collapsed axes", op.Reshape(op.Transpose(collapsed, perm=[0, 2, 1]), how), _batched_transpose),
-    Rule("matrix product of collapsed axes", op.Reshape(op.Gemm(collapsed.shared(), weight, bias), how), _uncollapsed_product),
+    Rule(
+        "matrix product of collapsed axes",
+        op.Reshape(op.Gemm(collapsed.shared(), weight, bias), how),
+        _uncollapsed_product,
+    ),
     Rule("reshape to the same shape", op.Reshape(x, how), x),
     Rule("flatten to the same shape", op.Flatten(x), x),
     Rule("squeeze nothing", op.Squeeze(x, how), x),

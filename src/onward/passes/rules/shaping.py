@@ -54,7 +54,7 @@ def _nested(builder: Builder, match: Match) -> Value | None:
     filled = [part for part in flat if (shape := match.shape(part)) is None or shape[place] != 0]
     if len(filled) == len(match.parts) or not filled:
         return None
-    return filled[0] if len(filled) == 1 else builder.Concat(*filled, axis=axis)  # type: ignore[no-any-return]
+    return filled[0] if len(filled) == 1 else builder.Concat(*filled, axis=axis)
 
 
 def _without_expansion(operator: str) -> tuple[Rule, ...]:
@@ -78,7 +78,7 @@ def _disjoint(match: Match) -> bool:
 def _slice_both(builder: Builder, match: Match) -> Value:
     inner = match.steps or [1] * len(match.axes)
     outer = match.outer_steps or [1] * len(match.outer_axes)
-    return builder.Slice(  # type: ignore[no-any-return]
+    return builder.Slice(
         match.x,
         starts=match.starts + match.outer_starts,
         ends=match.ends + match.outer_ends,
@@ -102,6 +102,20 @@ def _where_without_expansion(place: int) -> Rule:
     return Rule(f"expand before where, input {place}", op.Where(*inputs), op.Where(condition, x, y))
 
 
+def _shape_of_source(builder: Builder, match: Match) -> Value | None:
+    """The same sizes from what the value is computed from, so that nothing needs to be computed for its shape."""
+    node, content = match.x.producer, match.facts.content(match.root.outputs[0])
+    if node is None or node.graph is not match.root.graph or content is None or content.size == 0:
+        return None
+    wanted = content.tolist()
+    for source in node.inputs:
+        shape = match.shape(source) if source is not None else None
+        for start in range(len(shape or ()) - len(wanted) + 1):
+            if shape is not None and list(shape[start : start + len(wanted)]) == wanted:
+                return builder.Shape(source, start=start, end=start + len(wanted))
+    return None
+
+
 masked = op.Where(op.Expand(condition, how).shared(), x, y).shared()
 
 RULES = (
@@ -111,6 +125,7 @@ RULES = (
     Rule("slice everything", op.Slice(x, how), x, when=_steps_forward),
     Rule("slice of a slice", _slice(_slice(x, ""), "outer_"), _slice_both, when=_has_steps),
     Rule("pad nothing", op.Pad(x, optional("value"), pads=bind("pads")), x, when=_pads_nothing),
+    Rule("shape of a computed value", op.Shape(x, start=bind("start"), end=bind("end")), _shape_of_source),
     Rule("concatenate", op.Concat(parts), _nested),
     Rule("concatenate one", op.Concat(x, axis=bind("axis")), x),
     Rule("split into one", op.Split(x, how), x, when=lambda match: len(match.root.outputs) == 1),
@@ -119,4 +134,3 @@ RULES = (
     *(_where_without_expansion(place) for place in range(3)),
     *(rule for operator in BROADCASTING for rule in _without_expansion(operator)),
 )
-

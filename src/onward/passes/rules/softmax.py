@@ -29,12 +29,12 @@ def _axis(match: Match) -> int | None:
 
 def _softmax(builder: Builder, match: Match) -> Value | None:
     axis = _axis(match)
-    return None if axis is None else builder.Softmax(match.x, axis=axis)  # type: ignore[no-any-return]
+    return None if axis is None else builder.Softmax(match.x, axis=axis)
 
 
 def _log_softmax(builder: Builder, match: Match) -> Value | None:
     axis = _axis(match)
-    return None if axis is None else builder.LogSoftmax(match.x, axis=axis)  # type: ignore[no-any-return]
+    return None if axis is None else builder.LogSoftmax(match.x, axis=axis)
 
 
 RULES = (

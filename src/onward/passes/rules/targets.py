@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from onward.ir import Value
 from onward.ir.expressions import Dimension
 from onward.passes.match import Match
 from onward.passes.rewrite import Builder
-from onward.ir import Value
 
 
 def reshape_target(source: Sequence[Dimension], wanted: Sequence[Dimension]) -> list[int] | None:
@@ -34,4 +34,4 @@ def reshape(builder: Builder, match: Match, source: Value, wanted: Sequence[Dime
     if shape == tuple(wanted):
         return source
     target = reshape_target(shape, wanted)
-    return None if target is None else builder.Reshape(source, shape=target)  # type: ignore[no-any-return]
+    return None if target is None else builder.Reshape(source, shape=target)

@@ -42,7 +42,7 @@ def _merged(builder: Builder, match: Match) -> Value | None:
     permutation = _composed(match)
     if permutation is None:
         return None
-    return match.x if permutation == sorted(permutation) else builder.Transpose(match.x, perm=permutation)  # type: ignore[no-any-return]
+    return match.x if permutation == sorted(permutation) else builder.Transpose(match.x, perm=permutation)
 
 
 def _as_reshape(builder: Builder, match: Match) -> Value | None:
@@ -61,7 +61,7 @@ def _through_unary(builder: Builder, match: Match) -> Value | None:
     if inner is None or middle is None:
         return None
     attributes = {name: item.value for name, item in middle.attributes.items()}
-    return builder.node(middle.op_type, (inner, *middle.inputs[1:]), attributes)  # type: ignore[no-any-return]
+    return builder.node(middle.op_type, (inner, *middle.inputs[1:]), attributes)
 
 
 def _through_binary(builder: Builder, match: Match) -> Value | None:
@@ -74,7 +74,7 @@ def _through_binary(builder: Builder, match: Match) -> Value | None:
     for value in middle.inputs:
         source = value.producer.inputs[0]  # type: ignore[union-attr]
         pair.append(source if permutation == sorted(permutation) else builder.Transpose(source, perm=permutation))
-    return builder.node(middle.op_type, tuple(pair), {})  # type: ignore[no-any-return]
+    return builder.node(middle.op_type, tuple(pair), {})
 
 
 def _through_scaling(builder: Builder, match: Match) -> Value | None:
@@ -91,8 +91,10 @@ def _through_scaling(builder: Builder, match: Match) -> Value | None:
         if value is match.c:
             inputs.append(value if data.size == 1 else builder.constant(data.transpose(second)))
         else:
-            inputs.append(match.x if permutation == sorted(permutation) else builder.Transpose(match.x, perm=permutation))
-    return builder.node(middle.op_type, tuple(inputs), {})  # type: ignore[no-any-return]
+            inputs.append(
+                match.x if permutation == sorted(permutation) else builder.Transpose(match.x, perm=permutation)
+            )
+    return builder.node(middle.op_type, tuple(inputs), {})
 
 
 inner = op.Transpose(x, perm=bind("first"))
