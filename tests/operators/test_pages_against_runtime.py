@@ -185,7 +185,7 @@ def recurrent(c: Chooser) -> Case:
     direction = c.one_of("forward", "reverse", "bidirectional")
     ways = 2 if direction == "bidirectional" else 1
     values = {
-        "!x": c.floats(time, batch, inputs),
+        "x": c.floats(time, batch, inputs),
         "w": c.floats(ways, gates * hidden, inputs),
         "r": c.floats(ways, gates * hidden, hidden),
         "b": c.floats(ways, 2 * gates * hidden),
