@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from generate import Example, Generator
+from generate import Example, Generator, Sample
 
 from onward.ir import DataType
 
@@ -20,12 +20,12 @@ def everywhere(truth: bool) -> Example:
     )
 
 
-def positive(shape: tuple[int, ...]) -> object:
+def positive(shape: tuple[int, ...]) -> Sample:
     """A constant of positive numbers."""
     return lambda g: (g.random.random(shape) + 0.5).astype(g.dtype.numpy)
 
 
-def random(*shapes: tuple[int, ...]) -> object:
+def random(*shapes: tuple[int, ...]) -> Sample:
     """A constant of random numbers."""
     return lambda g: g.numbers(g.pick(shapes), g.dtype)
 
@@ -36,36 +36,40 @@ def epsilon(g: Generator) -> np.ndarray:
 
 batch_norm = Example(
     shapes={"x": [*images, (3, 3), (2, 3, 5)]},
-    data={"scale": random((3,)), "shift": random((3,)), "mean": random((3,)), "variance": positive((3,))},  # type: ignore[dict-item]
+    data={**{name: random((3,)) for name in ("scale", "shift", "mean")}, "variance": positive((3,))},
     dtypes=(FLOAT, DataType.DOUBLE),
 )
 convolution = Example(
     shapes={"x": images, "bias": [(6,)], "y": [(6, 3, 3, 3)]},
     data={
-        "weight": random((6, 3, 3, 3), (6, 3, 1, 1)),  # type: ignore[dict-item]
-        "bias": random((6,)),  # type: ignore[dict-item]
-        "factor": random((), (1,), (6, 1, 1), (1, 6, 1, 1)),  # type: ignore[dict-item]
-        "summand": random((), (1,), (6, 1, 1), (1, 6, 1, 1)),  # type: ignore[dict-item]
+        "weight": random((6, 3, 3, 3), (6, 3, 1, 1)),
+        "bias": random((6,)),
+        "factor": random((), (1,), (6, 1, 1), (1, 6, 1, 1)),
+        "summand": random((), (1,), (6, 1, 1), (1, 6, 1, 1)),
     },
     dtypes=(FLOAT,),
 )
 transposed_convolution = Example(
     shapes={"x": images},
-    data={**convolution.data, "weight": random((3, 6, 3, 3))},  # type: ignore[dict-item]
+    data={**convolution.data, "weight": random((3, 6, 3, 3))},
     dtypes=(FLOAT,),
 )
 product = Example(
     shapes={"x": [(2, 5), (1, 5)]},
     data={
-        "weight": random((5, 6)),  # type: ignore[dict-item]
-        "bias": random((6,), (1, 6), ()),  # type: ignore[dict-item]
-        "factor": random((), (1,), (6,), (1, 6)),  # type: ignore[dict-item]
-        "summand": random((), (1,), (6,), (1, 6)),  # type: ignore[dict-item]
+        "weight": random((5, 6)),
+        "bias": random((6,), (1, 6), ()),
+        "factor": random((), (1,), (6,), (1, 6)),
+        "summand": random((), (1,), (6,), (1, 6)),
     },
     dtypes=(FLOAT,),
 )
 last_axes = Example(
-    shapes={"x": [(2, 3, 8), (4, 8), (2, 2, 3, 4)], "gamma": [(8,), (1, 8), (4,), (3, 4)], "y": [(8,), (1, 1, 8), (4,)]},
+    shapes={
+        "x": [(2, 3, 8), (4, 8), (2, 2, 3, 4)],
+        "gamma": [(8,), (1, 8), (4,), (3, 4)],
+        "y": [(8,), (1, 1, 8), (4,)],
+    },
     data={"epsilon": epsilon, "ones": lambda g: np.ones(g.pick([(8,), (4,), (3, 4)]), g.dtype.numpy)},
     options={"axes": [[-1], [-1], [2], [1], [-2, -1], [0]], "axis": [-1, -1, -2], "epsilon": [1e-5]},
     opsets=(17, 18, 23),
@@ -77,10 +81,10 @@ grouped = Example(
     data={
         "ones": lambda g: np.ones(2, g.dtype.numpy),
         "zeros": lambda g: np.zeros(2, g.dtype.numpy),
-        "weights": random((4,)),  # type: ignore[dict-item]
-        "shifts": random((4,)),  # type: ignore[dict-item]
-        "factor": random((4, 1, 1), (1, 4, 1, 1), (4, 1)),  # type: ignore[dict-item]
-        "summand": random((4, 1, 1), (1, 4, 1, 1), (4, 1)),  # type: ignore[dict-item]
+        "weights": random((4,)),
+        "shifts": random((4,)),
+        "factor": random((4, 1, 1), (1, 4, 1, 1), (4, 1)),
+        "summand": random((4, 1, 1), (1, 4, 1, 1), (4, 1)),
         "how": lambda g: np.asarray([0, 2, -1], np.int64),
         "back": lambda g: np.asarray(g.facts.shape(g.bound["x"]), np.int64),
     },
@@ -96,7 +100,7 @@ attention = Example(
         "v": [(2, 3, 5, 6)],
         "mask": [(4, 5), (1, 1, 4, 5), (2, 1, 1, 5), (2, 3, 4, 5)],
     },
-    data={name: random((), (1,)) for name in ("scale", "left_scale", "right_scale", "divisor")},  # type: ignore[misc]
+    data={name: random((), (1,)) for name in ("scale", "left_scale", "right_scale", "divisor")},
     options={"perm": [[0, 1, 3, 2]]},
     opsets=(23, 24),
     dtypes=(FLOAT,),
@@ -143,7 +147,10 @@ EXAMPLES: dict[str, Example] = {
     "pad into convolution": Example(
         shapes={**convolution.shapes, "value": [()]},
         data={"value": lambda g: np.zeros((), g.dtype.numpy)},
-        options={"pads": [[0, 0, 1, 2, 0, 0, 1, 0], [0, 0, 1, 1, 0, 0, 1, 1], [0, 1, 0, 0, 0, 0, 0, 0]], "axes": [None]},
+        options={
+            "pads": [[0, 0, 1, 2, 0, 0, 1, 0], [0, 0, 1, 1, 0, 0, 1, 1], [0, 1, 0, 0, 0, 0, 0, 0]],
+            "axes": [None],
+        },
         dtypes=(FLOAT,),
     ),
     "scale into transposed convolution": transposed_convolution,

@@ -67,10 +67,10 @@ class Generator:
     def numbers(self, shape: Shape, dtype: DataType) -> np.ndarray:
         """Random data."""
         if dtype == DataType.BOOL:
-            return self.random.random(shape) < 0.5
+            return np.asarray(self.random.random(shape) < 0.5)
         if dtype.is_integer:
-            return self.random.integers(-5, 6, shape).astype(dtype.numpy)
-        return self.random.standard_normal(shape).astype(dtype.numpy)
+            return np.asarray(self.random.integers(-5, 6, shape), dtype.numpy)
+        return np.asarray(self.random.standard_normal(shape)).astype(dtype.numpy)
 
     def broadcastable(self) -> Shape:
         """The base shape, or one that broadcasts to it."""
@@ -272,8 +272,10 @@ FURTHER: dict[str, Callable[[Generator, dict[str, Any]], list[Any]]] = {
     "Squeeze": _squeezed,
     "Unsqueeze": lambda g, a: [_integers(g.pick([[0], [len(g.source)], [-1], []]))],
     "Slice": _slices,
-    "Dropout": lambda g, a: g.pick([[], [np.asarray(0.5, np.float32)], [np.asarray(0.5, np.float32), np.asarray(False)]]),
-    "Split": lambda g, a: [],
+    "Dropout": lambda g, a: g.pick(
+        [[], [np.asarray(0.5, np.float32)], [np.asarray(0.5, np.float32), np.asarray(False)]]
+    ),
+    "Split": lambda g, a: a.update({"num_outputs": 1} if g.opset >= 18 else {}) or [],
 }
 
 

@@ -76,17 +76,8 @@ def fix_dimensions(model: Model, sizes: Mapping[str, int], shapes: Mapping[str, 
     shape that contradicts the declared one.
     """
     shapes = shapes or {}
-    used: set[str] = set()
-    inputs = [
-        value for value in model.graph.inputs if isinstance(value.type, TensorType) and value.type.shape is not None
-    ]
-    for name, size in sizes.items():
-        if size < 0:
-            raise InvalidArgument(f"dimension '{name}' cannot have size {size}")
-    wanted = dict(sizes)
-    for value in inputs:
-        if value.name in shapes:
-            wanted.update(_symbols_bound(value, shapes[value.name]))
+    inputs = [value for value in model.graph.inputs if value.shape is not None]
+    wanted = _wanted_sizes(inputs, sizes, shapes)
     count = 0
     for value in inputs:
         kind = value.type
@@ -96,21 +87,39 @@ def fix_dimensions(model: Model, sizes: Mapping[str, int], shapes: Mapping[str, 
             list(given) if given is not None else [None if e is None else substitute(e, wanted) for e in kind.shape]
         )
         for axis, denotation in enumerate(kind.dimension_denotations[: len(extents)]):
-            if denotation in sizes and not isinstance(kind.shape[axis], int):
+            if extents[axis] is None and denotation in sizes:
                 extents[axis] = sizes[denotation]
-                used.add(denotation)
-        for extent in kind.shape:
-            used.update(getattr(extent, "symbols", frozenset()) & sizes.keys())
         if tuple(extents) != kind.shape:
             value.type = replace(kind, shape=tuple(extents))
             count += 1
-    missing = sizes.keys() - used
-    if missing:
-        known = sorted({name for value in inputs for e in value.shape or () for name in getattr(e, "symbols", ())})
-        raise InvalidArgument(f"no input has a free dimension {sorted(missing)}; known are {known}")
     if wanted:
         _substitute_everywhere(model.graph, wanted)
     return count
+
+
+def _wanted_sizes(
+    inputs: list[Value], sizes: Mapping[str, int], shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, int]:
+    """Symbol -> size: as given by name, by denotation, and by the shapes of inputs. Refuses names that no input has."""
+    names = {name for value in inputs for extent in value.shape or () for name in getattr(extent, "symbols", ())}
+    denoted: dict[str, list[Dimension | None]] = {}
+    for value in inputs:
+        if isinstance(value.type, TensorType):
+            for denotation, extent in zip(value.type.dimension_denotations, value.shape or ()):
+                denoted.setdefault(denotation, []).append(extent)
+    known = {*names, *(item for item in denoted if item)}
+    for name, size in sizes.items():
+        if size < 0:
+            raise InvalidArgument(f"dimension '{name}' cannot have size {size}")
+        if name not in known:
+            raise InvalidArgument(f"no input has a free dimension '{name}'; known are {sorted(known)}")
+    wanted = {name: size for name, size in sizes.items() if name in names}
+    for denotation in denoted.keys() & sizes.keys():
+        wanted.update({str(e): sizes[denotation] for e in denoted[denotation] if e is not None and str(e) in names})
+    for value in inputs:
+        if value.name in shapes:
+            wanted.update(_symbols_bound(value, shapes[value.name]))
+    return wanted
 
 
 def _symbols_bound(value: Value, shape: tuple[int, ...]) -> dict[str, int]:

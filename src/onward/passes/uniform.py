@@ -1,4 +1,4 @@
-"""Arrays that hold one number everywhere, whatever the sizes: found by computing the element at an index that is a symbol."""
+"""Arrays that hold one number everywhere, whatever the sizes: the element at an index that is a symbol tells."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class _Walk:
     def _constant(self, array: Constant, position: Sequence[Dimension]) -> Any:
         data = array.tensor.numpy()
         if all(isinstance(place, int) and 0 <= place < extent for place, extent in zip(position, data.shape)):
-            return data[tuple(position)].item()  # type: ignore[arg-type]
+            return data[tuple(position)].item()
         if data.size and data.dtype != object and bool(np.all(data == data.flat[0])):
             return data.flat[0].item()
         raise Unknown

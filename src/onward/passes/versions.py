@@ -1,4 +1,4 @@
-"""Newer operators in older models: the version of the default operator set is raised as far as nothing changes its meaning.
+"""Newer operators in older models: the operator set version is raised as far as nothing changes its meaning.
 
 Recognised forms such as LayerNormalization or Attention exist only from some version on. While the rules run, the model
 stands at the newest version at which all its nodes mean the same; afterwards it goes back to the oldest one, not below

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from onward.ir import DataType, Value
 from onward.passes.match import Match
-from onward.passes.pattern import Pattern, bind, constant, op, rest, wildcards
+from onward.passes.pattern import bind, constant, op, rest, wildcards
 from onward.passes.rewrite import Builder, Rule
 
 x, y = wildcards("x y")
@@ -69,17 +69,14 @@ def _is_float(match: Match) -> bool:
     return dtype is not None and dtype.is_float and _small(match)
 
 
-def variadic(name: str) -> Pattern:
-    """The operator with one input."""
-    return getattr(op, name)(x)
-
+casts = op.Cast(op.Cast(x, to=bind("between")), to=bind("to"))
 
 RULES = (
     Rule("identity", op.Identity(x), x, untyped=True),
     Rule("dropout at inference", op.Dropout(x, anything), x, when=_is_inference, untyped=True),
     Rule("cast to the same type", op.Cast(x, to=bind("to")), x),
     Rule("cast like", op.CastLike(x, y), _cast_to_type_of),
-    Rule("cast of an exact cast", op.Cast(op.Cast(x, to=bind("between")), to=bind("to")), op.Cast(x, to=bind("to")), when=_inner_cast_is_exact),
+    Rule("cast of an exact cast", casts, op.Cast(x, to=bind("to")), when=_inner_cast_is_exact),
     Rule("add zero", x + 0, x),
     Rule("subtract zero", x - 0, x),
     Rule("multiply by one", x * 1, x),

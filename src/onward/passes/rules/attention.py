@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from onward.ir import Node, Value
+from onward.ir import Dimension, Node, Value
 from onward.passes.match import Match
 from onward.passes.pattern import Pattern, any_of, bind, constant, op, rest, wildcards
 from onward.passes.rewrite import Builder, Rule
@@ -45,25 +45,25 @@ def _attention(builder: Builder, match: Match) -> Value | None:
     factor, perm, rank = _scale(match), match.perm, match.rank("q")
     if factor is None or perm is None or rank != 4 or match.rank("k") != 4 or match.rank("v") != 4:
         return None
-    if match.shape("q")[:2] != match.shape("v")[:2] or len({match.dtype(name) for name in "qkv"}) != 1:  # type: ignore[index]
+    queries, values = match.shape("q") or (), match.shape("v") or ()
+    if queries[:2] != values[:2] or len({match.dtype(name) for name in "qkv"}) != 1:
         return None
     order = [perm[0], perm[1], perm[3], perm[2]]
     keys = match.k if order == [0, 1, 2, 3] else builder.Transpose(match.k, perm=order)
-    if match.shape(keys)[:3] != match.shape("v")[:3]:  # type: ignore[index]
+    if (match.shape(keys) or ())[:3] != values[:3]:
         return None
     inputs: list[Value | None] = [match.q, keys, match.v]
     if "mask" in match.bound:
         shape = match.shape("mask")
         # A mask that is shorter than the keys would cover the first keys only.
-        if not shape or len(shape) < 2 or shape[-1] != match.shape("v")[2] or match.dtype("mask") != match.dtype("q"):  # type: ignore[index]
+        if not shape or len(shape) < 2 or shape[-1] != values[2] or match.dtype("mask") != match.dtype("q"):
             return None
-        inputs.append(match.mask if shape[-2] == match.shape("q")[2] else _for_each_query(builder, match))  # type: ignore[index]
+        inputs.append(match.mask if shape[-2] == queries[2] else _for_each_query(builder, match, queries[2]))
     return builder.node("Attention", inputs, {"scale": factor})
 
 
-def _for_each_query(builder: Builder, match: Match) -> Value:
+def _for_each_query(builder: Builder, match: Match, queries: Dimension) -> Value:
     """The mask with a row for each query: onnxruntime does not broadcast that axis."""
-    queries = match.shape("q")[2]  # type: ignore[index]
     if isinstance(queries, int):
         return builder.Expand(match.mask, shape=[queries, 1])
     size = builder.Shape(match.q, start=2, end=3)

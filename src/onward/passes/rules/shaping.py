@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from onward.ir import Value
+from onward.ir import Node, Value
 from onward.passes.match import Match
 from onward.passes.pattern import Apply, bind, op, optional, rest, wildcards
 from onward.passes.rewrite import Builder, Rule
@@ -36,6 +36,14 @@ def _takes_all_in_order(match: Match) -> bool:
     return indices is not None and indices.ndim == 1 and np.array_equal(indices, np.arange(indices.size))
 
 
+def _is_own_concat(match: Match, node: Node) -> bool:
+    """Whether the node is a Concat that only the matched one uses."""
+    if (node.op_type, node.domain, node.graph) != ("Concat", match.root.domain, match.root.graph):
+        return False
+    value = node.outputs[0]
+    return len(value.uses) == 1 and value not in match.facts.model.graph.outputs and not match.facts.is_pinned(value)
+
+
 def _nested(builder: Builder, match: Match) -> Value | None:
     """Concatenations along the same axis are one; empty parts and the only part need none."""
     axis = match.option(match.root, "axis")
@@ -46,9 +54,8 @@ def _nested(builder: Builder, match: Match) -> Value | None:
     flat: list[Value] = []
     for part in match.parts:
         node = part.producer
-        own = node is not None and node.op_type == "Concat" and node.domain == match.root.domain and len(part.uses) == 1
-        if own and part not in match.root.graph.outputs and match.option(node, "axis") % rank == place:  # type: ignore[union-attr]
-            flat.extend(node.inputs)  # type: ignore[union-attr,arg-type]
+        if node is not None and _is_own_concat(match, node) and match.option(node, "axis") % rank == place:
+            flat.extend(value for value in node.inputs if value is not None)
         else:
             flat.append(part)
     filled = [part for part in flat if (shape := match.shape(part)) is None or shape[place] != 0]
