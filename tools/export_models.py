@@ -20,13 +20,12 @@ import argparse
 import contextlib
 import gc
 import importlib.util
-import io
 import logging
 import os
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,7 +119,9 @@ def of_transformers(config: str, model: str, outputs: str, **settings: Any) -> C
 
         class Text(Module):
             def forward(self, input_ids: Any) -> Any:
-                return self.body(input_ids=input_ids, use_cache=False)[outputs]
+                # Without a mask transformers looks for packed sequences by aten::diff, which the older exporter lacks.
+                mask = torch.ones_like(input_ids) if torch.jit.is_tracing() else None
+                return self.body(input_ids=input_ids, attention_mask=mask, use_cache=False)[outputs]
 
         class MaskedText(Module):
             def forward(self, input_ids: Any, attention_mask: Any) -> Any:
@@ -165,18 +166,19 @@ IMAGE_AXES = {0: "batch"}
 TEXT_AXES = {0: "batch", 1: "sequence"}
 MODELS: dict[str, RealModel] = {
     "resnet50": RealModel(
-        of_transformers("ResNetConfig", "ResNetForImageClassification", "logits"), images, IMAGE_AXES, ("logits",)
+        of_transformers("ResNetConfig", "ResNetForImageClassification", "logits", num_labels=1000),
+        images, IMAGE_AXES, ("logits",),
     ),
     "mobilenetv2": RealModel(
-        of_transformers("MobileNetV2Config", "MobileNetV2ForImageClassification", "logits"),
+        of_transformers("MobileNetV2Config", "MobileNetV2ForImageClassification", "logits", num_labels=1000),
         images, IMAGE_AXES, ("logits",),
     ),
     "convnext": RealModel(
-        of_transformers("ConvNextConfig", "ConvNextForImageClassification", "logits", initializer_range=0.05),
+        of_transformers("ConvNextConfig", "ConvNextForImageClassification", "logits", num_labels=1000, initializer_range=0.05),
         images, IMAGE_AXES, ("logits",),
     ),
     "vit": RealModel(
-        of_transformers("ViTConfig", "ViTForImageClassification", "logits", initializer_range=0.05),
+        of_transformers("ViTConfig", "ViTForImageClassification", "logits", num_labels=1000, initializer_range=0.05),
         images, IMAGE_AXES, ("logits",),
     ),
     "bert": RealModel(
@@ -238,13 +240,23 @@ def save_references(model: RealModel, module: Any, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def quiet() -> Any:
-    """Without the exporters' chatter."""
+def quiet() -> Iterator[None]:
+    """Without the exporters' chatter, some of which comes from C++ and so is cut off at the descriptors."""
+    sys.stdout.flush()
+    saved = [os.dup(1), os.dup(2)]
     logging.disable(logging.ERROR)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        yield
-    logging.disable(logging.NOTSET)
+    try:
+        with open(os.devnull, "w") as nowhere, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            os.dup2(nowhere.fileno(), 1)
+            os.dup2(nowhere.fileno(), 2)
+            yield
+            sys.stdout.flush()
+    finally:
+        for number, copy in enumerate(saved, 1):
+            os.dup2(copy, number)
+            os.close(copy)
+        logging.disable(logging.NOTSET)
 
 
 def make_all(folder: Path, names: list[str]) -> list[tuple[str, str, float, str]]:
