@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
 
-from onward.ir import DataType, Node, Tensor, Value
+from onward.ir import Graph, Node, Tensor, Value
 from onward.passes.facts import Facts
 from onward.passes.folding import RANDOM
 from onward.passes.rewrite import can_take_name, remove_dead, replace_value
 
-LARGEST_CONSTANT = 1 << 26
-"""Bytes of a constant that is looked at: reading it all costs time, and a larger one is rarely there twice."""
+SAMPLED = 64
+"""Elements of a constant that are looked at first."""
 
 
 def merge_duplicates(facts: Facts) -> int:
@@ -24,34 +23,42 @@ def merge_duplicates(facts: Facts) -> int:
 
 def _merge_constants(facts: Facts) -> int:
     graph = facts.model.graph
-    first: dict[Hashable, Value] = {}
-    count = 0
-    groups: dict[tuple[DataType, tuple[int, ...]], list[Value]] = {}
+    outputs = set(graph.outputs)
+    groups: dict[Hashable, list[Value]] = {}
     for value in graph.initializers.values():
-        if (
-            facts.is_constant(value)
-            and value not in graph.outputs
-            and not facts.is_pinned(value)
-            and value.tensor is not None
-        ):
-            groups.setdefault((value.tensor.dtype, value.tensor.shape), []).append(value)
-    for values in groups.values():
-        if len(values) == 1 or values[0].tensor is None or values[0].tensor.nbytes > LARGEST_CONSTANT:
-            continue
-        for value in values:
+        if value.uses and facts.is_constant(value) and value not in outputs and not facts.is_pinned(value):
             assert value.tensor is not None
-            kept = first.setdefault(_fingerprint(value.tensor), value)
-            if kept is not value and value.uses:
-                graph.replace_value(value, kept)
-                count += 1
-    return count
+            groups.setdefault(_sample(value.tensor), []).append(value)
+    return sum(_merge_equal(graph, values) for values in groups.values() if len(values) > 1)
 
 
-def _fingerprint(tensor: Tensor) -> Hashable:
-    data = np.ascontiguousarray(tensor.numpy())
-    if data.dtype == object:
-        return (tensor.dtype, tensor.shape, tuple(data.reshape(-1).tolist()))
-    return (tensor.dtype, tensor.shape, hashlib.sha256(data.reshape(-1).view(np.uint8).data).digest())
+def _merge_equal(graph: Graph, values: list[Value]) -> int:
+    """Merges those of the values that are equal to an earlier one."""
+    different: list[Value] = []
+    for value in values:
+        kept = next((other for other in different if _are_equal(other.tensor, value.tensor)), None)
+        if kept is None:
+            different.append(value)
+        else:
+            graph.replace_value(value, kept)
+    return len(values) - len(different)
+
+
+def _sample(tensor: Tensor) -> Hashable:
+    """Data type, shape and a few elements: most tensors differ in these, and the rest of a large one stays unread."""
+    data = tensor.numpy().reshape(-1)
+    few = data if data.size <= SAMPLED else np.concatenate([data[: SAMPLED // 2], data[-SAMPLED // 2 :]])
+    return (tensor.dtype, tensor.shape, tuple(few.tolist()) if few.dtype == object else few.tobytes())
+
+
+def _are_equal(left: Tensor | None, right: Tensor | None) -> bool:
+    """Whether two tensors of the same data type and shape have the same bits: 0 and -0 differ, NaN equals itself."""
+    if left is None or right is None:
+        return False
+    first, second = (np.ascontiguousarray(tensor.numpy()).reshape(-1) for tensor in (left, right))
+    if first.dtype == object:
+        return bool(np.array_equal(first, second))
+    return bool(np.array_equal(first.view(np.uint8), second.view(np.uint8)))
 
 
 def _merge_nodes(facts: Facts) -> int:
@@ -92,7 +99,7 @@ def _key(node: Node) -> Hashable | None:
 
 def _plain(value: Any) -> Hashable:
     if isinstance(value, Tensor):
-        return str(_fingerprint(value))
+        return (value.dtype, value.shape, value.numpy().tobytes())
     if isinstance(value, (list, tuple)):
         return tuple(map(_plain, value))
     if isinstance(value, (str, bytes, int, float)):

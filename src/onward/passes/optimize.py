@@ -54,9 +54,10 @@ def optimize(
         report.count("fix dimensions", fix_dimensions(result, dimensions or {}, shapes))
     original = _prepare(result, left_out, report)
     rules = [rule for rule in all_rules() if rule.name not in left_out]
+    facts = Facts(result)
     for _ in range(MOST_ROUNDS):
         report.rounds += 1
-        if not _round(result, rules, left_out, report):
+        if not _round(facts, rules, left_out, report):
             break
     if original is not None:
         settle_version(result, original)
@@ -83,10 +84,10 @@ def _prepare(model: Model, left_out: frozenset[str], report: Report) -> Original
     return None if "newer operators" in left_out else raise_version(model)
 
 
-def _round(model: Model, rules: list[Rule], left_out: frozenset[str], report: Report) -> int:
+def _round(facts: Facts, rules: list[Rule], left_out: frozenset[str], report: Report) -> int:
     """One turn of everything; returns how much was done."""
     total = 0
-    facts = Facts(model)
+    graph = facts.model.graph
     if "fold constants" not in left_out:
         count = fold_constants(facts)
         report.count("fold constants", count)
@@ -97,15 +98,15 @@ def _round(model: Model, rules: list[Rule], left_out: frozenset[str], report: Re
         report.count("merge duplicates", count)
         total += count
     if "remove dead code" not in left_out:
-        count = remove_dead(model.graph, reversed(model.graph.nodes), facts)
+        count = remove_dead(graph, reversed(graph.nodes), facts)
         report.count("remove dead code", count)
-        total += count + remove_unused_constants(model, facts)
+        total += count + remove_unused_constants(facts)
     return total
 
 
-def remove_unused_constants(model: Model, facts: Facts) -> int:
+def remove_unused_constants(facts: Facts) -> int:
     """Drops initialisers that nobody reads; those that a caller may feed stay."""
-    graph = model.graph
+    graph = facts.model.graph
     outputs = set(graph.outputs)
     unused = [
         name
