@@ -38,12 +38,13 @@ FUTEX_CALL = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "i686": 240, "arm": 2
 
 
 def support_module(target: Target) -> str:
-    """The text of the module that defines `parallel_for`, `worker`, `fail` and `now`."""
+    """The text of the module that defines `parallel_for`, `worker`, `stop_pool`, `fail` and `now`."""
     module = Module(target)
     _fail(module)
     _now(module)
     _worker(module, target)
     _parallel_for(module, target)
+    _stop_pool(module, target)
     return module.text()
 
 
@@ -154,6 +155,17 @@ def _worker(module: Module, target: Target) -> None:
             with b.when(running.get()):
                 _run_share(b, pool, index)
                 b.atomic_update("add", _word(b, pool, Pool.DONE), one, "release")
+    b.ret()
+
+
+def _stop_pool(module: Module, target: Target) -> None:
+    """void stop_pool(ptr pool): lets the workers return."""
+    b = module.function("stop_pool", [("pool", POINTER)])
+    (pool,) = b.arguments
+    one = b.constant(I64, 1)
+    b.atomic_store(_word(b, pool, Pool.STOP), one)
+    b.atomic_update("add", pool, one, "seq_cst")
+    _wake(b, pool, target)
     b.ret()
 
 
