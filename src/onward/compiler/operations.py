@@ -262,10 +262,10 @@ def _emit_integer(b: Builder, name: str, arguments: list[Value], dtype: DataType
         case "shift_left" | "shift_right":
             width = b.constant(kind, kind.bits)
             inside = b.compare("lt", y, width, unsigned=True)
+            if name == "shift_right" and signed:  # by the whole width or more: 0, or -1 for negative numbers
+                return x >> b.select(inside, y, b.constant(kind, kind.bits - 1))
             amount = b.select(inside, y, zero)
-            if name == "shift_left":
-                return b.select(inside, x << amount, zero)
-            return b.select(inside, x >> amount if signed else b.logical_shift_right(x, amount), zero)
+            return b.select(inside, x << amount if name == "shift_left" else b.logical_shift_right(x, amount), zero)
         case "power":
             return _integer_power(b, x, y, signed)
     raise KeyError(f"no instructions for the operation '{name}' on integers")

@@ -18,11 +18,21 @@ def power(base: P.Array, exponent: P.Array) -> P.Array:
         return P.power(base, exponent)
     if base.dtype.is_integer and exponent.dtype.is_integer:
         wide = DataType.INT64
-    elif base.dtype.is_integer or exponent.dtype == DataType.DOUBLE:
+    elif base.dtype.is_integer:
+        return P.elementwise(_integer_power, base, exponent)
+    elif exponent.dtype == DataType.DOUBLE:
         wide = DataType.DOUBLE
     else:
         wide = base.dtype
     return P.cast(P.power(P.cast(base, wide), P.cast(exponent, wide)), base.dtype)
+
+
+def _integer_power(base: P.Scalar, exponent: P.Scalar) -> P.Scalar:
+    """An integer to the power of a float: exact where that is a whole number, else rounded towards zero."""
+    whole = P.equal(P.floor(exponent), exponent) & (exponent >= 0.0)
+    exact = P.power(P.cast(base, DataType.INT64), P.cast(exponent, DataType.INT64))
+    near = P.power(P.cast(base, DataType.DOUBLE), P.cast(exponent, DataType.DOUBLE))
+    return P.where(whole, P.cast(exact, base.dtype), P.cast(near, base.dtype))
 
 
 @operator("Pow", since=1)
