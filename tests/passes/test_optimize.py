@@ -167,6 +167,18 @@ def test_a_version_is_raised_no_further_than_needed() -> None:
     assert kept.opset_imports[""] == 13 and operators_of(kept)["Erf"] == 1
 
 
+def test_a_reduction_of_version_17_is_no_obstacle() -> None:
+    """Its axes become an input when a newer operator is worth it, and stay an attribute when none is."""
+    text = """g (float[3, 4] x) => (float[3] y, float[3, 2] z) <float half = {0.5}, float one = {1}, float root = {1.4142135}> {
+        a = Div(x, root)  b = Erf(a)  c = Add(b, one)  d = Mul(x, c)  e = Mul(d, half)
+        y = ReduceMean<axes = [-1], keepdims = 0>(e)  z, w = Split<axis = 1>(e) }"""
+    raised = same(parse(text, 17))
+    assert operators_of(raised) == {"Gelu": 1, "ReduceMean": 1, "Split": 1} and raised.opset_imports[""] == 20
+    kept = same(parse(text, 17), disable=["gelu by erf"])
+    (reduction,) = (node for node in kept.graph.nodes if node.op_type == "ReduceMean")
+    assert reduction.attribute("axes") == [-1] and kept.opset_imports[""] == 17
+
+
 def test_a_mask_that_is_true_for_every_size_is_dropped() -> None:
     model = parse("""
         g (float[batch, 2, seq, seq] scores) => (float[batch, 2, seq, seq] y)

@@ -61,6 +61,7 @@ def optimize(
             break
     if original is not None:
         settle_version(result, original)
+        remove_unused_constants(facts)
     report.nodes_after = len(result.graph.nodes)
     report.seconds = time.perf_counter() - started
     return result

@@ -14,6 +14,8 @@ from onward.ir import Graph, Model, Node
 from onward.operators import Schema, find_schema, newest_opset
 from onward.operators.checker import type_string
 from onward.operators.schema import ParameterSchema, minimum_ir_version, operator_versions
+from onward.passes.adapters import SINCE as ADAPTED_SINCE
+from onward.passes.adapters import Adapted, adapt, is_adaptable, restore
 
 CHANGED_MEANING = frozenset({
     ("Dropout", 10), ("GroupNormalization", 21), ("PRelu", 7), ("RoiAlign", 16), ("Resize", 11), ("Resize", 13),
@@ -29,26 +31,43 @@ class Original:
     opset: int
     ir_version: int
     nodes: frozenset[Node]
+    adapted: Adapted
 
 
 def raise_version(model: Model) -> Original:
     """Sets the newest version of the default operator set at which every node means the same."""
+    opset = _version(model)
+    if not opset or model.functions:
+        return Original(opset, model.ir_version, frozenset(all_nodes(model.graph)), Adapted())
+    adapted = _adapt_where_it_helps(model.graph, opset)
     nodes = frozenset(all_nodes(model.graph))
-    original = Original(_version(model), model.ir_version, nodes)
-    if original.opset and not model.functions:
-        ceiling = min((highest_version(node, original.opset) for node in nodes), default=newest_opset())
-        _set_version(model, max(original.opset, ceiling))
+    original = Original(opset, model.ir_version, nodes, adapted)
+    start = ADAPTED_SINCE if adapted.attributes else opset
+    ceiling = min((highest_version(node, start) for node in nodes), default=newest_opset())
+    _set_version(model, max(start, ceiling))
     return original
+
+
+def _adapt_where_it_helps(graph: Graph, opset: int) -> Adapted:
+    """Rewrites the nodes whose form ends at a version, if no other node keeps the model below that version."""
+    others = [node for node in all_nodes(graph) if node.graph is not graph or not is_adaptable(node, opset)]
+    limit = min((highest_version(node, opset) for node in others), default=newest_opset())
+    return adapt(graph, opset) if limit >= ADAPTED_SINCE else Adapted()
 
 
 def settle_version(model: Model, original: Original) -> None:
     """Lowers the version to the oldest one, not below the original, at which every node means what it means now."""
-    current = _version(model)
-    new = [node for node in all_nodes(model.graph) if node not in original.nodes]
-    if original.opset:
-        needed = max((lowest_version(node, current) for node in new), default=original.opset)
-        model.ir_version = original.ir_version
-        _set_version(model, min(current, max(original.opset, needed)))
+    if not original.opset:
+        return
+    current, graph = _version(model), model.graph
+    new = [node for node in all_nodes(graph) if node not in original.nodes]
+    needed = max([original.opset, *(lowest_version(node, current) for node in new)])
+    if needed < ADAPTED_SINCE:
+        restore(graph, original.adapted)
+    elif any(node.graph is graph for node in original.adapted.attributes):
+        needed = max(needed, ADAPTED_SINCE)
+    model.ir_version = original.ir_version
+    _set_version(model, min(current, needed))
 
 
 def highest_version(node: Node, version: int) -> int:
