@@ -423,6 +423,10 @@ class Builder:
     def _convert(self, instruction: str, value: Value, kind: Type) -> Value:
         return self.emit(kind, f"{instruction} {value.type} {value} to {kind}")
 
+    def opaque(self, value: Value) -> Value:
+        """The same value, of which loop optimisations know nothing: addresses derived from it stay constant offsets."""
+        return self.emit(value.type, f"freeze {value.type} {value}")
+
     # -- vectors -----------------------------------------------------------------------------------------------
     def splat(self, value: Value, lanes: int) -> Value:
         """A scalar in every lane."""
