@@ -64,7 +64,9 @@ def emit_load(
                 mask = None
             pointer = b.offset(pointer, indices, kind)
         value = b.load(pointer, storage_type(dtype, lanes), mask=mask)
-    return value != b.constant(value.type, 0) if dtype == DataType.BOOL else value
+    if dtype == DataType.BOOL:
+        return value != b.constant(value.type, 0)
+    return _fit(b, value, dtype) if dtype.is_integer else value
 
 
 def emit_store(
@@ -73,6 +75,8 @@ def emit_store(
     """Neighbouring elements to memory, or to `indices`."""
     if dtype == DataType.BOOL:
         value = b.cast(value, Type("i8"))
+    elif dtype.is_integer and dtype.bits < 8:  # in memory the upper bits are 0
+        value = value & b.constant(value.type, (1 << dtype.bits) - 1)
     if indices is not None and value.type.lanes > 1:
         b.scatter(pointer, indices, value, mask)
     else:

@@ -46,7 +46,11 @@ def _inner_cast_is_exact(match: Match) -> bool:
 
 def _cast_to_type_of(builder: Builder, match: Match) -> Value | None:
     dtype = match.dtype("y")
-    return None if dtype is None else builder.Cast(match.x, to=int(dtype))
+    if dtype is None:
+        return None
+    # Newer versions say how float8 treats what is too large.
+    options = {name: item.value for name, item in match.root.attributes.items()}
+    return builder.Cast(match.x, to=int(dtype), **options)
 
 
 def _is_inference(match: Match) -> bool:
