@@ -16,9 +16,20 @@ from onward.compiler.rewrite import expand, substitute
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, SymbolAtom, floor_divide, product
 from onward.ir.tensor import Tensor
-from onward.program.array import Array, Compute, Concatenate, Constant, Input, Reduce, Reshape, RoutineOutput, compute
+from onward.program.array import (
+    Array,
+    Compute,
+    Concatenate,
+    Constant,
+    Input,
+    Reduce,
+    Reshape,
+    RoutineOutput,
+    compute,
+    defining_routine,
+    sizes_are_defined,
+)
 from onward.program.evaluate import evaluate
-from onward.program.functions import defining_routine
 from onward.program.scalar import Cast, IndexValue, Literal, Operation, Read, Scalar, Select
 
 EXPENSIVE = {
@@ -97,17 +108,31 @@ def topological(outputs: Iterable[Array]) -> list[Array]:
 
 
 def dependencies(array: Array) -> list[Array]:
-    """The sources, and the routines that define symbols of the shape or the extents."""
+    """The sources, and the routines that define symbols of the shape, the extents or the body."""
     found = list(array.sources)
     symbols: set[str] = set()
+    if not sizes_are_defined():
+        return found
     for extent in (*array.shape, *getattr(array, "extents", ())):
         if isinstance(extent, Expression):
             symbols |= extent.symbols
+    if isinstance(array, (Compute, Reduce)):
+        symbols |= body_symbols(array.body)
     for symbol in sorted(symbols):
         routine = defining_routine(symbol)
         if routine is not None and not (isinstance(array, RoutineOutput) and array.routine is routine):
             found.append(routine.results[0])
     return found
+
+
+def body_symbols(body: Scalar) -> set[str]:
+    """The names of all symbols in index expressions, index variables included."""
+    symbols: set[str] = set()
+    for scalar in body.walk():
+        for place in scalar.indices if isinstance(scalar, Read) else (getattr(scalar, "expression", 0),):
+            if isinstance(place, Expression):
+                symbols |= place.symbols
+    return symbols
 
 
 def cost(body: Scalar) -> float:

@@ -22,6 +22,17 @@ Shape = tuple[Dimension, ...]
 ArrayLike = Union["Array", int, float, bool, complex, np.ndarray, np.generic]
 
 _fresh = itertools.count()
+_defined_sizes: dict[str, Routine] = {}
+
+
+def defining_routine(symbol: str) -> Routine | None:
+    """The routine that defines a size at run time, or None when the inputs do."""
+    return _defined_sizes.get(symbol)
+
+
+def sizes_are_defined() -> bool:
+    """Whether any program so far has a size that a routine defines."""
+    return bool(_defined_sizes)
 
 
 def fresh_symbol(prefix: str, extent: Dimension | None = None) -> Expression:
@@ -283,6 +294,7 @@ class Routine:
         self.outputs = tuple((tuple(shape), dtype) for shape, dtype in outputs)
         self.attributes = dict(attributes)
         self.symbols = tuple(symbols)
+        _defined_sizes.update((str(symbol), self) for symbol in symbols)
         self.results = tuple(RoutineOutput(self, position) for position in range(len(self.outputs)))
 
 

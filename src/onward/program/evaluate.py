@@ -94,7 +94,7 @@ class _Evaluator:
         return extent.evaluate(self.sizes)
 
     def _define(self, name: str) -> None:
-        from onward.program.functions import defining_routine
+        from onward.program.array import defining_routine
 
         routine = defining_routine(name)
         if routine is None:

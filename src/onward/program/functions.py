@@ -81,22 +81,12 @@ def dimensions(vector: Array, what: str = "a shape") -> tuple[Dimension, ...]:
         raise InvalidArgument(f"{what} must be a vector of known length, at most {MOST_SIZES}, got {vector}")
     symbols = [fresh_symbol("size") for _ in range(vector.size)]
     flat = cast(reshape(vector, (vector.size,)), DataType.INT64)
-    (output,) = routine("read_sizes", [flat], [(flat.shape, DataType.INT64)], symbols)
-    for symbol in symbols:
-        _size_routines[str(symbol)] = output.routine
+    routine("read_sizes", [flat], [(flat.shape, DataType.INT64)], symbols)
     return tuple(symbols)
 
 
 MOST_SIZES = 4096
 """No vector of sizes is longer; a broken model may say so."""
-
-_size_routines: dict[str, Any] = {}
-
-
-def defining_routine(symbol: str) -> Any | None:
-    """The `read_sizes` routine that defines a symbol at run time, or None."""
-    return _size_routines.get(symbol)
-
 
 # -- broadcasting -----------------------------------------------------------------------------------------------------
 def broadcast_shapes(*shapes: Sequence[Dimension]) -> Shape:
