@@ -100,6 +100,8 @@ def emit_cast(b: Builder, value: Value, source: DataType, target: DataType, satu
     if source == DataType.BOOL:
         return b.cast(value, compute_type(target), signed=False)
     if source.is_float and target.is_float:
+        if source == DataType.DOUBLE and target in NARROW:  # there is no such instruction, only library functions
+            value = _rounded_to_odd(b, value)
         return b.cast(value, compute_type(target))
     if source.is_float:
         return _fit(b, _float_to_integer(b, value, target), target)
@@ -108,6 +110,22 @@ def emit_cast(b: Builder, value: Value, source: DataType, target: DataType, satu
             return b.cast(b.cast(value, F32, signed=source.is_signed), compute_type(target))
         return b.cast(value, compute_type(target), signed=source.is_signed)
     return _fit(b, b.cast(value, compute_type(target), signed=source.is_signed), target)
+
+
+def _rounded_to_odd(b: Builder, value: Value) -> Value:
+    """A float64 as float32, inexact ones to the neighbour with an odd last bit: a second rounding is then exact.
+
+    Source: Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded sums using rounding to odd".
+    """
+    near = b.cast(value, F32)
+    bits = b.bitcast(near, Type("i32", near.type.lanes))
+    back = b.cast(near, F64)
+    one = b.constant(bits.type, 1)
+    even = (bits & one) == b.constant(bits.type, 0)
+    beyond = b.absolute(back) > b.absolute(value)
+    odd = b.select(beyond, bits - one, bits + one)
+    inexact = b.bitwise_or(back < value, back > value)  # false for NaN
+    return b.bitcast(b.select(b.bitwise_and(inexact, even), odd, bits), near.type)
 
 
 def _float_to_integer(b: Builder, value: Value, target: DataType) -> Value:
