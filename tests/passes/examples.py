@@ -158,6 +158,7 @@ EXAMPLES: dict[str, Example] = {
     "scale into matrix product with bias": product,
     "shift into matrix product with bias": product,
     "scale into matrix product": product,
+    "scale into matrix product and shift": product,
     "quick gelu": Example(shapes={"c": [(), (1,)]}, opsets=(24,)),
     "silu": Example(opsets=(24,)),
     "softmax": Example(opsets=(11, 13, 18)),

@@ -33,7 +33,8 @@ class Facts:
         self._uniform: dict[P.Array, Any] = {}
         self._lowering = Lowering(model)
         for value in model.graph.inputs:
-            self._lowering.enter(value)
+            if isinstance(value.type, TensorType):  # sequences and the like are not followed
+                self._lowering.enter(value)
         for node in model.graph.nodes:
             self.learn(node)
 

@@ -129,6 +129,16 @@ def _padded(builder: Builder, match: Match) -> Value | None:
     return builder.node("Conv", (match.x, match.y, match.bias), attributes)
 
 
+def _affine_scaled(builder: Builder, match: Match) -> Value | None:
+    """(x W + b) * f = x (W f) + b f."""
+    product = _matmul_scaled(builder, match)
+    width, factor, summand = match.data("weight").shape[-1], match.data("factor"), match.data("summand")
+    if product is None or any(data.size not in (1, width) or data.ndim > 1 for data in (factor, summand)):
+        return None
+    shift = summand.astype(np.float64).reshape(-1) * factor.astype(np.float64).reshape(-1)
+    return builder.Add(product, builder.constant(shift, like=match.x))
+
+
 def _is_zero_padding(match: Match) -> bool:
     pad = _node(match, "Pad")
     if match.option(pad, "mode", "constant") != "constant":
@@ -159,6 +169,7 @@ RULES = (
     _rule("scale into matrix product with bias", "scale", gemm, factor, _gemm_scaled),
     _rule("shift into matrix product with bias", "shift", gemm, summand, _gemm_shifted),
     _rule("scale into matrix product", "scale", op.MatMul(x, weight), factor, _matmul_scaled),
+    Rule("scale into matrix product and shift", (op.MatMul(x, weight) + summand) * factor, _affine_scaled),
     Rule(
         "pad into convolution",
         op.Conv(op.Pad(x, optional("value"), pads=bind("pads"), axes=bind("axes")), y, bias),
