@@ -35,7 +35,7 @@ def evaluate(arrays: Sequence[Array], feeds: Mapping[Input | str, np.ndarray]) -
 
 
 def evaluate_body(
-    arrays: Sequence[Array], feeds: Mapping[Input, np.ndarray], known: Mapping[Array, np.ndarray]
+    arrays: Sequence[Array], feeds: Mapping[Input | str, np.ndarray], known: Mapping[Array, np.ndarray]
 ) -> list[np.ndarray]:
     """As `evaluate`, for a part of a program: the elements of the arrays in `known` are given."""
     evaluator = _Evaluator(feeds)

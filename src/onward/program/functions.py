@@ -16,7 +16,7 @@ from onward.errors import InvalidArgument
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, maximum as _maximum_dimension, minimum as _minimum_dimension
 from onward.ir.tensor import Tensor
-from onward.program import scalar as _scalar
+import onward.program.scalar as _scalar
 from onward.program.array import (
     Array,
     ArrayLike,

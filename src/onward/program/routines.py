@@ -107,7 +107,7 @@ def non_max_suppression(
     score is above `least_score` and whose intersection over union with each better one is at most `overlap`; these
     three have one element.
     """
-    rows = []
+    rows: list[tuple[int, int, int]] = []
     for batch, kind in np.ndindex(*scores.shape[:2]):
         order = np.argsort(-scores[batch, kind], kind="stable")
         order = order[scores[batch, kind][order] > least_score[0]]
@@ -143,7 +143,7 @@ def recurrence(attributes: Mapping[str, Any], *inputs: np.ndarray) -> tuple[np.n
         feeds = {body.number: np.asarray(number), **dict(zip((*body.states, *body.slices), (*states, *slices)))}
         return evaluate_body([*body.following, *body.collected], feeds, captured)
 
-    rows = []
+    rows: list[list[np.ndarray]] = []
     for number in reversed(range(length)) if backwards else range(length):
         results = step(number, [sequence[number] for sequence in sequences])
         states = results[:count]

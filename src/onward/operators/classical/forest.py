@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,7 +77,7 @@ class Forest:
 
         return P.compute(place.shape, element)
 
-    def _tests(self, x: P.Array, place: P.Array, feature: P.Array) -> object:
+    def _tests(self, x: P.Array, place: P.Array, feature: P.Array) -> Callable[[P.Dimension, P.Dimension], P.Scalar]:
         """(row, tree) -> whether the row passes the test of the node it is at."""
         kinds = sorted(set(self.mode) - {LEAF})
         unknown = [kind for kind in kinds if kind not in _COMPARISONS and kind != "BRANCH_MEMBER"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from onward import program as P
 from onward.errors import InvalidArgument
-from onward.operators.linear.convolution import convolve
+from onward.operators.linear.convolution import channelwise
 from onward.operators.numeric import pointwise, wide
 from onward.operators.pooling.window import window_over
 from onward.operators.registry import operator
@@ -24,7 +24,7 @@ def causal_convolution(
     whole = P.pad(x, [0, 0, before], [0, 0, 0]) if past is None else P.concatenate([past, x], 2)
     values, filters = wide(whole), wide(w)
     window = window_over(values, w.shape[2:], strides=None, dilations=None, pads=None, auto_pad="NOTSET")
-    result = convolve(values, filters, window, w.shape[0])
+    result = channelwise(values, filters, window)
     if b is not None:
         result = result + P.expand_axes(wide(b), [1])
     result = P.cast(result, x.dtype)

@@ -41,7 +41,7 @@ def convolve(x: P.Array, w: P.Array, window: Window, group: int) -> P.Array:
     if group == 1:
         return _plain(x, w, window)
     if group == channels == filters:
-        return _channelwise(x, w, window)
+        return channelwise(x, w, window)
     return _grouped(x, w, window, group)
 
 
@@ -53,8 +53,8 @@ def _plain(x: P.Array, w: P.Array, window: Window) -> P.Array:
     return P.reduce("sum", (x.shape[0], w.shape[0], *window.positions), (w.shape[1], *window.kernel), element)
 
 
-def _channelwise(x: P.Array, w: P.Array, window: Window) -> P.Array:
-    """One filter per channel: nothing is summed over channels."""
+def channelwise(x: P.Array, w: P.Array, window: Window) -> P.Array:
+    """One filter per channel, w (C, 1, ...): nothing is summed over channels."""
 
     def element(n: Dimension, m: Dimension, *rest: Dimension) -> P.Scalar:
         position, tap = rest[: window.rank], rest[window.rank :]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from onward import program as P
 from onward.ir.expressions import Dimension
 from onward.operators.numeric import computed_wide
@@ -28,7 +30,7 @@ def average_pool(
     )
     total = window_sum(x, window)
     if not window.is_padded or (count_include_pad and not ceil_mode):
-        return total * (1 / P.product(kernel_shape))
+        return total * (1 / math.prod(kernel_shape))
     explicit = window_over(x, kernel_shape, strides=strides, dilations=dilations, pads=pads, auto_pad=auto_pad)
     margins = [
         (before, extent, after) if count_include_pad else (0, extent, 0)

@@ -29,8 +29,8 @@ def max_unpool(
     shape = (*x.shape[:2], *spatial)
     rows = P.full((P.product(shape),), 0, x.dtype)
     flat = [P.reshape(item, (item.size,)) for item in (indices, x)]
-    (result,) = P.routine("scatter", [rows, *flat], [(rows.shape, x.dtype)], reduction="none")
-    result = P.reshape(result, shape)
+    (scattered,) = P.routine("scatter", [rows, *flat], [(rows.shape, x.dtype)], reduction="none")
+    result = P.reshape(scattered, shape)
     if output_shape is None:
         return result
     wanted = P.dimensions(output_shape, "the output shape of MaxUnpool")
