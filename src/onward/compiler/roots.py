@@ -90,6 +90,9 @@ class Contraction:
     columns: tuple[Expression, ...]
 
 
+Parts = tuple[tuple[Expression, ...], tuple[Expression, ...], tuple[Expression, ...]]
+
+
 def topological(outputs: Iterable[Array]) -> list[Array]:
     """All arrays the outputs depend on, sources first; routines that define a size come before its users."""
     order: list[Array] = []
@@ -251,11 +254,20 @@ class RootFinder:
         left, right = body.arguments
         if not (isinstance(left, Read) and isinstance(right, Read) and _is_affine(left) and _is_affine(right)):
             return
-        if _classify(array, left, right) is None:
+        parts = _classify(array, left, right)
+        if parts is None or not self._reads_matrix_in_order(left, right, parts):
             return
         self.contractions[array] = (left, right)
         for operand in (left, right):
             self._settle_operand(operand.array)
+
+    def _reads_matrix_in_order(self, left: Read, right: Read, parts: Parts) -> bool:
+        """A product with a single vector pays only where the matrix needs no copy of its own."""
+        _, rows, columns = parts
+        if rows and columns:
+            return True
+        matrix = right if columns else left
+        return self.is_constant(matrix.array) or _unit_stride_last(matrix, columns or rows)
 
     def _settle_operand(self, array: Array) -> None:
         """Operands are read through pointers: whatever is more than a view of something stored is stored."""
@@ -375,8 +387,10 @@ class RootFinder:
         if parts is None:
             return
         batch, rows, columns = parts
+        if not self._reads_matrix_in_order(left, right, parts):
+            return
         swap = self.is_constant(left.array) and not self.is_constant(right.array)
-        if swap:
+        if not columns or (rows and swap):
             left, right, rows, columns = right, left, columns, rows
         if not self.is_constant(right.array) and not _unit_stride_last(right, columns):
             right = self._copy(root, right, batch, columns)
@@ -433,7 +447,7 @@ def _is_bijection(read: Read, variables: Sequence[Expression], shape: Sequence[D
     return all(variable in used or size == 1 for variable, size in zip(variables, shape))
 
 
-def _classify(array: Reduce, left: Read, right: Read) -> object | None:
+def _classify(array: Reduce, left: Read, right: Read) -> Parts | None:
     return _classify_variables(array.variables, array.shape, array.reduction, left, right)
 
 
@@ -443,7 +457,8 @@ def _classify_variables(
     reduction: Sequence[Expression],
     left: Read,
     right: Read,
-) -> tuple[tuple[Expression, ...], tuple[Expression, ...], tuple[Expression, ...]] | None:
+) -> Parts | None:
+    """The variables of both operands, of the left and of the right one, or None where it is no contraction."""
     batch, rows, columns = [], [], []
     for variable, extent in zip(variables, shape):
         in_left = any(_uses(place, variable) for place in left.indices)
@@ -459,7 +474,7 @@ def _classify_variables(
     for variable in reduction:
         if not (any(_uses(place, variable) for place in left.indices) and any(_uses(p, variable) for p in right.indices)):
             return None
-    if not rows or not columns or not reduction:
+    if not (rows or columns) or not reduction:
         return None
     return tuple(batch), tuple(rows), tuple(columns)
 
