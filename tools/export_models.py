@@ -190,7 +190,7 @@ MODELS: dict[str, RealModel] = {
         token_numbers(50257), TEXT_AXES, ("logits",), (1, 64), (2, 21),
     ),
     "minilm": RealModel(
-        sentence_encoder, masked_tokens, TEXT_AXES, ("hidden", "embedding"), (1, 32), (4, 19)
+        sentence_encoder, masked_tokens, TEXT_AXES, ("hidden", "sentence"), (1, 32), (4, 19)
     ),
 }  # fmt: skip
 

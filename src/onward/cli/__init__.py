@@ -1,4 +1,7 @@
-"""The `onward` command: thin rooms that parse, call and render."""
+"""The `onward` command.
+
+Exit codes: 0 done and right, 1 a model or an answer is wrong, 2 the command was used wrongly.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,19 @@ import sys
 
 
 def main() -> None:
-    """Runs the command line. Exit codes: 0 good, 1 a wrong model or answer, 2 wrong usage."""
-    from onward.cli.application import application
-    from onward.cli.console import errors
-    from onward.errors import OnwardError
+    """Runs the command with the arguments of the process, and exits."""
+    from onward.cli.commands import app
+    from onward.cli.output import report_problem
+    from onward.errors import InvalidArgument, OnwardError
 
     try:
-        application()
+        app()
     except OnwardError as problem:
-        errors.print(f"[bold red]{type(problem).__name__}[/]: ", end="")
-        errors.print(str(problem), markup=False, highlight=False)
-        sys.exit(1)
+        report_problem(problem)
+        sys.exit(2 if isinstance(problem, InvalidArgument) else 1)
+    except BrokenPipeError:  # the reader of our output has left
+        sys.stderr.close()
+        sys.exit(0)
+
+
+__all__ = ["main"]

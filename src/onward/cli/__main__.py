@@ -1,5 +1,6 @@
-"""`python -m onward.cli` is the same as `onward`."""
+"""`python -m onward.cli`."""
 
 from onward.cli import main
 
-main()
+if __name__ == "__main__":
+    main()
