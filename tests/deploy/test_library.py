@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import onward
-from onward.cli.demo import to_model, train
+from tests.shapes import to_model, train
 from onward.deploy.library import build
 from onward.errors import InvalidArgument
 

@@ -161,7 +161,7 @@ class StepPlanner:
             return "map"
         if root.reduce.operation.startswith("arg"):
             return "row"
-        reads = [read for read in root.reads()]
+        reads = [read for read in root.reads() if self.layouts.view(read.array).buffer.kind != "constant"]
         along_row: Dimension = 0
         along_lane = False
         for read in reads:

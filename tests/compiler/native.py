@@ -1,0 +1,42 @@
+"""Compiles tensor programs and compares them with the NumPy evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from onward import program as P
+from onward.compiler.artifact import Artifact, CompileOptions
+from onward.compiler.driver import compile_program
+from onward.operators.lowering import Program
+from onward.runtime.executable import Executable
+
+TARGETS = ["host", "avx2", "generic"]
+"""The processor at hand and what every x86 machine of the last ten years has; elsewhere all are the baseline."""
+
+
+def compile_arrays(inputs: Sequence[P.Input], outputs: Mapping[str, P.Array], target: str) -> Artifact:
+    """The program of these arrays, compiled."""
+    return compile_program(Program("test", tuple(inputs), dict(outputs), {}), CompileOptions(target=target))
+
+
+def compare(
+    inputs: Sequence[P.Input], outputs: Mapping[str, P.Array], feeds: Mapping[str, np.ndarray], target: str,
+    tolerance: float = 1e-6, threads: int = 2,
+) -> Artifact:  # fmt: skip
+    """Runs compiled code and the evaluator; results must have the same shape, dtype and, nearly, numbers."""
+    artifact = compile_arrays(inputs, outputs, target)
+    got = Executable(artifact, threads=threads).run([np.ascontiguousarray(feeds[item.label]) for item in inputs])
+    want = P.evaluate(list(outputs.values()), {item: feeds[item.label] for item in inputs})
+    for name, ours, reference in zip(outputs, got, want):
+        assert ours.shape == reference.shape, name
+        assert ours.dtype == reference.dtype, name
+        if ours.dtype.kind in "biu":
+            np.testing.assert_array_equal(ours, reference, err_msg=name)
+        else:
+            scale = float(np.nanmax(np.abs(reference.astype(np.float64)), initial=1e-30))
+            np.testing.assert_allclose(
+                ours.astype(np.float64), reference.astype(np.float64), rtol=0, atol=tolerance * max(scale, 1e-30), err_msg=name
+            )
+    return artifact
