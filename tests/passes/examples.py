@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from generate import Example, Generator, Sample
 
 from onward.ir import DataType
+from tests.passes.generate import Example, Generator, Sample
 
 INTEGER, BOOL, FLOAT = DataType.INT64, DataType.BOOL, DataType.FLOAT
 
@@ -122,6 +122,22 @@ collapsed_axes = Example(
     },
 )
 
+SHAPES_OF_REPETITION = {"apart": [2, 2, 1, 5, 8], "times": [2, 2, 2, 5, 8], "together": [2, 4, 5, 8]}
+repeated_heads = Example(
+    shapes={"q": [(2, 4, 3, 8)], "k": [(2, 2, 5, 8)], "v": [(2, 2, 5, 8)]},
+    rest={
+        "others": lambda g: [],
+        **{
+            f"{step}_{name}": lambda g, shape=shape: [np.asarray(shape, np.int64)]  # type: ignore[misc]
+            for step, shape in SHAPES_OF_REPETITION.items()
+            for name in "kv"
+        },
+    },
+    opsets=(23, 24),
+    dtypes=(FLOAT,),
+    tolerance=2e-5,
+)
+
 EXAMPLES: dict[str, Example] = {
     **{name: everywhere(True) for name in ("where always", "and true", "or true")},
     **{name: everywhere(False) for name in ("where never", "and false", "or false", "exclusive or false")},
@@ -173,4 +189,5 @@ EXAMPLES: dict[str, Example] = {
     "scale into group normalization": grouped,
     "shift into group normalization": grouped,
     "attention": attention,
+    "attention of repeated heads": repeated_heads,
 }

@@ -8,8 +8,6 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from examples import EXAMPLES
-from generate import Case, Example, generate
 from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented
 
 from onward import operators
@@ -19,6 +17,8 @@ from onward.passes import Report, Rule, all_rules
 from onward.passes.facts import Facts
 from onward.passes.pattern import Constant, roots, subpatterns
 from onward.passes.rewrite import Rewriter
+from tests.passes.examples import EXAMPLES
+from tests.passes.generate import Case, Example, generate
 
 ENOUGH = 4
 MOST_DRAWS = 600

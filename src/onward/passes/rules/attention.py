@@ -8,7 +8,7 @@ import numpy as np
 
 from onward.ir import Dimension, Node, Value
 from onward.passes.match import Match
-from onward.passes.pattern import Pattern, any_of, bind, constant, op, rest, wildcards
+from onward.passes.pattern import Pattern, Wildcard, any_of, bind, constant, op, rest, wildcards
 from onward.passes.rewrite import Builder, Rule
 
 q, k, v, mask = wildcards("q k v mask")
@@ -104,12 +104,41 @@ def _packed(builder: Builder, match: Match) -> Value | None:
     return builder.node("Attention", (queries, keys, values, *inputs[3:]), options)
 
 
+def _is_repeated(match: Match, name: str, repeated: Value | None) -> bool:
+    """Whether `repeated` is the tensor bound to the name with each head (axis 1) several times in a row."""
+    node = None if repeated is None else repeated.producer
+    if node is None or repeated is None or node.inputs[0] is None:
+        return False
+    given, middle, shape = match.shape(name), match.shape(node.inputs[0]), match.shape(repeated)
+    if given is None or middle is None or shape is None or len(given) != 4 or len(middle) != 5:
+        return False
+    heads, times = given[1], middle[2]
+    return middle == (*given[:2], times, *given[2:]) and shape == (given[0], heads * times, *given[2:])
+
+
+def _shared_heads(builder: Builder, match: Match) -> Value | None:
+    """Keys and values that are repeated for several heads: Attention shares them itself."""
+    node = match.root
+    if not _is_repeated(match, "k", node.inputs[1]) or not _is_repeated(match, "v", node.inputs[2]):
+        return None
+    attributes = {name: item.value for name, item in node.attributes.items()}
+    return builder.node("Attention", (match.q, match.k, match.v, *match.others), attributes)
+
+
+def _repeated(name: str) -> Pattern:
+    """(B, G, T, D) -> (B, G, 1, T, D) -> (B, G, R, T, D) -> (B, G * R, T, D)."""
+    source = Wildcard(name)
+    apart = any_of(op.Unsqueeze(source, axes=[2]), op.Reshape(source, rest(f"apart_{name}")))
+    return op.Reshape(op.Expand(apart, rest(f"times_{name}")), rest(f"together_{name}"))
+
+
 def _rule(name: str, attention: Pattern) -> Rule:
     return Rule(name, op.MatMul(attention, v), _attention)
 
 
 RULES = (
     _rule("attention", any_of(filled, weights)),
+    Rule("attention of repeated heads", op.Attention(q, _repeated("k"), _repeated("v"), rest("others")), _shared_heads),
     Rule(
         "attention of packed heads",
         op.Reshape(op.Transpose(op.Attention(rest("inputs")), perm=[0, 2, 1, 3]), how),

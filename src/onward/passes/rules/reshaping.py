@@ -25,15 +25,12 @@ def _target_is_computed(match: Match) -> bool:
 
 def _batched_transpose(builder: Builder, match: Match) -> Value | None:
     """(..., a, b) -> (n, a, b) -> (n, b, a) -> (..., b, a) is one Transpose."""
-    source, result = match.shape("x"), match.shape(match.root.outputs[0])
-    collapsed = match.shape(match.root.inputs[0])  # type: ignore[arg-type]
-    if source is None or result is None or collapsed is None or len(source) != len(result) or len(source) < 3:
+    result, collapsed = match.shape(match.root.outputs[0]), match.shape(match.root.inputs[0])  # type: ignore[arg-type]
+    if result is None or collapsed is None or len(result) < 3 or collapsed[-2:] != result[-2:]:
         return None
-    rank = len(source)
-    swapped = (*source[:-2], source[-1], source[-2])
-    if result != swapped or collapsed[-2:] != swapped[-2:]:
-        return None
-    return builder.Transpose(match.x, perm=[*range(rank - 2), rank - 1, rank - 2])
+    rank = len(result)
+    source = reshape(builder, match, match.x, (*result[:-2], result[-1], result[-2]))
+    return None if source is None else builder.Transpose(source, perm=[*range(rank - 2), rank - 1, rank - 2])
 
 
 def _uncollapsed_product(builder: Builder, match: Match) -> Value | None:
