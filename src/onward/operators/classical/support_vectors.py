@@ -68,12 +68,14 @@ def support_vector_classifier(
         classes = int(labels.size)  # type: ignore[arg-type]
         scores = _kernel(rows, _matrix(coefficients, classes), kernel_type, kernel_params) + (rho or [0.0])[0]
         return best_label(scores, labels), transformed(scores, post_transform)
-    if prob_a:
-        raise UnsupportedOperator("SVMClassifier with probabilities (prob_a, prob_b)")
     count = len(vectors_per_class)
+    if prob_a and count > 2:
+        raise UnsupportedOperator(f"SVMClassifier with probabilities (prob_a, prob_b) of {count} classes")
     similar = _kernel(rows, _matrix(support_vectors, sum(vectors_per_class)), kernel_type, kernel_params)
     duels = _product(similar, _duels(coefficients, vectors_per_class)) + P.constant(np.array(rho, np.float32))
     votes = _votes(duels, count)
+    if prob_a and prob_b:  # the label is that of the duel, as in libsvm
+        return best_label(votes, labels), transformed(_chances(duels, prob_a[0], prob_b[0]), post_transform)
     if count == 2:
         return labelled(P.arg_extreme("argmax", votes, 1, False), labels), _two_decisions(duels)
     return best_label(votes, labels), transformed(duels, post_transform)
@@ -143,3 +145,14 @@ def _votes(duels: P.Array, count: int) -> P.Array:
 def _two_decisions(duels: P.Array) -> P.Array:
     """The one decision turned for the first class, as it is for the second. (Other implementations do so.)"""
     return P.compute((duels.shape[0], 2), lambda n, k: P.where(P.equal(P.scalar(k), 1), duels[n, 0], -duels[n, 0]))
+
+
+def _chances(duels: P.Array, a: float, b: float) -> P.Array:
+    """The probabilities of two classes from their duel. Platt 1999."""
+
+    def element(n: P.Dimension, k: P.Dimension) -> P.Scalar:
+        first = P.sigmoid(-(duels[n, 0] * a + b))
+        first = P.minimum(P.maximum(first, 1e-7), 1 - 1e-7)
+        return P.where(P.equal(P.scalar(k), 0), first, 1.0 - first)
+
+    return P.compute((duels.shape[0], 2), element)
