@@ -144,6 +144,37 @@ def test_a_run_can_be_refused_by_its_options(session: onward.InferenceSession) -
         session.run(None, {"image": draw(1, 0)[0]}, options)
 
 
+def test_a_long_run_stops_within_milliseconds() -> None:
+    import time
+
+    from onward.runtime import RunOptions
+
+    session = onward.InferenceSession(MODEL)
+    images = np.zeros((300_000, 1, 12, 12), np.float32)
+    session.run(None, {"image": images})
+    options = RunOptions()
+    timer = threading.Timer(0.02, lambda: setattr(options, "terminate", True))
+    timer.start()
+    begin = time.perf_counter()
+    with pytest.raises(Terminated):
+        while time.perf_counter() - begin < 30:
+            session.run(None, {"image": images}, options)
+    assert time.perf_counter() - begin < 5
+
+
+def test_an_initialiser_that_is_an_input_can_be_fed() -> None:
+    model = MODEL.copy()
+    bias = model.graph.initializers["second_bias"]
+    model.graph.inputs.append(bias)
+    session = onward.InferenceSession(model)
+    assert [item.name for item in session.get_overridable_initializers()] == ["second_bias"]
+    images, _ = draw(3, 0)
+    np.testing.assert_allclose(session.run(None, {"image": images})[0], predict(NETWORK, images), atol=2e-6)
+    other = {**NETWORK, "second_bias": NETWORK["second_bias"] + np.float32([3, 0, 0, 0])}
+    fed = session.run(None, {"image": images, "second_bias": other["second_bias"]})[0]
+    np.testing.assert_allclose(fed, predict(other, images), atol=2e-6)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(NoSuchFile, match="nothing.onnx"):
         onward.InferenceSession(tmp_path / "nothing.onnx")

@@ -139,11 +139,16 @@ class Executable:
         return Plan([sizes.get(name, 0) for name in artifact.symbols], arena, outputs)
 
     def run(
-        self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray | None] | None = None, profile: Any = None
+        self,
+        inputs: Sequence[np.ndarray],
+        outputs: Sequence[np.ndarray | None] | None = None,
+        profile: Any = None,
+        stop: int = 0,
     ) -> list[np.ndarray]:
         """The outputs for contiguous inputs of the right dtypes, in the artifact's order.
 
-        `outputs` may give arrays to write to. `profile`, a list, receives (begin, end) nanoseconds of each kernel.
+        `outputs` may give arrays to write to. `profile`, a list, receives (begin, end) nanoseconds of each kernel. `stop`
+        is the address of a word: once it is not 0, the run ends with Terminated.
         """
         plan = self.plan(inputs)
         try:
@@ -159,7 +164,11 @@ class Executable:
             result = given if given is not None else None if shape is None else np.empty(shape, self._kinds[index])
             results.append(result)
             state.outputs[index] = 0 if result is None else result.__array_interface__["data"][0]
+        if stop:
+            state.context[Slot.STOP] = stop
         status = self._entry(*state.addresses)
+        if stop:
+            state.context[Slot.STOP] = state.stop.ctypes.data
         if status:
             self._raise(state, status)
         if None in plan.outputs:

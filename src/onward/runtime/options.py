@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
+import numpy as np
+
 from onward.errors import InvalidArgument
 from onward.runtime.threads import SPINS
 
@@ -133,8 +135,22 @@ class RunOptions:
         self.log_verbosity_level = 0
         self.logid = ""
         self.only_execute_path_to_fetches = False
-        self.terminate = False
+        self._stop = np.zeros(1, np.int64)
         self._entries: dict[str, str] = {}
+
+    @property
+    def terminate(self) -> bool:
+        """Whether runs with these options shall stop. Native code looks at it between kernels."""
+        return bool(self._stop[0])
+
+    @terminate.setter
+    def terminate(self, value: bool) -> None:
+        self._stop[0] = bool(value)
+
+    @property
+    def stop_address(self) -> int:
+        """Where native code looks."""
+        return int(self._stop.ctypes.data)
 
     def add_run_config_entry(self, key: str, value: str) -> None:
         """Sets a configuration entry."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from onward.compiler.artifact import Artifact, CompileOptions
 from onward.compiler.targets import Target
-from onward.errors import InvalidArgument, InvalidInput, NoSuchFile, Terminated
+from onward.errors import InvalidArgument, InvalidInput, NoSuchFile
 from onward.ir import Model, load
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Expression
@@ -57,6 +57,8 @@ class InferenceSession:
         self._inputs = {port.name: position for position, port in enumerate(self._artifact.inputs)}
         self._kinds = [port.dtype.numpy for port in self._artifact.inputs]
         self._outputs = [port.name for port in self._artifact.outputs]
+        self._overridable = frozenset(self._artifact.metadata.get("overridable", []))
+        self._variants: dict[frozenset[str], InferenceSession] = {}
         self._output_index = {name: position for position, name in enumerate(self._outputs)}
 
     # -- making ------------------------------------------------------------------------------------------------
@@ -132,8 +134,8 @@ class InferenceSession:
         Raises InvalidInput for a missing, unknown or wrong feed, InvalidArgument for an unknown output, and RunError
         (IndexOutOfBounds, Terminated) for what goes wrong on the way.
         """
-        if run_options is not None and run_options.terminate:
-            raise Terminated("the run was stopped: RunOptions.terminate is set")
+        if self._overridable and not self._overridable.isdisjoint(input_feed):
+            return self._variant(frozenset(self._overridable.intersection(input_feed))).run(output_names, input_feed, run_options)
         arrays: list[Any] = [None] * len(self._kinds)
         inputs, kinds = self._inputs, self._kinds
         for name, value in input_feed.items():
@@ -149,12 +151,21 @@ class InferenceSession:
         if len(input_feed) < len(kinds) or any([array is None for array in arrays]):
             self._check_missing(arrays)
         if self._profile is None:
-            results = self._executable.run(arrays)
+            results = self._executable.run(arrays, stop=run_options.stop_address if run_options is not None else 0)
         else:
             results = self._run_profiled(arrays)
         if output_names is None:
             return results
         return [results[self._output_position(name)] for name in output_names or self._outputs]
+
+    def _variant(self, fed: frozenset[str]) -> InferenceSession:
+        """A session in which these initialisers are inputs; made when they are first fed."""
+        if fed not in self._variants:
+            model = load(self._source).copy()
+            for name in fed:
+                model.graph.initializers.pop(name).tensor = None
+            self._variants[fed] = InferenceSession(model, self._options)
+        return self._variants[fed]
 
     def _output_position(self, name: str) -> int:
         if name not in self._output_index:
@@ -162,8 +173,6 @@ class InferenceSession:
         return self._output_index[name]
 
     def _unknown_input(self, name: str) -> None:
-        if name in self._artifact.metadata.get("overridable", []):
-            raise InvalidInput(f"'{name}' is an initialiser that was compiled into the model; it cannot be fed")
         raise InvalidInput(f"there is no input '{name}'; the model has {', '.join(self._inputs)}")
 
     def _check_missing(self, arrays: Sequence[Any]) -> None:
