@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,18 @@ import numpy as np
 from onward.ir import DataType, Node, Value
 from onward.ir.expressions import Dimension
 from onward.passes.facts import Facts, option_index
-from onward.passes.pattern import COMMUTATIVE, Apply, Bind, Choice, Constant, Output, Pattern, Wildcard
+from onward.passes.pattern import (
+    COMMUTATIVE,
+    CONSTANT,
+    Apply,
+    Bind,
+    Choice,
+    Constant,
+    Needs,
+    Output,
+    Pattern,
+    Wildcard,
+)
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,28 @@ class Match:
         return self.bound[value] if isinstance(value, str) else value
 
 
+def makers_of(node: Node, facts: Facts) -> list[str]:
+    """What computes each input of a node: an operator's name, CONSTANT, or nothing."""
+    return [
+        "" if value is None
+        else value.producer.op_type if value.producer is not None
+        else CONSTANT if facts.is_constant(value)
+        else ""
+        for value in node.inputs
+    ]  # fmt: skip
+
+
+def may_match(needs: Needs, makers: Sequence[str], commutes: bool) -> bool:
+    """Whether the operators that compute the inputs of a node are those that a pattern asks for, in some order."""
+    if len(makers) < len(needs):
+        return True  # an optional input is absent
+    if all(need is None or maker in need for need, maker in zip(needs, makers)):
+        return True
+    if not commutes or len(needs) != 2 or len(makers) != 2:
+        return False
+    return all(need is None or maker in need for need, maker in zip(needs, makers[::-1]))
+
+
 def find_match(pattern: Apply, root: Node, facts: Facts) -> Iterator[Match]:
     """All ways in which the pattern holds at a node, alternatives in the order of the pattern."""
     for match in _apply(pattern, root, Match(facts, root)):
@@ -108,7 +141,7 @@ def _bind(match: Match, name: str, item: Any) -> Iterator[Match]:
         if _same(match.bound[name], item, match.facts):
             yield match
     else:
-        yield replace(match, bound={**match.bound, name: item})
+        yield Match(match.facts, match.root, {**match.bound, name: item}, match.nodes)
 
 
 def _same(left: Any, right: Any, facts: Facts) -> bool:
@@ -128,7 +161,7 @@ def _apply(pattern: Apply, node: Node, match: Match) -> Iterator[Match]:
             yield match
         return
     inputs = list(node.inputs)
-    start = replace(match, nodes={**match.nodes, pattern: node})
+    start = Match(match.facts, match.root, match.bound, {**match.nodes, pattern: node})
     taken: set[int] = set()
     for name, wanted in pattern.options.items():
         try:

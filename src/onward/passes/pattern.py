@@ -199,6 +199,34 @@ def roots(pattern: Pattern) -> tuple[Apply, ...]:
     return (pattern,)
 
 
+CONSTANT = "a constant"
+"""Stands among the names of operators for a value that no operator computes, but that is known."""
+
+Needs = tuple[frozenset[str] | None, ...]
+
+
+def needs_of(pattern: Apply) -> Needs:
+    """For each input, the operators that may compute it; None for any value. A quick first test of a place.
+
+    Options may be inputs as well, so that only the place of the first input is certain when there are some.
+    """
+    needs = tuple(_makers(item) for item in pattern.inputs)
+    return needs[:1] if pattern.options or any(isinstance(i, Wildcard) and i.many for i in pattern.inputs) else needs
+
+
+def _makers(pattern: Pattern) -> frozenset[str] | None:
+    if isinstance(pattern, Apply):
+        return frozenset((pattern.operator,))
+    if isinstance(pattern, Output):
+        return frozenset((pattern.node.operator,))
+    if isinstance(pattern, Constant):
+        return frozenset((CONSTANT,))
+    if isinstance(pattern, Choice):
+        inner = [_makers(item) for item in pattern.alternatives]
+        return None if None in inner else frozenset().union(*(item for item in inner if item is not None))
+    return None
+
+
 def subpatterns(pattern: Pattern) -> Iterator[Pattern]:
     """The pattern and everything inside it."""
     yield pattern

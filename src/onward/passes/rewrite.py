@@ -16,8 +16,8 @@ from onward.errors import InferenceError
 from onward.ir import Graph, Node, Origin, Tensor, TensorType, Value
 from onward.operators import find_schema
 from onward.passes.facts import Facts, option_index, value_type
-from onward.passes.match import Match, find_match
-from onward.passes.pattern import Apply, Bind, Constant, Output, Pattern, Wildcard, roots
+from onward.passes.match import Match, find_match, makers_of, may_match
+from onward.passes.pattern import COMMUTATIVE, Apply, Bind, Constant, Needs, Output, Pattern, Wildcard, needs_of, roots
 
 Result = Union[Value, Sequence[Value], None]
 Replacement = Union[Pattern, Callable[["Builder", Match], Result]]
@@ -191,10 +191,11 @@ class Rewriter:
         self.facts = facts
         self.graph = facts.model.graph
         self.report = report
-        self.rules: dict[str, list[tuple[Rule, Apply]]] = {}
+        self.rules: dict[str, list[tuple[Rule, Apply, Needs]]] = {}
+        self._known_candidates: dict[tuple[str, ...], list[tuple[Rule, Apply]]] = {}
         for rule in rules:
             for root in roots(rule.pattern):
-                self.rules.setdefault(root.operator, []).append((rule, root))
+                self.rules.setdefault(root.operator, []).append((rule, root, needs_of(root)))
 
     def run(self) -> int:
         """Rewrites to a fixed point; returns how often rules fired."""
@@ -207,12 +208,25 @@ class Rewriter:
         return total
 
     def _visit(self, node: Node) -> int:
-        for rule, pattern in self.rules.get(node.op_type, ()):
+        for rule, pattern in self._candidates(node):
             for match in find_match(pattern, node, self.facts):
                 if (rule.when is None or rule.when(match)) and self._fire(rule, match):
                     self.report.count(rule.name)
                     return 1
         return 0
+
+    def _candidates(self, node: Node) -> list[tuple[Rule, Apply]]:
+        """The rules that a node and what computes its inputs do not rule out."""
+        rules = self.rules.get(node.op_type)
+        if rules is None:
+            return []
+        key = (node.op_type, *makers_of(node, self.facts))
+        if key not in self._known_candidates:
+            commutes = node.op_type in COMMUTATIVE
+            self._known_candidates[key] = [
+                (rule, root) for rule, root, needs in rules if may_match(needs, key[1:], commutes)
+            ]
+        return self._known_candidates[key]
 
     def _fire(self, rule: Rule, match: Match) -> bool:
         root = match.root
