@@ -19,8 +19,8 @@ PATHS = sorted(FOLDER.glob("light_*.onnx"))
 
 
 def with_random_weights(path: Path) -> onnx.ModelProto:
-    """The model, its constant fillings replaced by random numbers that keep activations of moderate size, and with
-    what its last softmax reads as a second output (the softmax of a thousand classes hides errors)."""
+    """The model with its constant fillings replaced by random numbers that keep activations of moderate size, and
+    without a softmax at its end, which turns a difference of logits into a relative one as large as they are."""
     model = onnx.load(path)
     random = np.random.default_rng(len(path.name))
     shapes = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
@@ -36,8 +36,9 @@ def with_random_weights(path: Path) -> onnx.ModelProto:
         model.graph.initializer.append(numpy_helper.from_array(array.astype(np.float32), node.output[0]))
     del model.graph.node[:]
     model.graph.node.extend(kept)
-    last = next(node for node in reversed(kept) if node.op_type == "Softmax")
-    model.graph.output.append(helper.make_tensor_value_info(last.input[0], onnx.TensorProto.FLOAT, None))
+    for node in kept[-1:]:
+        if node.op_type == "Softmax":
+            model.graph.output[0].CopyFrom(helper.make_tensor_value_info(node.input[0], onnx.TensorProto.FLOAT, None))
     return model
 
 

@@ -11,12 +11,13 @@ import sys
 def main() -> None:
     """Runs the command with the arguments of the process, and exits."""
     from onward.cli.commands import app
-    from onward.cli.output import report_problem
     from onward.errors import InvalidArgument, OnwardError
 
     try:
         app()
     except OnwardError as problem:
+        from onward.cli.output import report_problem
+
         report_problem(problem)
         sys.exit(2 if isinstance(problem, InvalidArgument) else 1)
     except BrokenPipeError:  # the reader of our output has left

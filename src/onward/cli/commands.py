@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,6 +43,9 @@ def options(
 @app.command()
 def demo() -> None:
     """Train a small network, take it all the way to machine code, and check its answers."""
+    # The matrices of the training are small: a second thread of NumPy's gains nothing, and costs 8x on a busy machine
+    # (measured), because the threads wait by spinning. NumPy reads this when it is first imported, which is below.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from onward.cli.demo import run_demo
 
     raise typer.Exit(0 if run_demo() else 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from rich import box
@@ -11,7 +12,10 @@ from rich.table import Table
 
 from onward.ir import OptionalType, SequenceType, TensorType
 
-console = Console(highlight=False, soft_wrap=True)
+WIDE = 160
+"""Columns of tables that go to a file or a pipe."""
+
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 

@@ -1,0 +1,131 @@
+"""The real models on onward, onnxruntime and openvino (and PyTorch, if asked), by turns in one process.
+
+    python benchmarks/models.py [--only bert gpt2] [--threads 2] [--seconds 10] [--variant static] [--torch] [--json FILE]
+
+Every runtime computes in single precision (openvino needs a hint for that), with the same number of threads and the
+same inputs. Errors are relative, in norm, against PyTorch in double precision. The models are those of
+tools/export_models.py, which is run if they are missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onward.cli.measurement import Contestant, installed_peers, load_onward, load_peer, measure, relative_error
+from onward.cli.output import console, milliseconds, table
+
+ROOT = Path(__file__).parents[1]
+DEFAULT_FOLDER = Path(os.environ.get("ONWARD_TEST_MODELS") or ROOT / "build" / "models")
+NAMES = ("resnet50", "mobilenetv2", "convnext", "vit", "bert", "gpt2", "minilm")
+
+Arrays = dict[str, np.ndarray]
+
+
+def references(folder: Path, name: str) -> tuple[Arrays, list[np.ndarray]]:
+    """The inputs of the fixed sizes, and the outputs in double precision."""
+    with np.load(folder / f"{name}.npz") as archive:
+        feeds = {key.split(":")[1]: archive[key] for key in archive if key.startswith("small:") and key.count(":") == 1}
+        return feeds, [archive[key] for key in archive if key.startswith("small:double:")]
+
+
+def load_torch(name: str, feeds: Arrays, threads: int) -> Contestant:
+    """The module that was exported, run eagerly."""
+    import time
+
+    import torch
+
+    sys.path.insert(0, str(ROOT / "tools"))
+    from export_models import MODELS
+
+    torch.set_num_threads(threads)
+    begin = time.perf_counter()
+    module = MODELS[name].make()
+    arguments = [torch.from_numpy(array) for array in feeds.values()]
+
+    def run() -> list[np.ndarray]:
+        with torch.inference_mode():
+            result = module(*arguments)
+        return [item.numpy() for item in (result if isinstance(result, tuple) else (result,))]
+
+    return Contestant("torch", run, time.perf_counter() - begin)
+
+
+def measure_model(arguments: argparse.Namespace, name: str) -> list[dict[str, Any]]:
+    """One row for each runtime."""
+    path = arguments.models / f"{name}_{arguments.variant}.onnx"
+    feeds, expected = references(arguments.models, name)
+    contestants = [load_onward(path, feeds, arguments.threads)]
+    contestants += [load_peer(peer, path, feeds, arguments.threads) for peer in installed_peers()]
+    if arguments.torch:
+        contestants.append(load_torch(name, feeds, arguments.threads))
+    measure(contestants, arguments.seconds)
+    return [
+        {
+            "model": name,
+            "variant": arguments.variant,
+            "runtime": item.name,
+            "median": item.quantile(0.5),
+            "p95": item.quantile(0.95),
+            "runs": len(item.seconds),
+            "load": item.seconds_to_load,
+            "error": relative_error(item.run(), expected),
+        }
+        for item in contestants
+    ]
+
+
+def processor() -> str:
+    """The name of the processor, as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def show(rows: list[dict[str, Any]], threads: int) -> None:
+    """All models; the last column is the runtime's median over onward's (above 1: onward is faster)."""
+    title = f"{processor()}, {threads} threads, float32, batch 1"
+    printed = table("model", "runtime", "median", "p95", "runs", "error", "over onward", title=title, left=2)
+    own = {row["model"]: row["median"] for row in rows if row["runtime"] == "onward"}
+    for row in rows:
+        is_own = row["runtime"] == "onward"
+        printed.add_row(
+            row["model"] if is_own else "", row["runtime"], milliseconds(row["median"]), milliseconds(row["p95"]),
+            str(row["runs"]), f"{row['error']:.1e}", "" if is_own else f"{row['median'] / own[row['model']]:.2f}x",
+        )  # fmt: skip
+    console.print(printed)
+
+
+def main() -> None:
+    """Measures, prints, and saves if asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", type=Path, default=DEFAULT_FOLDER)
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=list(NAMES))
+    parser.add_argument("--variant", choices=("static", "dynamic", "legacy"), default="static")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=10.0, help="for each model")
+    parser.add_argument("--torch", action="store_true", help="measure PyTorch too")
+    parser.add_argument("--json", type=Path, help="save the figures")
+    arguments = parser.parse_args()
+    needed = [arguments.models / f"{name}_{arguments.variant}.onnx" for name in arguments.only]
+    if not all(path.exists() for path in needed):
+        tool = ROOT / "tools" / "export_models.py"
+        subprocess.run([sys.executable, tool, "--output", arguments.models, "--only", *arguments.only], check=True)
+    rows = [row for name in arguments.only for row in measure_model(arguments, name)]
+    show(rows, arguments.threads)
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"processor": processor(), "threads": arguments.threads, "rows": rows}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

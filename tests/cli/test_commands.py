@@ -1,0 +1,139 @@
+"""Each command does what its help says, and its exit code tells how it went."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from onward.cli import digits
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+PICTURES = np.random.default_rng(5).standard_normal((3, 1, 16, 16)).astype(np.float32)
+COMMANDS = ("demo", "inspect", "check", "run", "bench", "profile", "optimize", "build")
+
+
+def expected_answer() -> np.ndarray:
+    """What plain NumPy makes of PICTURES with the network of the fixture."""
+    return digits.Network.random(np.random.default_rng(3)).probabilities(PICTURES)
+
+
+def test_help_names_every_command(command: Command) -> None:
+    done = command("--help")
+    assert done.returncode == 0
+    assert all(name in done.stdout for name in COMMANDS)
+    assert "\x1b[" not in done.stdout, "colours belong on a terminal"
+
+
+def test_demo_is_right(command: Command) -> None:
+    done = command("demo")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "OK: the numbers are right" in done.stdout
+    assert "\x1b[" not in done.stdout
+
+
+def test_inspect_shows_inputs_modules_and_operators(command: Command, model_path: Path) -> None:
+    done = command("inspect", model_path)
+    assert done.returncode == 0, done.stderr
+    for expected in ("pictures", "float32 [batch, 1, 16, 16]", "block.1", "MaxPool", "opset ai.onnx 21"):
+        assert expected in done.stdout, expected
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".pb"])
+def test_run_reads_inputs_and_writes_outputs(command: Command, model_path: Path, tmp_path: Path, suffix: str) -> None:
+    feed = tmp_path / f"feed{suffix}"
+    if suffix == ".npy":
+        np.save(feed, PICTURES)
+    elif suffix == ".npz":
+        np.savez(feed, pictures=PICTURES)
+    else:
+        feed.write_bytes(numpy_helper.from_array(PICTURES, "pictures").SerializeToString())
+    done = command("run", model_path, "-i", feed, "-o", "out.npz", "-t", 1)
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "out.npz") as archive:
+        np.testing.assert_allclose(archive["probabilities"], expected_answer(), rtol=1e-4, atol=1e-7)
+
+
+def test_run_with_random_input_says_what_it_assumed(command: Command, model_path: Path) -> None:
+    done = command("run", model_path)
+    assert done.returncode == 0 and "batch=1" in done.stderr
+    done = command("run", model_path, "--size", "batch=5")
+    assert done.returncode == 0 and "[5, 10]" in done.stdout
+
+
+def test_bench_and_its_peers(command: Command, model_path: Path) -> None:
+    done = command("bench", model_path, "--seconds", 0.1, "--threads", 1)
+    assert done.returncode == 0, done.stderr
+    rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.split()}
+    assert "onward" in rows and "onnxruntime" in rows
+    assert float(rows["onnxruntime"].split()[-1]) < 1e-5, "both give the same answer"
+
+
+def test_profile_writes_a_trace(command: Command, model_path: Path, tmp_path: Path) -> None:
+    done = command("profile", model_path, "--runs", 2, "--trace", "trace.json")
+    assert done.returncode == 0, done.stderr
+    assert "GFLOP/s" in done.stdout and "(Conv)" in done.stdout
+    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    assert all(event["ph"] == "X" and event["dur"] >= 0 for event in events)
+    assert any("Conv" in node for event in events for node in event["args"]["nodes"])
+
+
+def test_optimize_writes_an_equal_model(command: Command, model_path: Path, tmp_path: Path) -> None:
+    done = command("optimize", model_path, "-o", "smaller.onnx")
+    assert done.returncode == 0, done.stderr
+    onnx.checker.check_model(onnx.load(tmp_path / "smaller.onnx"), full_check=True)
+    assert "12 nodes -> 11" in done.stdout and "dropout" in done.stdout
+    kept = command("optimize", model_path, "-o", "same.onnx", "--disable", "dropout at inference")
+    assert "dropout" not in kept.stdout
+
+
+def test_build_writes_a_library_and_a_header(command: Command, model_path: Path, tmp_path: Path) -> None:
+    done = command("build", model_path, "-o", "built", "--name", "digits")
+    assert done.returncode == 0, done.stdout + done.stderr
+    names = {path.name for path in (tmp_path / "built").iterdir()}
+    assert "digits.h" in names and "digits.weights" in names
+
+
+def test_check_says_what_is_wrong(command: Command, model_path: Path, tmp_path: Path) -> None:
+    assert command("check", model_path).returncode == 0
+    broken = onnx.load(model_path)
+    broken.graph.node[2].op_type = "Convolve"
+    onnx.save(broken, tmp_path / "broken.onnx")
+    done = command("check", "broken.onnx")
+    assert done.returncode == 1 and "Convolve" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run", "nowhere.onnx"], "nowhere.onnx"),
+        (["run", "MODEL", "--size", "batch"], "no size"),
+        (["run", "MODEL", "--size", "bach=2"], "known are batch"),
+        (["run", "MODEL", "-i", "picture=absent.npy"], "absent.npy"),
+        (["optimize", "MODEL", "-o", "x.onnx", "--disable", "magic"], "magic"),
+        (["fly"], "fly"),
+    ],
+)
+def test_wrong_use_is_exit_code_2(command: Command, model_path: Path, arguments: list[str], expected: str) -> None:
+    done = command(*[str(model_path) if word == "MODEL" else word for word in arguments])
+    assert done.returncode == 2, done.stdout
+    assert expected in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_wrong_feed_is_exit_code_1(command: Command, model_path: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "wrong.npy", PICTURES[..., :8])
+    done = command("run", model_path, "-i", "pictures=wrong.npy")
+    assert done.returncode == 1 and "pictures" in done.stderr and "16" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_damaged_model_is_exit_code_1(command: Command, model_path: Path, tmp_path: Path) -> None:
+    (tmp_path / "cut.onnx").write_bytes(model_path.read_bytes()[:1000])
+    for name in ("check", "inspect", "run"):
+        done = command(name, "cut.onnx")
+        assert done.returncode == 1 and "Error" in done.stderr and "Traceback" not in done.stderr
