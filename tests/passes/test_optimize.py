@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from onnx import parser
 from onward import operators
 from onward.errors import InvalidArgument
 from onward.ir import Model, as_model
-from onward.passes import PASSES, Report, all_rules, optimize
+from onward.passes import PASSES, Report, Rule, all_rules, optimize
+from onward.passes.rewrite import Rewriter
 
 LIGHT = sorted((Path(onnx.__file__).parent / "backend/test/data/light").glob("*.onnx"))
 
@@ -303,6 +305,21 @@ def test_a_condition_that_a_branch_uses_survives() -> None:
     assert operators_of(result) == {"Exp": 1, "If": 1}
 
 
+def test_a_branch_that_is_always_taken_stands_in_the_place_of_the_if() -> None:
+    """The older PyTorch exporter asks the rank or an extent before it squeezes."""
+    model = parse("""
+        g (float[batch, 1, 3] x) => (float[batch, 3] y) <int64 one = {1}, int64[1] place = {1}> {
+            e = Shape<start = 1, end = 2>(x)
+            n = Squeeze(e)
+            c = Equal(n, one)
+            r = If(c) <then_branch = t () => (float[batch, 3] p) { p = Squeeze(x, place) },
+                       else_branch = f () => (float[batch, 1, 3] q) { q = Identity(x) }>
+            y = Relu(r)
+        }""")
+    result = same(model, {"batch": 2})
+    assert operators_of(result) == {"Squeeze": 1, "Relu": 1}
+
+
 def test_provenance_names_everything_that_was_replaced() -> None:
     text = """g (float[4] x) => (float[4] y) <float half = {0.5}, float one = {1}, float root = {1.4142135}> {
         a = Div(x, root)  b = Erf(a)  c = Add(b, one)  d = Mul(x, c)  y = Mul(d, half) }"""
@@ -313,6 +330,26 @@ def test_provenance_names_everything_that_was_replaced() -> None:
     (output,) = optimize(model).graph.outputs
     assert output.name == "y"
     assert {origin.node_name for origin in output.provenance} == {f"layer{index}" for index in range(5)}
+
+
+@pytest.mark.parametrize("source", [attention, lambda: as_model(LIGHT[-4])], ids=["attention", LIGHT[-4].stem])
+def test_the_model_is_valid_after_every_single_step(
+    source: Callable[[], Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fire = Rewriter._fire
+    steps = []
+
+    def checked(self: Rewriter, rule: Rule, match: object) -> bool:
+        fired = fire(self, rule, match)  # type: ignore[arg-type]
+        if fired:
+            operators.check(self.facts.model)
+            onnx.checker.check_model(onnx.load_from_string(self.facts.model.to_bytes()))
+            steps.append(rule.name)
+        return fired
+
+    monkeypatch.setattr(Rewriter, "_fire", checked)
+    optimize(source())
+    assert len(steps) >= 2
 
 
 def test_rules_can_be_switched_off_and_are_reported() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from onward.errors import InvalidArgument
 from onward.ir import Model, as_model
+from onward.passes.branches import inline_known_branches
 from onward.passes.duplicates import merge_duplicates
 from onward.passes.facts import Facts
 from onward.passes.folding import fold_constants
@@ -22,6 +23,7 @@ PASSES = (
     "inline functions",
     "constants are initializers",
     "newer operators",
+    "inline known branches",
     "fold constants",
     "merge duplicates",
     "remove dead code",
@@ -89,6 +91,10 @@ def _round(facts: Facts, rules: list[Rule], left_out: frozenset[str], report: Re
     """One turn of everything; returns how much was done."""
     total = 0
     graph = facts.model.graph
+    if "inline known branches" not in left_out:
+        count = inline_known_branches(facts)
+        report.count("inline known branches", count)
+        total += count
     if "fold constants" not in left_out:
         count = fold_constants(facts)
         report.count("fold constants", count)
