@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from onward import backend, errors, ort
     from onward.deploy import build
     from onward.ir import Model, load, save
-    from onward.passes import optimize
+    from onward.passes.optimize import optimize
     from onward.runtime import InferenceSession
 
 __version__ = "0.1.0"

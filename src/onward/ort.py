@@ -104,7 +104,7 @@ def _translated(method: Callable[..., Any]) -> Callable[..., Any]:
             raise
         except errors.OnwardError as problem:
             kind = next(result for source, result in _TRANSLATION if isinstance(problem, source))
-            raise _both(kind, type(problem))(*problem.args) from problem
+            raise _both(kind, type(problem))(*problem.args) from problem  # type: ignore[arg-type]
 
     return call
 

@@ -120,7 +120,11 @@ def _encode_scale(b: Builder, bits: Value, nan: Value, form: Format) -> Value:
     """float8e8m0: the exponent, rounded to the nearest power of two."""
     kind: Type = bits.type
     constant = lambda number: b.constant(kind, number)  # noqa: E731
-    rounded = b.logical_shift_right((bits & constant(0x7FFFFFFF)) + constant(0x00400000), constant(23))
+    magnitude = bits & constant(0x7FFFFFFF)
+    rounded = b.logical_shift_right(magnitude + constant(0x00400000), constant(23))
+    # Code 0 is 2^-127, a subnormal float32; its half-way point to code 1 is 1.5 times that.
+    least = b.select(magnitude > constant(0x00600000), constant(1), constant(0))
+    rounded = b.select(magnitude < constant(0x00800000), least, rounded)
     rounded = b.select(rounded > constant(form.largest), constant(form.largest), rounded)
     bad = b.bitwise_or(nan, bits < constant(0))
     return b.cast(b.select(bad, constant(0xFF), rounded), I8)

@@ -122,13 +122,10 @@ class StepPlanner:
             self._append(ContractionStep(root), root.array)
             return
         kind = self._kind(root)
-        if kind != "lane":
-            for nest in self._candidates(root):
-                if self._join(nest, root, kind):
-                    return
-        self._append(_new_nest(root, kind), root.array)
-        nest = self.steps[-1]
-        assert isinstance(nest, Nest)
+        if kind != "lane" and any(self._join(nest, root, kind) for nest in self._candidates(root)):
+            return
+        nest = _new_nest(root, kind)
+        self._append(nest, root.array)
         if kind != "lane":
             self.nest_of[root.array] = nest
 
@@ -226,6 +223,7 @@ class StepPlanner:
                 name = str(place)
                 if name not in extents or extents[name] != nest.extents[str(canonical)]:
                     return None
+                assert isinstance(canonical, Expression)
                 if mapping.setdefault(name, canonical) != canonical:
                     return None
         return mapping

@@ -136,7 +136,7 @@ def _store(message: Message, row: FieldRow, wire: int, payload: Any, path: str, 
         items.append(_scalar(kind, payload, f"{path}[{len(items)}]" if kind[0].isupper() else path, depth))
 
 
-def _fixed(kind: str, payload: memoryview, path: str, name: str) -> memoryview:
+def _fixed(kind: str, payload: memoryview, path: str, name: str) -> Any:
     size = 8 if kind == "double" else 4
     if len(payload) % size:
         raise FormatError(f"{path}.{name}: {len(payload)} bytes are no whole number of {kind}s")

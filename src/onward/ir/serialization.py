@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -134,12 +134,12 @@ class _Reader:
             outputs.append(made)
         nodes = []
         for message, made in zip(messages, outputs):
-            inputs = []
+            inputs: list[Value | None] = []
             for name in message.items("input"):
-                value = _find(name, scopes) if name else None
-                if name and value is None:
+                source = _find(name, scopes) if name else None
+                if name and source is None:
                     raise InvalidGraph(f"{place}: {_named(message)} reads '{name}', which nothing produces")
-                inputs.append(value)
+                inputs.append(source)
             attributes = {item.get("name", ""): self.attribute(item, scopes, depth) for item in message.items("attribute")}
             node = Node(
                 message.get("op_type", ""), inputs, made, attributes,
@@ -192,13 +192,14 @@ class _Reader:
         field = _FIELD_OF[kind]
         plural = kind.endswith("S")
         content = message.items(field) if plural else message.get(field)
-        convert = {
+        table: dict[str, Callable[[Any], Any]] = {
             "TENSOR": self.tensor,
             "GRAPH": lambda item: self.graph(item, scopes, depth + 1),
             "SPARSE_TENSOR": self.sparse,
             "TYPE_PROTO": self.type,
             "STRING": _text,
-        }.get(kind.removesuffix("S"))
+        }
+        convert = table.get(kind.removesuffix("S"))
         if convert is None:
             if plural:
                 return list(content)
@@ -457,13 +458,14 @@ def _attribute_message(attribute: Attribute) -> Message:
     if attribute.reference:
         message.fields["ref_attr_name"] = attribute.reference
         return message
-    convert = {
+    table: dict[str, Callable[[Any], Any]] = {
         "TENSOR": lambda item: _tensor_message(item, item.name),
         "GRAPH": _graph_message,
         "TYPE_PROTO": type_message,
         "STRING": lambda item: item.encode() if isinstance(item, str) else item,
         "SPARSE_TENSOR": _sparse_message,
-    }.get(attribute.type.removesuffix("S"), lambda item: item)
+    }
+    convert = table.get(attribute.type.removesuffix("S"), lambda item: item)
     content = attribute.value
     if attribute.type.endswith("S"):
         message.fields[_FIELD_OF[attribute.type]] = [convert(item) for item in content]

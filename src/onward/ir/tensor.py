@@ -112,14 +112,14 @@ def pack(array: np.ndarray, dtype: DataType) -> bytes:
     """The raw ONNX bytes of an array."""
     array = np.ascontiguousarray(array)
     if dtype.bits in (2, 4):
-        codes = array.astype(np.int8).view(np.uint8) if dtype.is_integer else array.view(np.uint8)
-        codes = codes.reshape(-1) & ((1 << dtype.bits) - 1)
+        bytes_ = array.astype(np.int8).view(np.uint8) if dtype.is_integer else array.view(np.uint8)
+        codes = (bytes_.reshape(-1) & ((1 << dtype.bits) - 1)).astype(np.uint8)
         per_byte = 8 // dtype.bits
         codes = np.concatenate([codes, np.zeros(-len(codes) % per_byte, np.uint8)]).reshape(-1, per_byte)
         return (codes << (np.arange(per_byte, dtype=np.uint8) * dtype.bits)).sum(1, dtype=np.uint8).tobytes()
     if dtype.bits == 6:
-        codes = array.view(np.uint8).reshape(-1, 1)
-        bits = (codes >> np.arange(6, dtype=np.uint8)) & 1
+        column = array.view(np.uint8).reshape(-1, 1)
+        bits = (column >> np.arange(6, dtype=np.uint8)) & 1
         return np.packbits(bits.reshape(-1), bitorder="little").tobytes()
     if sys.byteorder == "big":
         array = array.astype(array.dtype.newbyteorder("<"))

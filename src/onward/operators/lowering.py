@@ -314,7 +314,7 @@ def _joined(problems: Sequence[Unsupported], place: str = "") -> UnsupportedOper
 def unsupported_operators(model: Model) -> list[str]:
     """The operators of a model, as domain.name-version, that no page defines; those inside functions included."""
     missing: dict[str, None] = {}
-    bodies = [(model.graph.nodes, model.opset_imports)]
+    bodies: list[tuple[Sequence[Node], Mapping[str, int]]] = [(model.graph.nodes, model.opset_imports)]
     bodies += [(function.nodes, function.opset_imports) for function in model.functions.values()]
     for nodes, imports in bodies:
         opsets = {_domain(domain): version for domain, version in imports.items()}

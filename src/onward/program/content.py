@@ -47,10 +47,11 @@ def symbolic_content(array: Array) -> np.ndarray | None:
             known = [part for part in parts if part is not None]
             return np.concatenate(known, array.axis) if len(known) == len(parts) else None
         if isinstance(array, (Compute, Reduce)):
-            element = _compute_element if isinstance(array, Compute) else _reduce_element
             result = np.empty(shape, object)
             for position in np.ndindex(*shape):
-                result[position] = element(array, position)
+                result[position] = (
+                    _compute_element(array, position) if isinstance(array, Compute) else _reduce_element(array, position)
+                )
             return result
     except Unknown:
         return None
@@ -115,12 +116,13 @@ def _compute_element(array: Compute, position: tuple[int, ...]) -> Element:
 def _reduce_element(array: Reduce, position: tuple[int, ...]) -> Element:
     if not all(isinstance(extent, int) for extent in array.extents) or array.operation.startswith("arg"):
         raise Unknown
-    combine: Callable[[Element, Element], Element] = {
+    table: dict[str, Callable[[Element, Element], Element]] = {
         "sum": lambda a, b: a + b,
         "prod": lambda a, b: a * b,
         "max": functools.partial(_extreme, maximum, np.maximum),
         "min": functools.partial(_extreme, minimum, np.minimum),
-    }[array.operation]
+    }
+    combine = table[array.operation]
     environment: dict[str, Dimension] = dict(zip(_names(array.variables), position))
     result: Element = None
     extents = tuple(int(extent) for extent in array.extents)
@@ -159,9 +161,9 @@ def _element(scalar: Scalar, environment: Mapping[str, Dimension]) -> Element:
         case IndexValue():
             return _place(scalar.expression, environment)
         case Read():
-            position = tuple(_place(index, environment) for index in scalar.indices)
             content = scalar.array.content
-            if content is None or not all(isinstance(index, int) for index in position):
+            position = tuple(p for p in (_place(index, environment) for index in scalar.indices) if isinstance(p, int))
+            if content is None or len(position) != len(scalar.indices):
                 raise Unknown
             if any(not 0 <= index < extent for index, extent in zip(position, content.shape)):
                 raise Unknown

@@ -82,6 +82,7 @@ class InferenceSession:
             content = cache.content_of_model(model) if cache.folder() else ""
         content = f"{content} {sorted(overrides.items())}"
         key = cache.key_of(content, compile_options, target)
+        weights: np.ndarray | None
         found = cache.find(key)
         if found is not None and self._external_unchanged(found[0], path):
             self._artifact, weights = found

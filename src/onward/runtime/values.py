@@ -224,5 +224,5 @@ def _array_at(address: int, element_type: Any, shape: Sequence[int]) -> np.ndarr
 
     kind = DataType(element_type).numpy if isinstance(element_type, int) else np.dtype(element_type)
     count = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
-    memory = (ctypes.c_uint8 * count).from_address(address)
+    memory = memoryview((ctypes.c_uint8 * count).from_address(address))
     return np.frombuffer(memory, np.uint8).view(kind).reshape(tuple(shape))

@@ -45,6 +45,15 @@ class Tile:
     vectors: int
 
 
+@dataclass(frozen=True)
+class Loop:
+    """A loop of the reduction and how far the operands move in a step, in elements."""
+
+    extent: Dimension
+    left: Dimension
+    right: Dimension
+
+
 def legal_tiles(target: Target) -> list[Tile]:
     """All tiles whose accumulators, right operands and one broadcast fit the registers without spills."""
     if target.vector_registers > 16:
@@ -243,7 +252,7 @@ class MatrixSchedule:
         most = 16 if isinstance(self.row_step, int) else 6
         self.depth = product(self.extents[str(variable)] for variable in self.inner)
         element_bytes = self.element.bits // 8
-        depths = [self.extents[str(variable)] for variable in self.inner]
+        depths = self._depths()
         self.tile = choose_tile(self.row_extent, column_extent, depths, element_bytes, self.target, most)
         self.width = self.tile.vectors * self.lanes
         self.right_buffer = self._pack_buffer(self.width) if self.constant else self.layouts.view(self.right.array).buffer
@@ -375,7 +384,7 @@ class MatrixSchedule:
             right = self._panel(b, arguments, here, panel, lane)
         else:
             right = self._start(b, arguments, self.right, here)
-        self._accumulate(b, totals, left, right, list(self.inner), kind, None if self.constant else masks)
+        self._accumulate(b, totals, left, right, self._loops(), kind, None if self.constant else masks)
         wide = vectors * lanes
         for number, line in enumerate(totals):
             for vector, total in enumerate(line):
@@ -419,44 +428,58 @@ class MatrixSchedule:
         place = place * self.point.index(self.depth * self.width) + lane
         return b.offset(arguments.pointer(self.right_buffer), place, self.element)
 
+    def _loops(self) -> list[Loop]:
+        """The reduction loops with their strides; neighbours that walk both operands as one become one.
+
+        The kernel columns and the channels of a channels-last convolution do so.
+        """
+        found: list[Loop] = []
+        for variable in self.inner:
+            loop = Loop(self.extents[str(variable)], self._step(self.left, variable), self._right_step(variable))
+            if found and found[-1].left == loop.left * loop.extent and found[-1].right == loop.right * loop.extent:
+                loop = Loop(found.pop().extent * loop.extent, loop.left, loop.right)
+            found.append(loop)
+        return found
+
+    def _depths(self) -> list[Dimension]:
+        """The extents of the reduction loops as they will be merged."""
+        self.width = 1  # any will do: it cancels out
+        return [loop.extent for loop in self._loops()]
+
     def _accumulate(
-        self, b: Builder, totals: list[list[Variable]], left: Value, right: Value, loops: list[Expression], kind: Type,
+        self, b: Builder, totals: list[list[Variable]], left: Value, right: Value, loops: list[Loop], kind: Type,
         masks: list[Value] | None,
     ) -> None:  # fmt: skip
         if not loops:
             self._multiply(b, totals, left, right, kind, masks)
             return
-        variable, rest = loops[0], loops[1:]
-        extent = self.extents[str(variable)]
-        left_step, right_step = self._step(self.left, variable), self._right_step(variable)
+        loop, rest = loops[0], loops[1:]
+        stop = self.point.index(loop.extent)
         if rest:
-            with b.loop(b.constant(I64, 0), self.point.index(extent)) as k:
-                inner_left, inner_right = self._advance(b, left, k, left_step), self._advance(b, right, k, right_step)
+            with b.loop(b.constant(I64, 0), stop) as k:
+                inner_left, inner_right = self._advance(b, left, k, loop.left), self._advance(b, right, k, loop.right)
                 self._accumulate(b, totals, inner_left, inner_right, rest, kind, masks)
             return
-        stop = self.point.index(extent)
-        whole = stop
-        if UNROLL > 1:
-            unroll = b.constant(I64, UNROLL)
-            whole = b.constant(I64, extent // UNROLL * UNROLL) if isinstance(extent, int) else (
-                b.unsigned_divide(stop, unroll) * unroll
-            )
-            with b.loop(b.constant(I64, 0), whole, unroll) as k:
-                # Opaque, or strength reduction spends 100 ms on the 60 addresses of the body (measured; 4 ms without).
-                at_left = b.opaque(self._advance(b, left, k, left_step))
-                at_right = b.opaque(self._advance(b, right, k, right_step))
-                for step in range(UNROLL):
-                    number = b.constant(I64, step)
-                    self._multiply(
-                        b, totals, self._advance(b, at_left, number, left_step),
-                        self._advance(b, at_right, number, right_step), kind, masks,
-                    )  # fmt: skip
-            if isinstance(extent, int) and extent % UNROLL == 0:
-                return
+        unroll = b.constant(I64, UNROLL)
+        whole = b.constant(I64, loop.extent // UNROLL * UNROLL) if isinstance(loop.extent, int) else (
+            b.unsigned_divide(stop, unroll) * unroll
+        )
+        with b.loop(b.constant(I64, 0), whole, unroll) as k:
+            # Opaque, or strength reduction spends 100 ms on the 60 addresses of the body (measured; 4 ms without).
+            at_left = b.opaque(self._advance(b, left, k, loop.left))
+            at_right = b.opaque(self._advance(b, right, k, loop.right))
+            for step in range(UNROLL):
+                number = b.constant(I64, step)
+                self._multiply(
+                    b, totals, self._advance(b, at_left, number, loop.left),
+                    self._advance(b, at_right, number, loop.right), kind, masks,
+                )  # fmt: skip
+        if isinstance(loop.extent, int) and loop.extent % UNROLL == 0:
+            return
         with b.loop(whole, stop) as k:
-            self._multiply(
-                b, totals, self._advance(b, left, k, left_step), self._advance(b, right, k, right_step), kind, masks
-            )
+            at_left = b.opaque(self._advance(b, left, k, loop.left))
+            at_right = b.opaque(self._advance(b, right, k, loop.right))
+            self._multiply(b, totals, at_left, at_right, kind, masks)
 
     def _right_step(self, variable: Expression) -> Dimension:
         if not self.constant:

@@ -129,7 +129,7 @@ class NestSchedule:
         """Orders the loops as the result lies in memory and merges neighbours that walk memory as one."""
         stage = self.nest.stages[0]
         order = self.layouts.orders.get(stage.root.array) or range(len(stage.variables))
-        ordered = [stage.variables[axis] for axis in order]
+        ordered = [place for axis in order if isinstance(place := stage.variables[axis], Expression)]
         self.nest.variables = self._merge([v for v in ordered if self.nest.extents[str(v)] != 1], drop=ordered)
 
     def _collapse_inner(self) -> None:

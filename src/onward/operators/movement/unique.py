@@ -80,8 +80,8 @@ def _differs_from_before(source: P.Array, axis: int) -> P.Array:
 
 
 def _running(vector: P.Array) -> P.Array:
-    attributes = {"operation": "sum", "axis": 0, "exclusive": False, "reverse": False}
-    (result,) = P.routine("cumulative", [vector], [(vector.shape, vector.dtype)], **attributes)
+    outputs = [(vector.shape, vector.dtype)]
+    (result,) = P.routine("cumulative", [vector], outputs, operation="sum", axis=0, exclusive=False, reverse=False)
     return result
 
 
