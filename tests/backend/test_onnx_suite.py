@@ -26,7 +26,6 @@ EXCLUDED = {
     r"test_training_dropout(_default|_default_mask|_mask|)_cpu": "expects NumPy's random numbers",
     r"test_bernoulli": "expects NumPy's random numbers",
     r"test_dft_inverse(_opset19)?_cpu": "expects rounding noise above the tolerance where the exact answer is 0",
-    r"test_cast_e8m0_FLOAT(16)?_to_FLOAT8E8M0": "float8e8m0 rounds up and saturates at the least number",
     r"test_attention_4d_causal_fp16": "float16 products are expected rounded after each step",
     r"test_equal_string|test_ai_onnx_ml_label_encoder_(string|tensor)": "strings have no compiled form",
     r"test_loop16_seq_none": "the runner cannot compare scalars within sequences",
