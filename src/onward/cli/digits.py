@@ -107,7 +107,7 @@ class Network:
             result[f"weights{number}"] = (rows.T @ columns).reshape(weights.shape)
             result[f"bias{number}"] = rows.sum(0)
             if number == 2:
-                slope = convolve(slope, weights[:, :, ::-1, ::-1].transpose(1, 0, 2, 3), np.float32(0))
+                slope = convolve(slope, weights[:, :, ::-1, ::-1].transpose(1, 0, 2, 3), np.zeros(1, np.float32))
         return loss, result
 
 
@@ -163,12 +163,9 @@ def as_onnx(network: Network) -> Model:
     graph = Graph("digits")
     x = Value("pictures", TensorType(DataType.FLOAT, (Symbol("batch"), 1, SIDE, SIDE)))
     graph.inputs.append(x)
-    constants = {
-        name: graph.add_initializer(Tensor.of(array, name))
-        for name, array in {
-            **network.parameters, "mean": np.float32([MEAN]), "deviation": np.float32([DEVIATION])
-        }.items()
-    }  # fmt: skip
+    scaling = {"mean": np.array([MEAN], np.float32), "deviation": np.array([DEVIATION], np.float32)}
+    arrays: dict[str, Array] = {**network.parameters, **scaling}
+    constants = {name: graph.add_initializer(Tensor.of(array, name)) for name, array in arrays.items()}
 
     def add(operator: str, name: str, *inputs: Value, **attributes: object) -> Value:
         node = Node(operator, inputs, [graph.new_value(hint=name)], attributes, name=f"/{name}/{operator}")

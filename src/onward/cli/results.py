@@ -45,7 +45,8 @@ def save_outputs(results: Mapping[str, Any], path: Path) -> None:
     handle, name = tempfile.mkstemp(suffix=".npz", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            np.savez(file, **{key: np.asarray(value) for key, value in results.items()})
+            arrays: dict[str, Any] = {key: np.asarray(value) for key, value in results.items()}
+            np.savez(file, **arrays)
         os.replace(name, path)
     except BaseException:
         os.unlink(name)

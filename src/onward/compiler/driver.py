@@ -17,7 +17,7 @@ from onward.compiler.native import compile_modules
 from onward.compiler.roots import Root, RootFinder
 from onward.compiler.schedule import schedule_step
 from onward.compiler.schedule.kernel import Kernel
-from onward.compiler.steps import RoutineStep, Step, StepPlanner
+from onward.compiler.steps import BorderStep, RoutineStep, Step, StepPlanner
 from onward.compiler.targets import Target
 from onward.ir import Model
 from onward.ir.expressions import Dimension
@@ -194,6 +194,8 @@ def _reads(step: Step) -> list[Array]:
     found = [read.array for root in roots for read in root.reads()]
     if isinstance(step, RoutineStep):
         found.extend(step.routine.inputs)
+    if isinstance(step, BorderStep):  # whoever reads the padded array reads its inside, which the source's step writes
+        found.append(step.padding.source)
     if getattr(step, "source", None) is not None:
         found.append(step.source)  # type: ignore[union-attr]
     return found
