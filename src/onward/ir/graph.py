@@ -34,6 +34,8 @@ class Attribute:
     value: Any
     reference: str = ""
     doc_string: str = ""
+    message: Any = field(default=None, repr=False)
+    """What the file said, for writing it again as it was; (message, value) where the value came from one."""
 
 
 class Value:
@@ -41,6 +43,7 @@ class Value:
 
     __slots__ = (
         "name", "type", "producer", "output_index", "_uses", "tensor", "graph", "provenance", "doc_string", "metadata",
+        "message",
     )  # fmt: skip
 
     def __init__(self, name: str, type: Type | None = None, tensor: Tensor | None = None) -> None:  # noqa: A002
@@ -54,6 +57,7 @@ class Value:
         self.provenance: tuple[Origin, ...] = ()
         self.doc_string = ""
         self.metadata: dict[str, str] = {}
+        self.message: Any = None
 
     @property
     def uses(self) -> tuple[tuple[Node, int], ...]:
@@ -77,7 +81,7 @@ class Value:
 class Node:
     """An operator applied to values."""
 
-    __slots__ = ("op_type", "domain", "name", "overload", "_inputs", "_outputs", "attributes", "graph", "doc_string", "metadata")
+    __slots__ = ("op_type", "domain", "name", "overload", "_inputs", "_outputs", "attributes", "graph", "doc_string", "metadata", "message")
 
     def __init__(
         self,
@@ -97,6 +101,7 @@ class Node:
         self.graph: Graph | None = None
         self.doc_string = ""
         self.metadata: dict[str, str] = {}
+        self.message: Any = None
         self.attributes: dict[str, Attribute] = {
             key: item if isinstance(item, Attribute) else make_attribute(key, item) for key, item in (attributes or {}).items()
         }
@@ -188,7 +193,9 @@ class Graph:
         self.doc_string = ""
         self.metadata: dict[str, str] = {}
         self.quantization_annotations: list[Any] = []
-        self.parent: Graph | None = None
+        self.message: Any = None
+        self.loose_infos: list[Any] = []
+        """Descriptions in the file of values that no node makes."""
         self.model: Model | None = None
         self._fresh = itertools.count()
         self._names: set[str] | None = None
@@ -315,12 +322,13 @@ def copy_graph(graph: Graph, table: dict[Value, Value]) -> Graph:
     result = Graph(graph.name)
     result.doc_string, result.metadata = graph.doc_string, dict(graph.metadata)
     result.quantization_annotations = list(graph.quantization_annotations)
+    result.message, result.loose_infos = graph.message, list(graph.loose_infos)
 
     def clone(value: Value) -> Value:
         if value not in table:
             new = Value(value.name, value.type, value.tensor)
             new.provenance, new.doc_string, new.metadata = value.provenance, value.doc_string, dict(value.metadata)
-            new.graph = result
+            new.graph, new.message = result, value.message
             table[value] = new
         return table[value]
 
@@ -344,11 +352,11 @@ def copy_node(node: Node, table: dict[Value, Value]) -> Node:
             value = copy_graph(value, table)
         elif item.type == "GRAPHS":
             value = [copy_graph(graph, table) for graph in value]
-        attributes[name] = Attribute(name, item.type, value, item.reference, item.doc_string)
+        attributes[name] = Attribute(name, item.type, value, item.reference, item.doc_string, item.message)
     inputs = [None if value is None else table.get(value, value) for value in node.inputs]
     outputs = [table.get(value) or Value(value.name, value.type) for value in node.outputs]
     new = Node(node.op_type, inputs, outputs, attributes, domain=node.domain, name=node.name, overload=node.overload)
-    new.doc_string, new.metadata = node.doc_string, dict(node.metadata)
+    new.doc_string, new.metadata, new.message = node.doc_string, dict(node.metadata), node.message
     return new
 
 

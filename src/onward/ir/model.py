@@ -23,6 +23,7 @@ class Function:
     opset_imports: dict[str, int] = field(default_factory=dict)
     doc_string: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
+    message: Any = field(default=None, repr=False)
 
 
 class Model:
@@ -43,6 +44,7 @@ class Model:
         self.training_info: list[Any] = []
         self.path: str | None = None
         self.external: set[str] = set()
+        self.message: Any = None
 
     def external_locations(self) -> set[str]:
         """The names of the external data files that the tensors lie in, relative to the model's folder."""
@@ -56,7 +58,7 @@ class Model:
         result.functions = dict(self.functions)
         result.metadata = dict(self.metadata)
         result.training_info = list(self.training_info)
-        result.external = set(self.external)
+        result.external, result.message = set(self.external), self.message
         return result
 
     def to_bytes(self) -> bytes:

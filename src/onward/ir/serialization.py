@@ -60,6 +60,7 @@ class _Reader:
         model.metadata = _entries(message.items("metadata_props"))
         model.training_info = list(message.items("training_info"))
         model.path = str(self.path) if self.path else None
+        model.message = message
         for item in message.items("functions"):
             function = self.function(item)
             model.functions[function.domain, function.name, function.overload] = function
@@ -73,6 +74,7 @@ class _Reader:
         if depth > DEEPEST_GRAPH:
             raise InvalidGraph(f"graphs are nested deeper than {DEEPEST_GRAPH} levels")
         graph = Graph(message.get("name", ""))
+        graph.message = message
         graph.doc_string = message.get("doc_string", "")
         graph.metadata = _entries(message.items("metadata_props"))
         graph.quantization_annotations = list(message.items("quantization_annotation"))
@@ -88,6 +90,8 @@ class _Reader:
         self._initializers(message, graph, names)
         infos = {item.get("name", ""): item for item in (*message.items("value_info"), *message.items("output"))}
         self._nodes(message.items("node"), graph, names, inner, infos, depth)
+        made = {value.name for node in graph.nodes for value in node.outputs}
+        graph.loose_infos = [item for item in message.items("value_info") if item.get("name", "") not in made]
         for item in message.items("output"):
             name = item.get("name", "")
             found = _find(name, inner)
@@ -145,6 +149,7 @@ class _Reader:
                 message.get("op_type", ""), inputs, made, attributes,
                 domain=message.get("domain", ""), name=message.get("name", ""), overload=message.get("overload", ""),
             )  # fmt: skip
+            node.message = message
             node.doc_string = message.get("doc_string", "")
             node.metadata = _entries(message.items("metadata_props"))
             origin = Origin(node.name, node.op_type, node.metadata)
@@ -173,6 +178,7 @@ class _Reader:
             item.get("name", ""): self.attribute(item, [], 0) for item in message.items("attribute_proto")
         }
         function.opset_imports = {item.get("domain", ""): item.get("version", 0) for item in message.items("opset_import")}
+        function.message = message
         function.doc_string = message.get("doc_string", "")
         function.metadata = _entries(message.items("metadata_props"))
         return function
@@ -186,7 +192,8 @@ class _Reader:
         value: Any = None
         if not reference and kind != "UNDEFINED":
             value = self._attribute_value(kind, message, scopes, depth)
-        return Attribute(name, kind, value, reference, message.get("doc_string", ""))
+        kept = list(value) if isinstance(value, list) else value
+        return Attribute(name, kind, value, reference, message.get("doc_string", ""), (message, kept))
 
     def _attribute_value(self, kind: str, message: Message, scopes: list[dict[str, Value]], depth: int) -> Any:
         field = _FIELD_OF[kind]
@@ -214,6 +221,7 @@ class _Reader:
         value = Value(message.get("name", ""), self.type(message.fields["type"]) if "type" in message.fields else None)
         value.doc_string = message.get("doc_string", "")
         value.metadata = _entries(message.items("metadata_props"))
+        value.message = (message, value.type)
         return value
 
     def type(self, message: Message) -> Type | None:
@@ -284,7 +292,9 @@ class _Reader:
             result.reshape(-1)[flat] = content.numpy().reshape(-1)
             return result
 
-        return Tensor(content.dtype, shape, dense, content.name)
+        tensor = Tensor(content.dtype, shape, dense, content.name)
+        tensor.message = message
+        return tensor
 
 
 def _find(name: str, scopes: Sequence[dict[str, Value]]) -> Value | None:
@@ -382,17 +392,39 @@ def model_to_message(model: Model) -> Message:
         if getattr(model, name):
             message.fields[name] = getattr(model, name)
     message.fields["graph"] = _graph_message(model.graph)
-    message.fields["opset_import"] = _opsets(model.opset_imports)
+    message.fields["opset_import"] = _opsets(model.opset_imports, model.message)
     if model.metadata:
         message.fields["metadata_props"] = _props(model.metadata)
     if model.training_info:
         message.fields["training_info"] = model.training_info
     if model.functions:
         message.fields["functions"] = [_function_message(function) for function in model.functions.values()]
+    return _like(message, model.message)
+
+
+def _like(message: Message, original: Message | None) -> Message:
+    """The message with the fields that the original spelled out although they say nothing, and without those that it
+    left out; unknown fields come back."""
+    if original is None:
+        return message
+    for name, value in original.fields.items():
+        if name not in message.fields and _says_nothing(value):
+            message.fields[name] = value
+    for name, value in list(message.fields.items()):
+        if name not in original.fields and _says_nothing(value):
+            del message.fields[name]
+    message.unknown = list(original.unknown)
     return message
 
 
-def _opsets(imports: Mapping[str, int]) -> list[Message]:
+def _says_nothing(value: Any) -> bool:
+    return not isinstance(value, Message) and (len(value) == 0 if hasattr(value, "__len__") else value == 0)
+
+
+def _opsets(imports: Mapping[str, int], original: Message | None) -> list[Message]:
+    kept = original.items("opset_import") if original is not None else []
+    if [(item.get("domain", ""), item.get("version", 0)) for item in kept] == list(imports.items()):
+        return kept
     return [Message("OperatorSetIdProto", domain=domain, version=version) for domain, version in imports.items()]
 
 
@@ -403,21 +435,28 @@ def _props(metadata: Mapping[str, str]) -> list[Message]:
 def _graph_message(graph: Graph) -> Message:
     message = Message("GraphProto", node=[_node_message(node) for node in graph.nodes], name=graph.name)
     tensors = [_tensor_message(value.tensor, value.name) for value in graph.initializers.values() if value.tensor]
-    if tensors:
-        message.fields["initializer"] = tensors
+    for field, kind in (("initializer", "TensorProto"), ("sparse_initializer", "SparseTensorProto")):
+        message.fields[field] = [item for item in tensors if item.kind == kind]
     if graph.doc_string:
         message.fields["doc_string"] = graph.doc_string
     message.fields["input"] = [value_message(value) for value in graph.inputs]
     message.fields["output"] = [value_message(value) for value in graph.outputs]
     shown = set(graph.inputs) | set(graph.outputs)
     infos = [value_message(v) for n in graph.nodes for v in n.outputs if v.type is not None and v.name and v not in shown]
-    if infos:
-        message.fields["value_info"] = infos
+    message.fields["value_info"] = _in_order([*infos, *graph.loose_infos], graph.message)
     if graph.quantization_annotations:
         message.fields["quantization_annotation"] = graph.quantization_annotations
     if graph.metadata:
         message.fields["metadata_props"] = _props(graph.metadata)
-    return message
+    return _like(message, graph.message)
+
+
+def _in_order(infos: list[Message], original: Message | None) -> list[Message]:
+    """Descriptions of values in the order of the file; new ones last."""
+    if original is None:
+        return infos
+    rank = {item.get("name", ""): place for place, item in enumerate(original.items("value_info"))}
+    return sorted(infos, key=lambda item: rank.get(item.get("name", ""), len(rank)))
 
 
 def _function_message(function: Function) -> Message:
@@ -427,7 +466,7 @@ def _function_message(function: Function) -> Message:
     message.fields["node"] = [_node_message(node) for node in function.nodes]
     message.fields["attribute"] = list(function.attributes)
     message.fields["attribute_proto"] = [_attribute_message(item) for item in function.attribute_defaults.values()]
-    message.fields["opset_import"] = _opsets(function.opset_imports)
+    message.fields["opset_import"] = _opsets(function.opset_imports, function.message)
     infos = [value_message(v) for n in function.nodes for v in n.outputs if v.type is not None and v.name]
     for name, content in (
         ("overload", function.overload), ("doc_string", function.doc_string), ("value_info", infos),
@@ -435,7 +474,7 @@ def _function_message(function: Function) -> Message:
     ):  # fmt: skip
         if content:
             message.fields[name] = content
-    return message
+    return _like(message, function.message)
 
 
 def _node_message(node: Node) -> Message:
@@ -448,10 +487,14 @@ def _node_message(node: Node) -> Message:
     message.fields["attribute"] = [_attribute_message(item) for item in node.attributes.values()]
     if node.metadata:
         message.fields["metadata_props"] = _props(node.metadata)
-    return message
+    return _like(message, node.message)
 
 
 def _attribute_message(attribute: Attribute) -> Message:
+    if attribute.message is not None and "GRAPH" not in attribute.type:
+        message, value = attribute.message
+        if value is attribute.value or isinstance(value, list) and value == attribute.value:
+            return message
     message = Message("AttributeProto", name=attribute.name, type=ATTRIBUTE_TYPES.index(attribute.type))
     if attribute.doc_string:
         message.fields["doc_string"] = attribute.doc_string
@@ -485,6 +528,13 @@ def _sparse_message(tensor: Tensor) -> Message:
 
 
 def _tensor_message(tensor: Tensor, name: str) -> Message:
+    original = tensor.message
+    if original is not None and original.get("data_location", 0) == 0:
+        if original.kind == "SparseTensorProto" or original.get("name", "") == name:
+            return original
+        renamed = Message(original.kind, **{**original.fields, "name": name})
+        renamed.unknown = original.unknown
+        return renamed
     message = Message("TensorProto", dims=list(tensor.shape), data_type=int(tensor.dtype))
     if tensor.dtype == DataType.STRING:
         items = tensor.numpy().reshape(-1)
@@ -502,6 +552,10 @@ def _tensor_message(tensor: Tensor, name: str) -> Message:
 
 def value_message(value: Value) -> Message:
     """A ValueInfoProto."""
+    if value.message is not None:
+        original, kind = value.message
+        if kind == value.type and original.get("name", "") == value.name:
+            return original
     message = Message("ValueInfoProto", name=value.name)
     if value.type is not None:
         message.fields["type"] = type_message(value.type)
