@@ -16,9 +16,9 @@ from onnx.backend.test.loader import load_model_tests
 from onnx.backend.test.runner import Runner
 
 from onward import program as P
-from onward.errors import OnwardError
-from onward.ir import as_model
+from onward.ir import DataType, Model, Tensor, TensorType, as_model
 from onward.operators import lower, unsupported_operators
+from onward.runtime import InferenceSession
 
 NEEDS_STATIC = {
     "GRU", "LSTM", "RNN", "Loop", "Scan", "If", "SplitToSequence", "SequenceMap", "DFT", "STFT", "Det",
@@ -60,8 +60,11 @@ def symbolic(name: str, shape: tuple[int, ...]) -> tuple[P.Dimension, ...]:
     return tuple(P.Symbol(f"{name}{axis}") if extent != 1 else 1 for axis, extent in enumerate(shape))
 
 
-@pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
-def test_symbolic_sizes(case: Any) -> None:
+CASES = cases()
+
+
+def prepare(case: Any) -> tuple[Model, dict[str, np.ndarray], dict[str, np.ndarray], list[np.ndarray]]:
+    """The model with symbolic inputs; its feeds, those of them that are constants, and the outputs expected."""
     model = as_model(case.model)
     inputs, expected = ([plain(value) for value in values] for values in case.data_sets[0])
     operator = case.model.graph.node[0].op_type
@@ -70,18 +73,35 @@ def test_symbolic_sizes(case: Any) -> None:
     if any(not isinstance(value, np.ndarray) or value.dtype.kind in "OUS" for value in (*inputs, *expected)):
         pytest.skip("no numeric tensors")
     feeds = dict(zip([value.name for value in model.graph.inputs], inputs))
-    constants = {name: value for name, value in feeds.items() if is_parameter(value)}
     static = STATIC_INPUTS.get(operator, "").split()
-    constants.update({name: value for name, value in feeds.items() if name in static and value.ndim == 1})
-    shapes = {
-        name: value.shape if name in static else symbolic(name, value.shape)
-        for name, value in feeds.items()
-    }
-    try:
-        program = lower(model, shapes=shapes, constants=constants)
-    except OnwardError as error:
-        pytest.fail(f"{case.name}: {error}")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        results = P.evaluate(list(program.outputs.values()), {item: feeds[item.label] for item in program.inputs})
+    constants = {n: value for n, value in feeds.items() if is_parameter(value) or n in static and value.ndim == 1}
+    for value in model.graph.inputs:
+        shape = feeds[value.name].shape
+        kind = DataType.of(feeds[value.name].dtype)
+        value.type = TensorType(kind, shape if value.name in static else symbolic(value.name, shape))
+    for value in model.graph.outputs:
+        value.type = None
+    return model, feeds, constants, expected
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.filterwarnings("ignore")
+def test_symbolic_sizes(case: Any) -> None:
+    model, feeds, constants, expected = prepare(case)
+    program = lower(model, constants=constants)
+    results = P.evaluate(list(program.outputs.values()), {item: feeds[item.label] for item in program.inputs})
+    Runner.assert_similar_outputs(expected, results, max(case.rtol, 1e-3), max(case.atol, 1e-6))
+
+
+@pytest.mark.parametrize("case", CASES[::15], ids=lambda case: case.name)
+@pytest.mark.filterwarnings("ignore")
+def test_symbolic_sizes_in_compiled_code(case: Any) -> None:
+    """A sample; each model compiles in some tens of milliseconds."""
+    model, feeds, constants, expected = prepare(case)
+    for value in [value for value in model.graph.inputs if value.name in constants]:
+        value.tensor = Tensor.of(constants[value.name])
+        model.graph.initializers[value.name] = value
+        model.graph.inputs.remove(value)
+    session = InferenceSession(model)
+    results = session.run(None, {name: value for name, value in feeds.items() if name not in constants})
     Runner.assert_similar_outputs(expected, results, max(case.rtol, 1e-3), max(case.atol, 1e-6))

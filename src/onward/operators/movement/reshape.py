@@ -6,7 +6,6 @@ from onward import program as P
 from onward.errors import InvalidArgument
 from onward.operators.registry import operator
 
-
 MOST_AXES = 64
 """No tensor has more."""
 
