@@ -401,7 +401,11 @@ class Builder:
         if source.is_float and kind.is_float:
             if source.bits == kind.bits:  # f16 <-> bf16 by way of f32
                 return self.cast(self.cast(value, F32), kind)
-            return self._convert("fpext" if source.bits < kind.bits else "fptrunc", value, kind)
+            return self._cast_float(value, kind)
+        if source.is_float and source.bits == 16:
+            return self.cast(self.cast(value, F32), kind, signed=signed)
+        if kind.is_float and kind.bits == 16:
+            return self.cast(self.cast(value, F32, signed=signed), kind)
         if source.is_float:
             return self._convert("fptosi" if signed else "fptoui", value, kind)
         if kind.is_float:
@@ -409,6 +413,21 @@ class Builder:
         if source.bits > kind.bits:
             return self._convert("trunc", value, kind)
         return self._convert("sext" if signed and source.kind != "i1" else "zext", value, kind)
+
+    def _cast_float(self, value: Value, kind: Type) -> Value:
+        from onward.compiler import narrowing
+
+        source, target = value.type, self.target
+        if source.kind == "f64" and kind.bits == 16:
+            return self.cast(self.cast(value, F32) if kind.kind == "bf16" else narrowing.odd_float_of(self, value), kind)
+        if kind.kind == "bf16" and not target.has_bfloat16:
+            return narrowing.bfloat16_of(self, value)
+        if kind.kind == "f16" and not target.has_float16:
+            return narrowing.half_of(self, value)
+        if source.kind == "f16" and not target.has_float16:
+            wide = narrowing.float_of_half(self, value)
+            return self.cast(wide, kind)
+        return self._convert("fpext" if source.bits < kind.bits else "fptrunc", value, kind)
 
     def bitcast(self, value: Value, kind: Type) -> Value:
         """The same bits as another type."""

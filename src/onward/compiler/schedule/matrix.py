@@ -106,6 +106,7 @@ def choose_tile(
             total += cycles(Tile(rest, tile.vectors) if isinstance(rows, int) else tile)
         return panels * total
 
+    most_rows = min(most_rows, max(1, row_count))
     return min((tile for tile in legal_tiles(target) if tile.rows <= most_rows), key=lambda tile: (time(tile), -tile.rows))
 
 

@@ -23,6 +23,16 @@ class Target:
     l1: int = 32 << 10
     l2: int = 1 << 20
 
+    @property
+    def has_float16(self) -> bool:
+        """Whether there are conversions between float16 and float32."""
+        return self.cpu in ("x86-64-v3", "x86-64-v4") or "+f16c" in self.features or not self.triple.startswith("x86")
+
+    @property
+    def has_bfloat16(self) -> bool:
+        """Whether there is a conversion from float32 to bfloat16, for vectors of every length."""
+        return "+avx512bf16" in self.features and "+avx512vl" in self.features
+
     @classmethod
     def parse(cls, name: str | None) -> Target:
         """host, generic, avx2 or avx512; None means ONWARD_CPU or host."""

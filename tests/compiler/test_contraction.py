@@ -1,0 +1,100 @@
+"""Contractions: register tiles, packing, and results at sizes where tiles end."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from onward import program as P
+from onward.compiler.artifact import CompileOptions
+from onward.compiler.driver import compile_program
+from onward.compiler.native import assembly
+from onward.compiler.schedule import matrix
+from onward.compiler.schedule.matrix import Tile, choose_tile, legal_tiles, pack_panels
+from onward.compiler.targets import Target
+from onward.ir.datatypes import DataType
+from onward.ir.expressions import Symbol
+from onward.operators.lowering import Program
+from tests.compiler.native import compare
+
+HAS_AVX512 = Target.parse("host").name == "avx512"
+TARGETS = ["generic", "avx2", pytest.param("avx512", marks=pytest.mark.skipif(not HAS_AVX512, reason="no AVX-512 here"))]
+
+
+def texts_of(program: Program, target: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The LLVM text of a program's kernels."""
+    found: list[str] = []
+    original = matrix.MatrixSchedule.kernel
+
+    def keep(self: matrix.MatrixSchedule) -> object:
+        kernel = original(self)
+        found.append(kernel.text)
+        return kernel
+
+    monkeypatch.setattr(matrix.MatrixSchedule, "kernel", keep)
+    compile_program(program, CompileOptions(target=target))
+    return found
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("rows, columns, depth", [(1, 64, 7), (3, 50, 64), (13, 37, 5), (64, 96, 33), (29, 1, 31), (5, 129, 1)])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("constant", [True, False])
+def test_products(target: str, rows: int, columns: int, depth: int, kind: type, constant: bool) -> None:
+    g = np.random.default_rng(rows * columns)
+    left, right = g.standard_normal((rows, depth)).astype(kind), g.standard_normal((depth, columns)).astype(kind)
+    x = P.Input((rows, depth), DataType.of(np.dtype(kind)), "x")
+    w = P.constant(right) if constant else P.Input((depth, columns), x.dtype, "w")
+    inputs = [x] if constant else [x, w]
+    product = P.maximum(P.matmul(x, w), P.constant(np.zeros((), kind)))
+    tolerance = 1e-6 if kind is np.float32 else 1e-14
+    compare(inputs, {"y": product}, {"x": left, "w": right}, target, tolerance)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("rows", [1, 2, 7, 40])
+def test_a_number_of_rows_that_only_the_run_knows(target: str, rows: int) -> None:
+    g = np.random.default_rng(rows)
+    left, right = g.standard_normal((rows, 24)).astype(np.float32), g.standard_normal((24, 70)).astype(np.float32)
+    x = P.Input((Symbol("n", 0), 24), DataType.FLOAT, "x")
+    compare([x], {"y": P.matmul(x, P.constant(right))}, {"x": left}, target)
+
+
+@pytest.mark.parametrize("target", ["generic", "avx2", "avx512"])
+@pytest.mark.parametrize("rows, columns, depth", [(128, 768, 768), (128, 768, 3072), (1, 1024, 768), (7, 512, 512), (196, 256, 1024)])
+def test_tiles_stay_in_registers(target: str, rows: int, columns: int, depth: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = P.Input((rows, depth), DataType.FLOAT, "x")
+    right = np.zeros((depth, columns), np.float32)
+    texts = texts_of(Program("test", (x,), {"y": P.matmul(x, P.constant(right))}, {}), target, monkeypatch)
+    assert len(texts) == 1
+    code = assembly(texts[0], Target.parse(target))
+    assert not re.search("spill|reload", code, re.IGNORECASE)
+
+
+@pytest.mark.parametrize("name", ["generic", "avx2", "avx512"])
+def test_legal_tiles_fit_the_registers(name: str) -> None:
+    target = Target.parse(name)
+    tiles = legal_tiles(target)
+    assert Tile(1, 8) in tiles or target.vector_registers == 16
+    assert all(tile.rows * tile.vectors + tile.vectors + (tile.vectors > 1) <= target.vector_registers for tile in tiles)
+
+
+def test_a_tile_suits_the_size() -> None:
+    target = Target.parse("avx512")
+    assert choose_tile(1, 4096, [4096], 4, target, 16).rows == 1
+    assert choose_tile(1, 4096, [4096], 4, target, 16).vectors >= 4
+    assert choose_tile(14, 256, [3, 768], 4, target, 16).rows in (7, 14)
+    assert choose_tile(128, 16, [64], 4, target, 16).vectors == 1, "one vector holds all columns"
+
+
+@pytest.mark.parametrize("shape, batch_axes, width", [((3, 4, 5, 7), 1, 4), ((6, 8), 0, 8), ((2, 5), 0, 16)])
+def test_packing_puts_each_panel_in_the_order_of_use(shape: tuple[int, ...], batch_axes: int, width: int) -> None:
+    array = np.arange(1, 1 + np.prod(shape), dtype=np.float32).reshape(shape)
+    packed = pack_panels(array, batch_axes, width)
+    columns = shape[-1]
+    flat = array.reshape(int(np.prod(shape[:batch_axes])), -1, columns)
+    for column in range(packed.shape[1] * width):
+        lane = packed[:, column // width, :, column % width]
+        np.testing.assert_array_equal(lane, flat[:, :, column] if column < columns else 0)
