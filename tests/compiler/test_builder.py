@@ -9,7 +9,22 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from onward.compiler.builder import BF16, F16, F32, F64, I1, I8, I32, I64, POINTER, Builder, Module, Type, Value, literal
+from onward.compiler.builder import (
+    BF16,
+    F16,
+    F32,
+    F64,
+    I1,
+    I8,
+    I32,
+    I64,
+    POINTER,
+    Builder,
+    Module,
+    Type,
+    Value,
+    literal,
+)
 from onward.compiler.native import Library, assembly, compile_module, compile_modules
 from onward.compiler.targets import Target
 from onward.errors import CompileError

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import onward
-from tests.shapes import to_model, train
 from onward.deploy.library import build
 from onward.errors import InvalidArgument
+from tests.shapes import to_model, train
 
 PROGRAM = r"""
 #include <cstdio>

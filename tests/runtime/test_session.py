@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import onward
-from tests.shapes import draw, predict, to_model, train
 from onward.errors import InvalidInput, NoSuchFile, Terminated
 from onward.runtime import SessionOptions, cache, threads
+from tests.shapes import draw, predict, to_model, train
 
 NETWORK = train()
 MODEL = to_model(NETWORK)

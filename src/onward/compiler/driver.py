@@ -16,7 +16,6 @@ from onward.compiler.memory import Lifetime, aligned, plan_memory
 from onward.compiler.native import compile_modules
 from onward.compiler.roots import Root, RootFinder
 from onward.compiler.schedule import schedule_step
-from onward.compiler.schedule.kernel import Kernel
 from onward.compiler.steps import BorderStep, RoutineStep, Step, StepPlanner
 from onward.compiler.targets import Target
 from onward.ir import Model

@@ -188,9 +188,7 @@ class RootFinder:
         for array in self.order:
             if isinstance(array, Constant):
                 constant.add(array)
-            elif isinstance(array, Input) or not isinstance(array.size, int) or array.size > LARGEST_KNOWN:
-                continue
-            elif array in self.outputs:  # a copy of data that the caller gets: somebody has to write it
+            elif isinstance(array, Input) or not isinstance(array.size, int) or array.size > LARGEST_KNOWN or array in self.outputs:
                 continue
             elif all(source in constant for source in array.sources) and not _mentions_sizes(array):
                 if isinstance(array, RoutineOutput) and not array.sources:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from onward.compiler.artifact import Artifact, PortSpec
 from onward.compiler.context import Slot, Status
-from onward.compiler.support import Pool
+from onward.compiler.support import LINE, PATIENCE, Pool
 from onward.errors import InvalidArgument
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Atom, BinaryAtom, Dimension, Expression, SymbolAtom
@@ -54,9 +54,7 @@ def identifiers(artifact: Artifact) -> dict[str, str]:
 
 
 _RESERVED = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if int long register return "
-    "short signed sizeof static struct switch typedef union unsigned void volatile while inline restrict class new "
-    "delete this template public private protected virtual operator bool true false".split()
+    ["auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern", "float", "for", "goto", "if", "int", "long", "register", "return", "short", "signed", "sizeof", "static", "struct", "switch", "typedef", "union", "unsigned", "void", "volatile", "while", "inline", "restrict", "class", "new", "delete", "this", "template", "public", "private", "protected", "virtual", "operator", "bool", "true", "false"]
 )
 
 
@@ -151,11 +149,11 @@ def wrapper_text(artifact: Artifact, name: str, embedded: Path | None) -> str:
         name=name, parameters=_parameters(artifact, name), set_sizes=set_sizes, set_inputs=set_inputs,
         set_outputs=set_outputs, checks=checks, arena=arena, cases=cases, weights_bytes=max(64, artifact.weights_bytes),
         size_count=max(1, len(artifact.symbols)), input_count=max(1, len(artifact.inputs)),
-        output_count=max(1, len(artifact.outputs)), pool_words=int(Pool.WORDS),
+        output_count=max(1, len(artifact.outputs)), pool_line=LINE, patience=PATIENCE,
         weights_source=_EMBEDDED.format(path=embedded, name=name) if embedded else _MAPPED,
         **{f"slot_{slot.name.lower()}": int(slot) for slot in Slot},
-        **{f"pool_{slot.name.lower()}": int(slot) for slot in Pool if slot is not Pool.WORDS},
-        out_of_memory=int(Status.OUT_OF_MEMORY),
+        **{f"pool_{slot.name.lower()}": int(slot) for slot in Pool},
+        out_of_memory=int(Status.OUT_OF_MEMORY), invalid_size=int(Status.INVALID_SIZE),
     )  # fmt: skip
 
 
@@ -223,8 +221,8 @@ static void *aligned(size_t size) {{
 /* Memory for values whose size the run finds; freed when the run ends. */
 static void *allocate(void *context, int64_t size) {{
     {name}_model *model = context;
-    block *memory = aligned(sizeof(block) + (size_t)size + 64);
-    if (!memory) {{ model->context[{slot_status}] = {out_of_memory}; return model->arena; }}
+    block *memory = size < 0 ? NULL : aligned(sizeof(block) + (size_t)size + 64);
+    if (!memory) return NULL;
     memory->next = model->blocks;
     model->blocks = memory;
     return memory + 1;
@@ -239,12 +237,13 @@ static void *serve(void *place) {{
 static int start_threads({name}_model *model, int threads) {{
     model->threads = 1;
     if (threads <= 1) return 1;
-    model->pool = aligned({pool_words} * sizeof(int64_t));
+    size_t bytes = ({pool_claims} + (size_t)threads * {pool_line}) * sizeof(int64_t);
+    model->pool = aligned(bytes);
     model->seats = calloc((size_t)threads, sizeof(seat));
     if (!model->pool || !model->seats) return 0;
-    memset(model->pool, 0, {pool_words} * sizeof(int64_t));
+    memset(model->pool, 0, bytes);
     model->pool[{pool_threads}] = threads;
-    model->pool[{pool_spins}] = 20000;
+    model->pool[{pool_patience}] = {patience};
     for (int index = 1; index < threads; ++index) {{
         seat *next = &model->seats[index];
         next->pool = model->pool;
@@ -289,6 +288,7 @@ EXPORT {name}_model *{name}_create(const char *weights, int threads) {{
 EXPORT int {name}_run({parameters}) {{
 {checks}
     int64_t needed = {arena} + 64;
+    if (needed < 64) return {invalid_size};
     if (needed > model->arena_size) {{
         free(model->arena);
         model->arena = aligned((size_t)needed);

@@ -7,14 +7,15 @@ dtype over at most `CHUNK` elements at a time.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from onward.errors import IndexOutOfBounds, InvalidInput
 from onward.ir.datatypes import DataType
-from onward.ir.expressions import BinaryAtom, Dimension, Expression, OpaqueAtom, SymbolAtom, evaluate as evaluate_dimension
+from onward.ir.expressions import BinaryAtom, Dimension, Expression, OpaqueAtom, SymbolAtom
+from onward.ir.expressions import evaluate as evaluate_dimension
 from onward.program.array import Array, Compute, Concatenate, Constant, Input, Reduce, Reshape, RoutineOutput
 from onward.program.routines import EVALUATORS
 from onward.program.scalar import Cast, IndexValue, Literal, Operation, Read, Scalar, ScalarKey, Select

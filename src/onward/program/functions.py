@@ -12,11 +12,13 @@ from typing import Any, overload
 
 import numpy as np
 
+import onward.program.scalar as _scalar
 from onward.errors import InvalidArgument
 from onward.ir.datatypes import DataType
-from onward.ir.expressions import Dimension, Expression, maximum as _maximum_dimension, minimum as _minimum_dimension
+from onward.ir.expressions import Dimension, Expression
+from onward.ir.expressions import maximum as _maximum_dimension
+from onward.ir.expressions import minimum as _minimum_dimension
 from onward.ir.tensor import Tensor
-import onward.program.scalar as _scalar
 from onward.program.array import (
     Array,
     ArrayLike,
