@@ -14,7 +14,7 @@ class Slot(IntEnum):
     """Positions in the context, in 64-bit words.
 
     - PARALLEL_FOR: void(ptr context, ptr kernel, ptr arguments, i64 blocks)
-    - ALLOCATE: ptr(ptr context, i64 bytes), memory that lives until the run's end
+    - ALLOCATE: ptr(ptr context, i64 bytes), memory that lives until the run's end; null when there is none
     - FAIL: void(ptr context, i32 code, i64 a, i64 b, i64 c), keeps the first error in STATUS and DETAIL_*
     - NOW: i64(), nanoseconds
     - SIZES: the sizes of the run, for kernels that define some

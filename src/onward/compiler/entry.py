@@ -111,8 +111,11 @@ class EntryBuilder:
         return pointer
 
     def _allocate(self, buffer: Buffer) -> Value:
-        allocate = self._slot(Slot.ALLOCATE)
-        return self.b.call_pointer(allocate, POINTER, [self.context, self.dimension(self.allocated[buffer])])
+        b = self.b
+        pointer = b.call_pointer(self._slot(Slot.ALLOCATE), POINTER, [self.context, self.dimension(self.allocated[buffer])])
+        with b.when(b.bitcast(pointer, I64) == b.constant(I64, 0)):
+            b.ret(b.constant(I32, int(Status.OUT_OF_MEMORY)))
+        return pointer
 
     def _launch(self, launch: Launch, slots: Value) -> None:
         b, kernel = self.b, launch.kernel

@@ -61,6 +61,7 @@ class NestSchedule:
             if len(nest.variables) <= 1:
                 extent = nest.extents[str(nest.variables[0])] if nest.variables else 1
                 return self._finish("map", ceiling_divide(extent, CHUNK), self._emit_flat)
+            self._lengthen_lane()
             nest.rows = nest.variables[:-1]
         else:
             self._collapse_inner()
@@ -131,6 +132,20 @@ class NestSchedule:
         order = self.layouts.orders.get(stage.root.array) or range(len(stage.variables))
         ordered = [place for axis in order if isinstance(place := stage.variables[axis], Expression)]
         self.nest.variables = self._merge([v for v in ordered if self.nest.extents[str(v)] != 1], drop=ordered)
+
+    def _lengthen_lane(self) -> None:
+        """A last loop of a few steps (three colours) leaves vectors empty: a longer loop that reads without gaps takes
+        its place, and the result is scattered."""
+        last = self.nest.extents[str(self.nest.variables[-1])]
+        if not isinstance(last, int) or last >= self.lanes // 2:
+            return
+        for variable in reversed(self.nest.variables[:-1]):
+            extent = self.nest.extents[str(variable)]
+            long = not isinstance(extent, int) or extent >= self.lanes
+            if long and any(isinstance(a, Expression) and a.coefficient(variable) == 1 for a in self._addresses()):
+                self.nest.variables.remove(variable)
+                self.nest.variables.append(variable)
+                return
 
     def _collapse_inner(self) -> None:
         rows = list(self.nest.rows or [])
