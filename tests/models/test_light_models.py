@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from comparison import TOLERANCE, onnxruntime_outputs, relative_error
 from onnx import helper, numpy_helper
 
 import onward
+from tests.models.comparison import TOLERANCE, onnxruntime_outputs, relative_error
 
 pytestmark = pytest.mark.models
 

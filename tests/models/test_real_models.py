@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from comparison import TOLERANCE, onnxruntime_outputs, relative_error
 
 import onward
+from tests.models.comparison import TOLERANCE, onnxruntime_outputs, relative_error
 
 pytestmark = pytest.mark.models
 
