@@ -32,6 +32,7 @@ from onward.ir import Model
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import BinaryAtom, Dimension, Expression, Symbol, SymbolAtom, apply
 from onward.ir.serialization import model_to_message
+from onward.program.guards import Guard
 
 DEFAULT_SIZE = 16 << 30
 
@@ -165,6 +166,7 @@ def _write(place: Path, artifact: Artifact) -> None:
         "kernels": [[k.name, k.kind, list(k.origins), _out(k.flops), _out(k.bytes)] for k in artifact.kernels],
         "target": artifact.target,
         "metadata": artifact.metadata,
+        "guards": [[_out(g.left), _out(g.right), g.or_one, g.message] for g in artifact.guards],
     }
     (place / "artifact.json").write_text(json.dumps(description))
 
@@ -187,6 +189,7 @@ def _read(place: Path) -> tuple[Artifact, np.ndarray]:
         text["symbols"], text["bound_symbols"], _in(text["arena_bytes"]), [], text["weights_bytes"],
         [KernelInfo(n, kind, tuple(origins), _in(flops), _in(size)) for n, kind, origins, flops, size in text["kernels"]],
         text["target"], text["metadata"],
+        [Guard(_in(left), _in(right), or_one, message) for left, right, or_one, message in text["guards"]],
     )  # fmt: skip
     return artifact, weights
 

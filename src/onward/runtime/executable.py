@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,10 @@ import numpy as np
 from onward.compiler.artifact import Artifact, PortSpec
 from onward.compiler.context import Slot, Status
 from onward.compiler.native import Library
+from onward.compiler.support import PATIENCE
 from onward.errors import IndexOutOfBounds, InvalidInput, RunError, Terminated
-from onward.ir.expressions import Expression, SymbolAtom, evaluate
+from onward.ir.expressions import Expression, SymbolAtom, evaluate, symbols_of
+from onward.program.guards import Guard
 from onward.runtime import threads
 
 _ENTRY = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
@@ -46,7 +48,7 @@ class _State:
         self.blocks: dict[int, np.ndarray] = {}
         self.generation = -1
         self.stop = np.zeros(1, np.int64)
-        self.allocate = _ALLOCATE(self._allocate)
+        self.allocate = _ALLOCATE(_allocator(self.blocks))
         support = threads.support()
         context = self.context
         context[Slot.WEIGHTS] = executable.weights_address
@@ -60,14 +62,6 @@ class _State:
             context.ctypes.data, ctypes.addressof(self.inputs), ctypes.addressof(self.outputs), ctypes.addressof(self.sizes),
         )  # fmt: skip
 
-    def _allocate(self, context: int, size: int) -> int:
-        if not 0 <= size <= LARGEST_ARENA:
-            self.context[Slot.STATUS] = int(Status.OUT_OF_MEMORY)
-            size = 64
-        block = aligned_empty(int(size))
-        self.blocks[block.ctypes.data] = block
-        return block.ctypes.data
-
     def prepare(self, executable: Executable, plan: Plan) -> None:
         if self.plan is not plan:
             self.plan = plan
@@ -77,7 +71,23 @@ class _State:
                 self.context[Slot.ARENA] = self.arena.ctypes.data
         if self.generation != threads.generation:
             self.generation = threads.generation
-            self.context[Slot.POOL] = threads.pool_pointer(executable.threads, executable.spins)
+            self.context[Slot.POOL] = threads.pool_pointer(executable.threads, executable.patience)
+
+
+def _allocator(blocks: dict[int, np.ndarray]) -> Callable[[int, int], int]:
+    """ALLOCATE of the context. It holds the blocks alone: a cycle through the state would keep its arena alive."""
+
+    def allocate(context: int, size: int) -> int:
+        if not 0 <= size <= LARGEST_ARENA:
+            return 0
+        try:
+            block = aligned_empty(int(size))
+        except RunError:
+            return 0
+        blocks[block.ctypes.data] = block
+        return block.ctypes.data
+
+    return allocate
 
 
 def aligned_empty(size: int) -> np.ndarray:
@@ -94,13 +104,13 @@ class Executable:
     """Machine code and weights; `run` may be called from many threads at once."""
 
     def __init__(
-        self, artifact: Artifact, weights: np.ndarray | None = None, *, threads: int = 0, spins: int = threads.SPINS
+        self, artifact: Artifact, weights: np.ndarray | None = None, *, threads: int = 0, patience: int = PATIENCE
     ) -> None:
         from onward.runtime.threads import available_cores
 
         self.artifact = artifact
         self.threads = threads or available_cores()
-        self.spins = spins
+        self.patience = patience
         self.library = Library(artifact.objects, [artifact.entry])
         self._entry = _ENTRY(self.library.address(artifact.entry))
         self._weights = weights if weights is not None else _gather_weights(artifact)
@@ -127,6 +137,8 @@ class Executable:
         for port, shape in zip(artifact.inputs, shapes):
             verify_port(port, shape, sizes)
         known = sizes.keys()
+        for guard in artifact.guards:
+            self._check_guard(guard, sizes, shapes)
         outputs = [
             tuple(evaluate(extent, sizes) for extent in port.shape)
             if all(not isinstance(extent, Expression) or extent.symbols <= known for extent in port.shape)
@@ -137,6 +149,18 @@ class Executable:
         if arena > LARGEST_ARENA:
             raise RunError(f"inputs of shapes {list(shapes)} need {arena} bytes of intermediate memory")
         return Plan([sizes.get(name, 0) for name in artifact.symbols], arena, outputs)
+
+    def _check_guard(self, guard: Guard, sizes: Mapping[str, int], shapes: Sequence[tuple[int, ...]]) -> None:
+        if not (symbols_of(guard.left) | symbols_of(guard.right)) <= sizes.keys():
+            return  # a size that the run itself finds
+        left, right = evaluate(guard.left, sizes), evaluate(guard.right, sizes)
+        if left != right and not (guard.or_one and left == 1):
+            given = ", ".join(f"{port.name} {list(shape)}" for port, shape in zip(self.artifact.inputs, shapes))
+            shown = " against ".join(
+                f"{extent} = {number}" if isinstance(extent, Expression) else f"{number}"
+                for extent, number in ((guard.left, left), (guard.right, right))
+            )
+            raise InvalidInput(f"{guard.message}: {shown}; fed were {given}")
 
     def run(
         self,
@@ -204,6 +228,8 @@ class Executable:
             )
         if status == Status.TERMINATED:
             raise Terminated("the run was stopped on request")
+        if status == Status.OUT_OF_MEMORY:
+            raise RunError("there is not enough memory for values whose sizes depend on the data")
         raise RunError(f"{where}: {Status(status).name.lower().replace('_', ' ')} {detail}")
 
 

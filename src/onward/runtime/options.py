@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from onward.compiler.support import PATIENCE
 from onward.errors import InvalidArgument
-from onward.runtime.threads import SPINS
 
 
 class GraphOptimizationLevel(IntEnum):
@@ -119,12 +119,16 @@ class SessionOptions:
         """The data given for initialisers."""
         return dict(self._initializers)
 
-    def spins(self) -> int:
-        """How long workers look for work before they sleep, in turns of their loop."""
+    def patience(self) -> int:
+        """For how many nanoseconds workers look for work before they sleep. Raises InvalidArgument for nonsense."""
         if self._entries.get("session.intra_op.allow_spinning") == "0":
             return 0
         duration = self._entries.get("session.intra_op.spin_duration_us")
-        return int(float(duration) * SPINS / 500) if duration else SPINS
+        if duration is None:
+            return PATIENCE
+        if not duration.isdecimal():
+            raise InvalidArgument(f"session.intra_op.spin_duration_us is '{duration}', expected microseconds")
+        return int(duration) * 1000
 
 
 class RunOptions:

@@ -90,7 +90,7 @@ class InferenceSession:
             model = model if model is not None else load(source)
             self._artifact, weights = self._compile(model, overrides, compile_options, key)
         self._executable = Executable(
-            self._artifact, weights, threads=options.intra_op_num_threads, spins=options.spins()
+            self._artifact, weights, threads=options.intra_op_num_threads, patience=options.patience()
         )
         if options.optimized_model_filepath:
             self._write_optimized(model if model is not None else load(source))

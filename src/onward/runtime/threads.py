@@ -6,6 +6,8 @@ thread does not exist: the caller does everything and no atomic instruction runs
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import ctypes
 import functools
 import math
@@ -16,20 +18,19 @@ from pathlib import Path
 import numpy as np
 
 from onward.compiler.native import Library, compile_module
-from onward.compiler.support import Pool, support_module
+from onward.compiler.support import LINE, PATIENCE, Pool, support_module
 from onward.compiler.targets import Target
 
-SPINS = 20_000
-"""How often a worker looks for the next launch before it sleeps: tens of microseconds."""
-
 _WORKER = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+_STOP = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 @functools.cache
 def support() -> Library:
     """The native side of the context: `parallel_for`, `worker`, `fail`, `now`."""
     target = Target.parse("generic")
-    return Library([compile_module(support_module(target), target)], ["parallel_for", "worker", "fail", "now"])
+    names = ["parallel_for", "worker", "stop_pool", "fail", "now"]
+    return Library([compile_module(support_module(target), target)], names)
 
 
 def available_cores() -> int:
@@ -59,18 +60,31 @@ def _group_quota() -> int | None:
 class ThreadPool:
     """Threads that run kernels together; `pointer` goes into the context."""
 
-    def __init__(self, threads: int, spins: int = SPINS) -> None:
-        self.threads = threads
-        self._memory = np.zeros(int(Pool.WORDS) + 16, np.int64)
-        skip = (-self._memory.ctypes.data // 8) % 16
-        self._words = self._memory[skip : skip + int(Pool.WORDS)]
-        self._words[Pool.THREADS] = threads
-        self._words[Pool.SPINS] = spins
+    def __init__(self, threads: int, patience: int = PATIENCE) -> None:
+        words = int(Pool.CLAIMS) + threads * LINE
+        memory = np.zeros(words + 16, np.int64)
+        skip = (-memory.ctypes.data // 8) % 16
+        self._words = memory[skip : skip + words]
+        self._words[Pool.PATIENCE] = patience
         self.pointer = self._words.ctypes.data
+        self._workers: list[threading.Thread] = []
         function = _WORKER(support().address("worker"))
-        for index in range(1, threads):
-            worker = threading.Thread(target=function, args=(self.pointer, index, 0), name=f"onward-{index}", daemon=True)
-            worker.start()
+        # Where the system grants fewer threads than asked for, the pool is smaller: runs still give the same numbers.
+        with contextlib.suppress(RuntimeError):
+            for index in range(1, threads):
+                worker = threading.Thread(
+                    target=function, args=(self.pointer, index, 0), name=f"onward-{index}", daemon=True
+                )
+                worker.start()
+                self._workers.append(worker)
+        self.threads = len(self._workers) + 1
+        self._words[Pool.THREADS] = self.threads
+
+    def stop(self) -> None:
+        """Ends the workers; what is launched later runs on its caller alone."""
+        _STOP(support().address("stop_pool"))(self.pointer)
+        for worker in self._workers:
+            worker.join(1.0)
 
 
 _pools: dict[tuple[int, int], ThreadPool] = {}
@@ -79,15 +93,25 @@ generation = 0
 """Grows when pools are forgotten, as in a forked child, whose copies of the workers do not exist."""
 
 
-def pool_pointer(threads: int, spins: int = SPINS) -> int:
-    """The address of the shared pool of that many threads; 0 for one thread."""
+def pool_pointer(threads: int, patience: int = PATIENCE) -> int:
+    """The address of the shared pool of that many threads; 0 for one thread.
+
+    `patience` is how many nanoseconds the workers look for the next launch before they sleep.
+    """
     if threads <= 1:
         return 0
     with _lock:
-        key = (threads, spins)
+        key = (threads, patience)
         if key not in _pools:
-            _pools[key] = ThreadPool(threads, spins)
+            _pools[key] = ThreadPool(threads, patience)
         return _pools[key].pointer
+
+
+@atexit.register
+def _stop_all() -> None:
+    """Before the interpreter takes the workers' code away."""
+    for pool in _pools.values():
+        pool.stop()
 
 
 def _forget() -> None:
