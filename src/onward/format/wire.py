@@ -17,6 +17,9 @@ DEEPEST = 100
 """Messages nested deeper than this are refused, as the official parser does."""
 
 _WIRE_OF = {"double": 1, "float": 5, "string": 2, "bytes": 2}
+_NATURAL = {
+    kind: 2 if kind[0].isupper() else _WIRE_OF.get(kind, 0) for rows in MESSAGES.values() for _, _, kind, _ in rows
+}
 _BY_NUMBER: dict[str, dict[int, FieldRow]] = {
     name: {row[0]: row for row in rows} for name, rows in MESSAGES.items()
 }
@@ -34,7 +37,7 @@ class Message:
     def __init__(self, kind: str, **fields: Any) -> None:
         self.kind = kind
         self.fields: dict[str, Any] = fields
-        self.unknown: list[bytes] = []
+        self.unknown: tuple[bytes, ...] = ()
 
     def get(self, name: str, default: Any = None) -> Any:
         """A field's value, or the default when it is absent."""
@@ -48,11 +51,16 @@ class Message:
         return f"{self.kind}({', '.join(self.fields)})"
 
 
-def _varint(data: memoryview, position: int, end: int, path: str) -> tuple[int, int]:
+Path = tuple[str, ...]
+
+
+def _varint(data: memoryview, position: int, end: int, path: Path) -> tuple[int, int]:
     result = shift = 0
     while True:
         if position >= end:
-            raise FormatError(f"{path}: the file ends inside a number at byte {position}; it is truncated or no ONNX file")
+            raise FormatError(
+                f"{_place(path)}: the file ends inside a number at byte {position}; it is truncated or no ONNX file"
+            )
         byte = data[position]
         position += 1
         result |= (byte & 0x7F) << shift
@@ -60,93 +68,110 @@ def _varint(data: memoryview, position: int, end: int, path: str) -> tuple[int, 
             return result & 0xFFFFFFFFFFFFFFFF, position
         shift += 7
         if shift > 63:
-            raise FormatError(f"{path}: a number at byte {position} is longer than 64 bits; this is no ONNX file")
+            raise FormatError(f"{_place(path)}: a number at byte {position} is longer than 64 bits; this is no ONNX file")
 
 
-def decode(kind: str, data: memoryview | bytes, path: str = "", depth: int = 0) -> Message:
+def _place(path: Path) -> str:
+    return ".".join(path)
+
+
+def decode(kind: str, data: memoryview | bytes, path: Path = (), depth: int = 0) -> Message:
     """The message of type `kind` that `data` holds. Raises FormatError with the place of the first fault."""
     view = memoryview(data).cast("B") if not isinstance(data, memoryview) else data
-    path = path or kind
+    path = path or (kind,)
     if depth > DEEPEST:
-        raise FormatError(f"{path}: messages are nested deeper than {DEEPEST} levels")
+        raise FormatError(f"{_place(path[:6])}...: messages are nested deeper than {DEEPEST} levels")
     table = _BY_NUMBER[kind]
     message = Message(kind)
+    fields = message.fields
     position, end = 0, len(view)
     while position < end:
         start = position
-        tag, position = _varint(view, position, end, path)
-        number, wire = tag >> 3, tag & 7
-        if number == 0:
-            raise FormatError(f"{path}: field number 0 at byte {start}; the file is damaged or no ONNX file")
+        tag = view[position]
+        if tag < 0x80:
+            position += 1
+        else:
+            tag, position = _varint(view, position, end, path)
+        row, wire = table.get(tag >> 3), tag & 7
+        if wire == 2 and position < end and view[position] < 0x80 and row is not None:
+            stop = position + 1 + view[position]
+            if stop <= end and row[3] == "optional" and row[2] == "string":  # most of a file's fields: names
+                try:
+                    fields[row[1]] = str(view[position + 1 : stop], "utf-8")
+                    position = stop
+                    continue
+                except UnicodeDecodeError:
+                    pass
+        if tag >> 3 == 0:
+            raise FormatError(f"{_place(path)}: field number 0 at byte {start}; the file is damaged or no ONNX file")
         payload, position = _payload(view, position, end, wire, path)
-        row = table.get(number)
         if row is None or not _fits(row, wire):
-            message.unknown.append(bytes(view[start:position]))
+            message.unknown += (bytes(view[start:position]),)
             continue
         _store(message, row, wire, payload, path, depth)
     return message
 
 
-def _payload(view: memoryview, position: int, end: int, wire: int, path: str) -> tuple[Any, int]:
+def _payload(view: memoryview, position: int, end: int, wire: int, path: Path) -> tuple[Any, int]:
     if wire == 0:
         return _varint(view, position, end, path)
     if wire == 2:
         length, position = _varint(view, position, end, path)
         if length > end - position:
             raise FormatError(
-                f"{path}: a field at byte {position} claims {length} bytes but {end - position} are left; the file is truncated"
+                f"{_place(path)}: a field at byte {position} claims {length} bytes but {end - position} are left; the file is truncated"
             )
         return view[position : position + length], position + length
     size = {1: 8, 5: 4}.get(wire)
     if size is None:
-        raise FormatError(f"{path}: wire type {wire} at byte {position} is not used by ONNX; the file is damaged")
+        raise FormatError(f"{_place(path)}: wire type {wire} at byte {position} is not used by ONNX; the file is damaged")
     if size > end - position:
-        raise FormatError(f"{path}: the file ends inside a number at byte {position}; it is truncated")
+        raise FormatError(f"{_place(path)}: the file ends inside a number at byte {position}; it is truncated")
     return view[position : position + size], position + size
 
 
 def _fits(row: FieldRow, wire: int) -> bool:
     kind, label = row[2], row[3]
-    natural = 2 if kind[0].isupper() else _WIRE_OF.get(kind, 0)
+    natural = _NATURAL[kind]
     return wire == natural or wire == 2 and label in ("repeated", "packed") and natural != 2
 
 
-def _store(message: Message, row: FieldRow, wire: int, payload: Any, path: str, depth: int) -> None:
+def _store(message: Message, row: FieldRow, wire: int, payload: Any, path: Path, depth: int) -> None:
     _, name, kind, label = row
     if label == "optional":
         old = message.fields.get(name)
-        value = _scalar(kind, payload, f"{path}.{name}", depth)
+        value = _scalar(kind, payload, (*path, name), depth)
         if isinstance(old, Message) and isinstance(value, Message):
             _merge(old, value)
         else:
             message.fields[name] = value
         return
     items = message.fields.setdefault(name, [])
-    natural = 2 if kind[0].isupper() else _WIRE_OF.get(kind, 0)
+    natural = _NATURAL[kind]
     if wire == 2 and natural != 2:
         if natural in (1, 5) and not items:
             message.fields[name] = _fixed(kind, payload, path, name)
         elif natural in (1, 5):
             message.fields[name] = [*items, *_fixed(kind, payload, path, name)]
         else:
-            items.extend(_packed_varints(kind, payload, f"{path}.{name}"))
+            items.extend(_packed_varints(kind, payload, (*path, name)))
     else:
         if isinstance(items, memoryview):
             items = message.fields[name] = list(items)
-        items.append(_scalar(kind, payload, f"{path}[{len(items)}]" if kind[0].isupper() else path, depth))
+        items.append(_scalar(kind, payload, (*path, f"{name}[{len(items)}]") if kind[0].isupper() else path, depth))
 
 
-def _fixed(kind: str, payload: memoryview, path: str, name: str) -> Any:
+def _fixed(kind: str, payload: memoryview, path: Path, name: str) -> Any:
     size = 8 if kind == "double" else 4
     if len(payload) % size:
-        raise FormatError(f"{path}.{name}: {len(payload)} bytes are no whole number of {kind}s")
+        raise FormatError(f"{_place((*path, name))}: {len(payload)} bytes are no whole number of {kind}s")
     try:
         return payload.cast("d" if kind == "double" else "f")
     except (TypeError, ValueError):
         return memoryview(bytes(payload)).cast("d" if kind == "double" else "f")
 
 
-def _packed_varints(kind: str, payload: memoryview, path: str) -> Iterator[int]:
+def _packed_varints(kind: str, payload: memoryview, path: Path) -> Iterator[int]:
     position, end = 0, len(payload)
     while position < end:
         value, position = _varint(payload, position, end, path)
@@ -161,7 +186,7 @@ def _signed(kind: str, value: int) -> int:
     return value
 
 
-def _scalar(kind: str, payload: Any, path: str, depth: int) -> Any:
+def _scalar(kind: str, payload: Any, path: Path, depth: int) -> Any:
     if kind[0].isupper():
         return decode(kind, payload, path, depth + 1)
     if kind == "string":
@@ -182,7 +207,7 @@ def _merge(old: Message, new: Message) -> None:
             old.fields[name] = [*old.fields[name], *value]
         else:
             old.fields[name] = value
-    old.unknown.extend(new.unknown)
+    old.unknown += new.unknown
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------
