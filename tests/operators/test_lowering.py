@@ -8,10 +8,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, parser
 
 from onward import program as P
-from onward.errors import InferenceError, UnsupportedOperator
+from onward.errors import InferenceError, InvalidInput, UnsupportedOperator
 from onward.ir import Model, TensorType, as_model
 from onward.operators import infer, lower, unsupported_operators
 from onward.operators.arguments import NotConstant
+from onward.runtime import InferenceSession
 
 
 def parse(text: str) -> Model:
@@ -145,3 +146,24 @@ def test_branches() -> None:
         np.testing.assert_array_equal(result, np.maximum(data, 0) if condition else -data)
     (result,) = P.evaluate([lower(as_model(known)).outputs["y"]], {"x": data})
     np.testing.assert_array_equal(result, -data)
+
+
+MISMATCHES = {
+    "Reshape": ("float[n, 3] x", "y = Reshape(x, s)", [(3, 3)]),
+    "Concat": ("float[n, 3] x, float[m, 3] z", "y = Concat<axis = 1>(x, z)", [(4, 3), (1, 3)]),
+    "Add": ("float[n, 3] x, float[m, 3] z", "y = Add(x, z)", [(4, 3), (2, 3)]),
+    "MatMul": ("float[2, n] x, float[m, 3] z", "y = MatMul(x, z)", [(2, 5), (4, 3)]),
+    "Squeeze": ("float[n, 3] x", "y = Squeeze(x, zero)", [(3, 3)]),
+    "Expand": ("float[n, 3] x", "y = Expand(x, s)", [(5, 3)]),
+}
+
+
+@pytest.mark.parametrize("operator", MISMATCHES)
+def test_sizes_that_do_not_go_together_are_refused_before_the_run(operator: str) -> None:
+    inputs, node, shapes = MISMATCHES[operator]
+    model = parse(HEADER + f"g ({inputs}) => (float[a, b] y) <int64[2] s = {{2, 3}}, int64[1] zero = {{0}}> {{ {node} }}")
+    model.graph.outputs[0].type = None
+    session = InferenceSession(model)
+    feeds = {name: np.zeros(shape, np.float32) for name, shape in zip("xz", shapes)}
+    with pytest.raises(InvalidInput, match=f"{operator}.* against "):
+        session.run(None, feeds)

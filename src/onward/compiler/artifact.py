@@ -10,6 +10,7 @@ import numpy as np
 
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension
+from onward.program.guards import Guard
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Artifact:
       the others are written by the entry.
     - `arena_bytes`: memory for intermediate values, in terms of the bound symbols.
     - `weights`: (offset, array) pieces of the read-only weight memory of `weights_bytes`; 64-byte aligned.
-    - `guards`: (left, right) dimensions that must be equal or one of them 1 for the code to be valid.
+    - `guards`: what the sizes of a run must fulfil for the code to be valid.
     """
 
     objects: list[bytes]
@@ -60,6 +61,7 @@ class Artifact:
     kernels: list[KernelInfo]
     target: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
+    guards: Sequence[Guard] = ()
 
 
 @dataclass(frozen=True)

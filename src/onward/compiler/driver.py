@@ -112,6 +112,7 @@ class _Compilation:
             weights_bytes=total,
             kernels=[self._info(launch) for launch in self.launches],
             target=self.target.name,
+            guards=self.program.guards,
         )
 
     def _lifetimes(self, later: set[str]) -> tuple[list[Lifetime], dict[Buffer, Dimension]]:

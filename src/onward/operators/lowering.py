@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from onward import program as P
@@ -13,6 +13,7 @@ from onward.ir.expressions import Dimension, Expression, Symbol
 from onward.operators.arguments import ABSENT, NotConstant
 from onward.operators.registry import Context, Definition, find_definition
 from onward.operators.schema import Schema, find_schema, type_string
+from onward.program.guards import Guard, collected
 
 LEGACY_ATTRIBUTES = frozenset({"consumed_inputs"})
 """Attributes of operator versions 1 to 5 that carry no meaning."""
@@ -27,13 +28,14 @@ class Program:
     """A graph in the tensor language.
 
     `inputs` are the graph's inputs that have no initialiser, in order; `outputs` its outputs by name, in order.
-    `values` holds what each value of the graph became, for profiling and for type inference.
+    `guards` is what the sizes of a run must fulfil. `values` holds what each value of the graph became, for profiling and for type inference.
     """
 
     name: str
     inputs: tuple[P.Input, ...]
     outputs: Mapping[str, P.Array]
     values: Mapping[Value, Any] = field(repr=False)
+    guards: tuple[Guard, ...] = field(default=(), repr=False)
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -101,6 +103,7 @@ class Lowering:
         self.values: dict[Value, Any] = {}
         self.unsupported: list[Unsupported] = []
         self.calls: list[Any] = []
+        self.guards: dict[Any, Guard] = {}
 
     def run(self) -> Program:
         """Lowers the graph. Values that could not be lowered are missing from the program."""
@@ -114,9 +117,10 @@ class Lowering:
                     inputs.append(self.values[value])
                 except UnsupportedOperator as problem:
                     self.unsupported.append(Unsupported(f"input '{value.name}'", problem))
-        self._nodes(self.graph.nodes, _Scope(self.opsets, {}))
+        with collected() as self.guards:
+            self._nodes(self.graph.nodes, _Scope(self.opsets, {}))
         outputs = {value.name: self._value(value) for value in self.graph.outputs}
-        return Program(self.graph.name, tuple(inputs), outputs, self.values)
+        return Program(self.graph.name, tuple(inputs), outputs, self.values, tuple(self.guards.values()))
 
     def enter(self, value: Value) -> None:
         """Makes an input of a value whose declared type is known, whatever computes it."""
@@ -163,6 +167,7 @@ class Lowering:
 
     def _node(self, node: Node, scope: _Scope) -> None:
         inputs = [self._value(value) for value in node.inputs]
+        before = len(self.guards)
         try:
             results = self._results(node, inputs, scope)
         except UnsupportedOperator as problem:
@@ -176,6 +181,10 @@ class Lowering:
             shown = ", ".join(map(str, inputs))
             reason = f"its inputs ({shown}) and attributes do not go together ({type(problem).__name__}: {problem})"
             raise InferenceError(f"{describe(node)}: {reason}") from problem
+        for key in list(self.guards)[before:] if len(self.guards) > before else ():
+            guard = self.guards[key]
+            if not guard.message.startswith("node"):
+                self.guards[key] = replace(guard, message=f"{describe(node)}: {guard.message}")
         for value, result in zip(node.outputs, results):
             self.values[value] = result
             _mark(result, value, node)

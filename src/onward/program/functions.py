@@ -32,6 +32,7 @@ from onward.program.array import (
     reduce,
     routine,
 )
+from onward.program.guards import require_equal
 from onward.program.scalar import Scalar, ScalarLike
 
 
@@ -115,11 +116,10 @@ def _broadcast_extent(left: Dimension, right: Dimension, shapes: Sequence[Sequen
     if isinstance(left, int) and isinstance(right, int):
         shown = " and ".join("(" + ", ".join(map(str, shape)) + ")" for shape in shapes)
         raise InvalidArgument(f"shapes {shown} do not broadcast: {left} against {right}")
-    if isinstance(left, int):
-        return left
-    if isinstance(right, int):
-        return right
-    return _maximum_dimension(left, right)
+    result = left if isinstance(left, int) else right if isinstance(right, int) else _maximum_dimension(left, right)
+    for extent in (left, right):
+        require_equal(extent, result, "extents that do not broadcast", or_one=True)
+    return result
 
 
 def broadcast_read(source: Array, shape: Sequence[Dimension], position: Sequence[Dimension]) -> Scalar:
@@ -262,6 +262,7 @@ def reshape(source: Array, shape: Sequence[Dimension]) -> Array:
     result = Reshape(source.source if isinstance(source, Reshape) else source, shape)
     if isinstance(result.size, int) and isinstance(source.size, int) and result.size != source.size:
         raise InvalidArgument(f"cannot reshape {source} ({source.size} elements) to {list(shape)} ({result.size})")
+    require_equal(source.size, result.size, f"numbers of elements of {source} and its new shape")
     return result
 
 
@@ -346,6 +347,10 @@ def concatenate(parts: Sequence[Array], axis: int) -> Array:
     kept = [part for part in parts if not (isinstance(part.shape[axis], int) and part.shape[axis] == 0)]
     if len(kept) <= 1:
         return kept[0] if kept else parts[0]
+    for part in kept[1:]:
+        for place, (extent, other) in enumerate(zip(part.shape, kept[0].shape)):
+            if place != axis:
+                require_equal(extent, other, f"extents of concatenated parts along axis {place}")
     return Concatenate(kept, axis)
 
 
@@ -431,6 +436,7 @@ def matmul(left: Array, right: Array) -> Array:
     depth, other = left.shape[-1], right.shape[-2]
     if isinstance(depth, int) and isinstance(other, int) and depth != other:
         raise InvalidArgument(f"matmul of {left} and {right}: the inner extents {depth} and {other} differ")
+    require_equal(other, depth, f"inner extents of the product of {left} and {right}")
     batch = broadcast_shapes(left.shape[:-2], right.shape[:-2])
     shape = (*batch, left.shape[-2], right.shape[-1])
 

@@ -50,6 +50,7 @@ def _parts(data: P.Array, axis: int, sizes: Sequence[P.Dimension]) -> tuple[P.Ar
         isinstance(size, int) and size < 0 for size in sizes
     ):
         raise InvalidArgument(f"sizes {list(sizes)} do not split axis {axis} of {data}, which has extent {extent}")
+    P.require_equal(total, extent, f"sizes that do not split axis {axis} of {data}")
     parts: list[P.Array] = []
     start: P.Dimension = 0
     for size in sizes:

@@ -18,6 +18,7 @@ def squeeze_1(data: P.Array, *, axes: list[int] | None = None) -> P.Array:
         extent = data.shape[axis]
         if isinstance(extent, int) and extent != 1:
             raise InvalidArgument(f"axis {axis} of {data} has extent {extent} and cannot be removed")
+        P.require_equal(extent, 1, f"axis {axis} of {data} cannot be removed")
     return P.squeeze_axes(data, places) if places else data
 
 
