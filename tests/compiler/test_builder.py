@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Callable
 
 import ml_dtypes
 import numpy as np
 import pytest
 
+from onward.compiler import native
 from onward.compiler.builder import (
     BF16,
     F16,
@@ -196,7 +198,11 @@ def test_bad_code_is_reported_with_its_text() -> None:
         compile_module("define i32 @wrong() { ret i64 0 }", Target.parse("generic"))
 
 
-def test_many_modules_give_the_code_of_each() -> None:
+@pytest.mark.parametrize("executable", ["", "/does/not/exist", sys.executable])
+def test_many_modules_give_the_code_of_each(executable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here alone, by a helper that cannot be started, and by one that can."""
+    monkeypatch.setattr(native, "WORTH_A_PROCESS", 500)
+    monkeypatch.setattr(sys, "executable", executable)
     target = Target.parse(None)
     texts = []
     for number in range(40):
@@ -204,6 +210,6 @@ def test_many_modules_give_the_code_of_each() -> None:
         b = module.function(f"f{number}", [], I64)
         b.ret(b.constant(I64, number))
         texts.append(module.text())
-    library = Library(compile_modules(texts, target), [f"f{number}" for number in range(40)])
+    library = Library(compile_modules(texts, target, 2), [f"f{number}" for number in range(40)])
     for number in range(40):
         assert ctypes.CFUNCTYPE(ctypes.c_int64)(library.address(f"f{number}"))() == number

@@ -62,7 +62,7 @@ def test_a_number_of_rows_that_only_the_run_knows(target: str, rows: int) -> Non
     compare([x], {"y": P.matmul(x, P.constant(right))}, {"x": left}, target)
 
 
-@pytest.mark.parametrize("target", ["generic", "avx2", "avx512"])
+@pytest.mark.parametrize("target", ["generic", "avx2", "avx512", "aarch64"])
 @pytest.mark.parametrize("rows, columns, depth", [(128, 768, 768), (128, 768, 3072), (1, 1024, 768), (7, 512, 512), (196, 256, 1024)])
 def test_tiles_stay_in_registers(target: str, rows: int, columns: int, depth: int, monkeypatch: pytest.MonkeyPatch) -> None:
     x = P.Input((rows, depth), DataType.FLOAT, "x")
@@ -71,9 +71,11 @@ def test_tiles_stay_in_registers(target: str, rows: int, columns: int, depth: in
     assert len(texts) == 1
     code = assembly(texts[0], Target.parse(target))
     assert not re.search("spill|reload", code, re.IGNORECASE)
+    if target == "aarch64":
+        assert "fmla" in code
 
 
-@pytest.mark.parametrize("name", ["generic", "avx2", "avx512"])
+@pytest.mark.parametrize("name", ["generic", "avx2", "avx512", "aarch64"])
 def test_legal_tiles_fit_the_registers(name: str) -> None:
     target = Target.parse(name)
     tiles = legal_tiles(target)

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
+import pickle
+import subprocess
+import sys
+import threading
 from collections.abc import Sequence
 
 from llvmlite import binding
@@ -55,8 +60,80 @@ def assembly(text: str, target: Target) -> str:
     return m.emit_assembly(_module(text, target, m))
 
 
+WORTH_A_PROCESS = 1_500_000
+"""Characters of LLVM text that pay for starting another process: about half a second of compiling."""
+
+
 def compile_modules(texts: Sequence[str], target: Target, processes: int = 0) -> list[bytes]:
-    return [compile_module(text, target) for text in texts]
+    """Object code of each text, in order, by up to `processes` processes (0: one for each idle core).
+
+    Raises CompileError. Small jobs, and those whose helper processes fail, are done in this process.
+    """
+    total = sum(map(len, texts))
+    count = min(processes or idle_cores(), total // WORTH_A_PROCESS + 1, len(texts))
+    helpers = [_Helper(target) for _ in range(count - 1)] if sys.executable else []
+    shares = [total * 0.85 / count] * len(helpers)  # a helper needs time to start
+    for number, text in enumerate(texts):
+        place = next((place for place, room in enumerate(shares) if room >= len(text)), None)
+        if place is not None:
+            shares[place] -= len(text)
+            helpers[place].take(number, text)
+    for helper in helpers:
+        helper.start()
+    done: dict[int, bytes] = {}
+    taken = {number for helper in helpers for number in helper.numbers}
+    for number, text in enumerate(texts):
+        if number not in taken:
+            done[number] = compile_module(text, target)
+    for helper in helpers:
+        done.update(helper.results())
+    return [done[number] if number in done else compile_module(text, target) for number, text in enumerate(texts)]
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def idle_cores() -> int:
+    """Cores without work in the last minute, at least one: a helper on a busy core makes everything later (measured)."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    return max(1, available_cores() - int(load))
+
+
+class _Helper:
+    """A worker process and what it is to compile."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.numbers: list[int] = []
+        self.texts: list[str] = []
+        self.output = b""
+        self.thread = threading.Thread(target=self._talk, daemon=True)
+
+    def take(self, number: int, text: str) -> None:
+        self.numbers.append(number)
+        self.texts.append(text)
+
+    def start(self) -> None:
+        self.thread.start()
+
+    def _talk(self) -> None:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        command = [sys.executable, "-m", "onward.compiler.worker"]
+        try:
+            finished = subprocess.run(
+                command, input=pickle.dumps((self.texts, self.target)), stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL, env=environment, check=False, timeout=600,
+            )  # fmt: skip
+        except (OSError, subprocess.SubprocessError):
+            return  # no process to be had: the caller compiles these itself
+        self.output = finished.stdout if finished.returncode == 0 else b""
+
+    def results(self) -> dict[int, bytes]:
+        """What was compiled; nothing where the process failed."""
+        self.thread.join()
+        return dict(zip(self.numbers, pickle.loads(self.output))) if self.output else {}
 
 
 _libraries = itertools.count()

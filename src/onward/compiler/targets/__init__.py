@@ -35,9 +35,15 @@ class Target:
 
     @classmethod
     def parse(cls, name: str | None) -> Target:
-        """host, generic, avx2 or avx512; None means ONWARD_CPU or host."""
+        """host, generic (the baseline of this architecture), avx2, avx512 or aarch64; None means ONWARD_CPU or host.
+
+        aarch64 can be compiled for on every machine. Any other name is the baseline.
+        """
         name = name or os.environ.get("ONWARD_CPU") or "host"
         triple = binding.get_process_triple()
+        is_arm = triple.startswith(("aarch64", "arm64"))
+        if name == "aarch64" or is_arm:
+            return cls._arm(name, triple if is_arm else "aarch64-unknown-linux-gnu")
         if name == "host":
             found = dict(binding.get_host_cpu_features())
             features = ",".join(("+" if on else "-") + key for key, on in sorted(found.items()))
@@ -52,3 +58,12 @@ class Target:
         if name == "avx2":
             return cls(name, triple, "x86-64-v3", "", 256, 16, True, False)
         return cls("generic", triple, "", "", 128, 16, False, False)
+
+    @classmethod
+    def _arm(cls, name: str, triple: str) -> Target:
+        """64-bit ARM: 32 vector registers of 128 bits and fused multiplication, on every one of them."""
+        if name != "host":
+            return cls(name, triple, "generic", "", 128, 32, True, False)
+        found = dict(binding.get_host_cpu_features())
+        features = ",".join(("+" if on else "-") + key for key, on in sorted(found.items()))
+        return cls("aarch64", triple, binding.get_host_cpu_name(), features, 128, 32, True, False)
