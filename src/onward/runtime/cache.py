@@ -17,6 +17,7 @@ import mmap
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -28,7 +29,7 @@ import numpy as np
 from onward.compiler.artifact import Artifact, CompileOptions, KernelInfo, PortSpec
 from onward.compiler.targets import Target
 from onward.format.wire import encode_parts
-from onward.ir import Model
+from onward.ir import Model, load
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import BinaryAtom, Dimension, Expression, Symbol, SymbolAtom, apply
 from onward.ir.serialization import model_to_message
@@ -67,44 +68,48 @@ def _compiler_hash() -> str:
 
 
 def content_of_file(path: Path) -> str:
-    """The content hash of a model file and of the external files beside it that it could use."""
+    """What a model file and the external files it uses hold: a hash of the one, the identity of the others."""
     place = folder()
-    status = path.stat()
-    identity = f"{path.resolve()} {status.st_size} {status.st_mtime_ns} {status.st_ino}"
-    memo = place / "files" / hashlib.sha256(identity.encode()).hexdigest()[:40] if place else None
-    if memo is not None and memo.exists():
-        text = memo.read_text()
-        if text:
-            return text
+    memo = place / "files" / hashlib.sha256(_identity(path).encode()).hexdigest()[:40] if place else None
+    digest, *locations = _remembered(memo) or _inspect(path, memo)
+    return "\n".join([digest, *(_identity(path.parent / location) for location in locations)])
+
+
+def content_of_model(model: Model) -> str:
+    """The same for a model in memory."""
+    digest = hashlib.sha256()
+    for part in encode_parts(model_to_message(model)):
+        digest.update(part)
+    base = Path(model.path).parent if model.path is not None else Path()
+    return "\n".join([digest.hexdigest(), *(_identity(base / name) for name in sorted(model.external_locations()))])
+
+
+def _identity(path: Path) -> str:
+    """Changes whenever the file is another or was written to."""
+    try:
+        status = path.stat()
+    except OSError:  # whoever reads the file says what is wrong with it
+        return f"{path.resolve()} missing"
+    return f"{path.resolve()} {status.st_size} {status.st_mtime_ns} {status.st_ino}"
+
+
+def _remembered(memo: Path | None) -> list[str] | None:
+    try:
+        saved = json.loads(memo.read_text()) if memo is not None else None
+    except (OSError, ValueError):
+        return None
+    return saved if isinstance(saved, list) and saved and all(isinstance(item, str) for item in saved) else None
+
+
+def _inspect(path: Path, memo: Path | None) -> list[str]:
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 24):
             digest.update(block)
+    found = [digest.hexdigest(), *sorted(load(path).external_locations())]
     if memo is not None:
-        _write_whole(memo, digest.hexdigest().encode())
-    return digest.hexdigest()
-
-
-def external_identity(model: Model) -> str:
-    """Names, sizes and times of the model's external data files."""
-    if model.path is None:
-        return ""
-    base = Path(model.path).parent
-    found = []
-    for location in sorted(model.external_locations()):
-        path = base / location
-        if path.exists():
-            status = path.stat()
-            found.append(f"{location} {status.st_size} {status.st_mtime_ns} {status.st_ino}")
-    return "\n".join(found)
-
-
-def content_of_model(model: Model) -> str:
-    """The content hash of a model in memory."""
-    digest = hashlib.sha256()
-    for part in encode_parts(model_to_message(model)):
-        digest.update(part)
-    return digest.hexdigest()
+        _write_whole(memo, json.dumps(found).encode())
+    return found
 
 
 # -- entries ----------------------------------------------------------------------------------------------------------
@@ -117,7 +122,7 @@ def find(key: str) -> tuple[Artifact, np.ndarray] | None:
         artifact, weights = _read(place / key)
         os.utime(place / key)
         return artifact, weights
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         shutil.rmtree(place / key, ignore_errors=True)
         return None
 
@@ -128,16 +133,18 @@ def store(key: str, artifact: Artifact) -> np.ndarray | None:
     if place is None:
         return None
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)  # what lies here is executed
         temporary = Path(tempfile.mkdtemp(prefix="new-", dir=place))
         try:
             _write(temporary, artifact)
+            weights = _map(temporary, artifact.weights_bytes)
             try:
                 os.rename(temporary, place / key)
-            except OSError:  # another process was first
+            except OSError:  # another process was first; what we have mapped stays until it is let go
                 shutil.rmtree(temporary, ignore_errors=True)
             _trim(place, key)
-            return _read(place / key)[1]
+            artifact.weights = []  # from now on they are mapped
+            return weights
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
@@ -168,11 +175,16 @@ def _write(place: Path, artifact: Artifact) -> None:
         "metadata": artifact.metadata,
         "guards": [[_out(g.left), _out(g.right), g.or_one, g.message] for g in artifact.guards],
     }
-    (place / "artifact.json").write_text(json.dumps(description))
+    description["sample"] = _sample(_map(place, artifact.weights_bytes))
+    text = json.dumps(description)
+    (place / "artifact.json").write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}")
 
 
 def _read(place: Path) -> tuple[Artifact, np.ndarray]:
-    text = json.loads((place / "artifact.json").read_text())
+    digest, _, description = (place / "artifact.json").read_text().partition("\n")
+    if hashlib.sha256(description.encode()).hexdigest() != digest:
+        raise ValueError("the description is damaged")
+    text = json.loads(description)
     code = (place / "code.bin").read_bytes()
     if hashlib.sha256(code).hexdigest() != text["code"]:
         raise ValueError("the code is damaged")
@@ -180,10 +192,9 @@ def _read(place: Path) -> tuple[Artifact, np.ndarray]:
     for size in text["objects"]:
         objects.append(code[position : position + size])
         position += size
-    with open(place / "weights.bin", "rb") as file:
-        if os.fstat(file.fileno()).st_size != text["weights_bytes"] + 64:
-            raise ValueError("the weights are truncated")
-        weights = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+    weights = _map(place, text["weights_bytes"])
+    if _sample(weights) != text["sample"]:
+        raise ValueError("the weights are damaged")
     artifact = Artifact(
         objects, text["entry"], [_port_in(port) for port in text["inputs"]], [_port_in(port) for port in text["outputs"]],
         text["symbols"], text["bound_symbols"], _in(text["arena_bytes"]), [], text["weights_bytes"],
@@ -192,6 +203,21 @@ def _read(place: Path) -> tuple[Artifact, np.ndarray]:
         [Guard(_in(left), _in(right), or_one, message) for left, right, or_one, message in text["guards"]],
     )  # fmt: skip
     return artifact, weights
+
+
+def _map(place: Path, size: int) -> np.ndarray:
+    with open(place / "weights.bin", "rb") as file:
+        if os.fstat(file.fileno()).st_size != size + 64:
+            raise ValueError("the weights are truncated")
+        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+
+
+def _sample(weights: np.ndarray) -> str:
+    """A hash of 64 pieces spread over the weights: finds what a crash leaves behind without reading everything."""
+    digest = hashlib.sha256()
+    for start in np.linspace(0, max(0, weights.size - 1024), 64, dtype=np.int64):
+        digest.update(weights[start : start + 1024].data)
+    return digest.hexdigest()
 
 
 def _write_whole(path: Path, data: bytes) -> None:
@@ -209,6 +235,9 @@ def _trim(place: Path, keep: str) -> None:
     """Removes the entries used longest ago until the cache is below its cap."""
     cap = int(os.environ.get("ONWARD_CACHE_SIZE") or DEFAULT_SIZE)
     entries = []
+    for item in place.glob("new-*"):  # what a process that was killed has left
+        if item.stat().st_mtime < time.time() - 86400:
+            shutil.rmtree(item, ignore_errors=True)
     for item in place.iterdir():
         if item.is_dir() and item.name not in (keep, "files") and not item.name.startswith("new-"):
             entries.append((item.stat().st_mtime, _size(item.iterdir()), item))

@@ -119,6 +119,10 @@ class SessionOptions:
         """The data given for initialisers."""
         return dict(self._initializers)
 
+    def changes_model(self) -> bool:
+        """Whether the model that is compiled differs from the model that was given."""
+        return bool(self._by_name or self._by_denotation or self._initializers)
+
     def patience(self) -> int:
         """For how many nanoseconds workers look for work before they sleep. Raises InvalidArgument for nonsense."""
         if self._entries.get("session.intra_op.allow_spinning") == "0":

@@ -22,6 +22,7 @@ from onward.ir.expressions import Expression
 from onward.runtime import cache
 from onward.runtime.executable import Executable
 from onward.runtime.options import GraphOptimizationLevel, ModelMetadata, NodeArg, RunOptions, SessionOptions
+from onward.runtime.preparation import prepare
 from onward.runtime.values import IOBinding, OrtValue
 
 PROVIDER = "CPUExecutionProvider"
@@ -73,50 +74,31 @@ class InferenceSession:
             optimize=options.graph_optimization_level != GraphOptimizationLevel.ORT_DISABLE_ALL,
             disabled_passes=self._disabled,
         )
-        overrides = options.overrides()
         model: Model | None = None
-        if path is not None:
+        if path is not None and not options.changes_model():
             content = cache.content_of_file(path)
         else:
-            model = load(source)
+            model = prepare(load(source), options)
             content = cache.content_of_model(model) if cache.folder() else ""
-        content = f"{content} {sorted(overrides.items())}"
         key = cache.key_of(content, compile_options, target)
         weights: np.ndarray | None
         found = cache.find(key)
-        if found is not None and self._external_unchanged(found[0], path):
+        if found is not None:
             self._artifact, weights = found
         else:
             model = model if model is not None else load(source)
-            self._artifact, weights = self._compile(model, overrides, compile_options, key)
+            self._artifact, weights = self._compile(model, compile_options, key)
         self._executable = Executable(
             self._artifact, weights, threads=options.intra_op_num_threads, patience=options.patience()
         )
         if options.optimized_model_filepath:
             self._write_optimized(model if model is not None else load(source))
 
-    def _external_unchanged(self, artifact: Artifact, path: Path | None) -> bool:
-        saved = artifact.metadata.get("external", [])
-        if not saved:
-            return True
-        base = path.parent if path is not None else Path(".")
-        for name, size, time_ns in saved:
-            try:
-                status = (base / name).stat()
-            except OSError:
-                return False
-            if (status.st_size, status.st_mtime_ns) != (size, time_ns):
-                return False
-        return True
-
-    def _compile(
-        self, model: Model, overrides: Mapping[str, int], options: CompileOptions, key: str
-    ) -> tuple[Artifact, np.ndarray | None]:
+    def _compile(self, model: Model, options: CompileOptions, key: str) -> tuple[Artifact, np.ndarray | None]:
         from onward.compiler.driver import compile_model
 
-        prepared = _with_overrides(model, overrides) if overrides else model
         with _Notice(model):
-            artifact = compile_model(prepared, options)
+            artifact = compile_model(model, options)
         artifact.metadata = _describe(model)
         return artifact, cache.store(key, artifact)
 
@@ -378,27 +360,9 @@ def _check_providers(providers: Sequence[Any] | None) -> None:
             raise InvalidArgument(f"a provider is a name or a pair of a name and options, got {item!r}")
 
 
-def _with_overrides(model: Model, overrides: Mapping[str, int]) -> Model:
-    """The model with named dimensions fixed."""
-    from onward.ir import TensorType
-
-    model = model.copy()
-    for value in model.graph.inputs:
-        if isinstance(value.type, TensorType) and value.type.shape is not None:
-            shape = tuple(overrides.get(str(extent), extent) if extent is not None else None for extent in value.type.shape)
-            value.type = TensorType(value.type.dtype, shape, value.type.denotation)
-    return model
-
-
 def _describe(model: Model) -> dict[str, Any]:
     """What a session answers about the model without its file."""
     overridable = [value for value in model.graph.inputs if value.tensor is not None]
-    external = []
-    if model.path is not None:
-        base = Path(model.path).parent
-        for name in sorted(model.external_locations()):
-            status = (base / name).stat()
-            external.append([name, status.st_size, status.st_mtime_ns])
     return {
         "modelmeta": {
             "producer_name": model.producer_name,
@@ -415,7 +379,6 @@ def _describe(model: Model) -> dict[str, Any]:
             for value in overridable
             if value.tensor is not None
         ],
-        "external": external,
     }
 
 
