@@ -326,7 +326,7 @@ class MatrixSchedule:
         self, b: Builder, arguments: Arguments, indices: dict[str, Value], panel: Value, first: Value, tile: Value,
         vectors: int, left_over: Value | None,
     ) -> None:  # fmt: skip
-        """A whole tile of rows; the last tile overlaps the one before, and fewer rows than a tile go one by one."""
+        """A whole tile of rows; the last tile overlaps the one before, and fewer rows than a tile go in eights, fours, twos and ones."""
         rows = self.tile.rows
         start = tile * b.constant(I64, rows)
 
@@ -352,8 +352,12 @@ class MatrixSchedule:
                 latest = extent - b.constant(I64, rows)
                 emit(rows, b.select(start < latest, start, latest))
             with few:
-                with b.loop(b.constant(I64, 0), extent) as row:
-                    emit(1, row)
+                done = b.variable(b.constant(I64, 0))
+                for count in (8, 4, 2, 1):
+                    if count < rows:
+                        with b.when(extent - done.get() >= b.constant(I64, count)):
+                            emit(count, done.get())
+                            done.set(done.get() + b.constant(I64, count))
 
     def _emit_tile(
         self, b: Builder, arguments: Arguments, indices: dict[str, Value], panel: Value, first: Value, row: Value,
