@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -68,6 +69,17 @@ class SessionOptions:
     _by_name: dict[str, int] = field(default_factory=dict)
     _by_denotation: dict[str, int] = field(default_factory=dict)
     _initializers: dict[str, Any] = field(default_factory=dict)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        fields = self.__dataclass_fields__
+        if name not in fields:
+            raise AttributeError(f"SessionOptions has no field '{name}'; it has {', '.join(f for f in fields if f[0] != '_')}")
+        expected = type(fields[name].default)
+        if expected is int and not isinstance(value, int):
+            value = operator.index(value)  # NumPy integers are integers; anything else is a TypeError
+        if expected in (bool, str) and not isinstance(value, expected):
+            raise TypeError(f"SessionOptions.{name} is a {expected.__name__}, got {value!r}")
+        object.__setattr__(self, name, value)
 
     def add_session_config_entry(self, key: str, value: str) -> None:
         """Sets a configuration entry."""

@@ -50,6 +50,10 @@ class InferenceSession:
     ) -> None:
         _check_providers(providers)
         self._source = path_or_bytes
+        if sess_options is not None and not isinstance(sess_options, SessionOptions):
+            raise InvalidArgument(
+                f"sess_options is a {type(sess_options).__module__}.{type(sess_options).__name__}; expected onward's SessionOptions"
+            )
         self._options = sess_options or SessionOptions()
         self._disabled = tuple(kwargs.get("disabled_optimizers") or ())
         self._started = time.time_ns()
@@ -139,6 +143,8 @@ class InferenceSession:
             results = self._run_profiled(arrays)
         if output_names is None:
             return results
+        if isinstance(output_names, str):
+            raise InvalidArgument(f"output_names is the string '{output_names}'; expected a list of names or None")
         return [results[self._output_position(name)] for name in output_names or self._outputs]
 
     def _variant(self, fed: frozenset[str]) -> InferenceSession:

@@ -142,20 +142,32 @@ class IOBinding:
         self._targets: dict[str, np.ndarray | None] = {}
         self._results: dict[str, np.ndarray] = {}
 
+    def _known_input(self, name: str) -> str:
+        names = [item.name for item in (*self._session.get_inputs(), *self._session.get_overridable_initializers())]
+        if name not in names:
+            raise InvalidArgument(f"there is no input '{name}' to bind; the model has {', '.join(names)}")
+        return name
+
+    def _known_output(self, name: str) -> str:
+        names = [item.name for item in self._session.get_outputs()]
+        if name not in names:
+            raise InvalidArgument(f"there is no output '{name}' to bind; the model has {', '.join(names)}")
+        return name
+
     def bind_cpu_input(self, name: str, arr_on_cpu: np.ndarray) -> None:
         """Binds an array."""
-        self._inputs[name] = np.asarray(arr_on_cpu)
+        self._inputs[self._known_input(name)] = np.asarray(arr_on_cpu)
 
     def bind_ortvalue_input(self, name: str, ortvalue: OrtValue) -> None:
         """Binds an OrtValue."""
-        self._inputs[name] = ortvalue.numpy()
+        self._inputs[self._known_input(name)] = ortvalue.numpy()
 
     def bind_input(
         self, name: str, device_type: str, device_id: int, element_type: Any, shape: Sequence[int], buffer_ptr: int
     ) -> None:
         """Binds memory at an address."""
         OrtDevice.make(device_type, device_id)
-        self._inputs[name] = _array_at(buffer_ptr, element_type, shape)
+        self._inputs[self._known_input(name)] = _array_at(buffer_ptr, element_type, shape)
 
     def bind_output(
         self, name: str, device_type: str = "cpu", device_id: int = 0, element_type: Any = None,
@@ -168,11 +180,11 @@ class IOBinding:
             if shape is None or element_type is None:
                 raise InvalidArgument(f"output '{name}': memory at an address needs an element type and a shape")
             bound = _array_at(buffer_ptr, element_type, shape)
-        self._targets[name] = bound
+        self._targets[self._known_output(name)] = bound
 
     def bind_ortvalue_output(self, name: str, ortvalue: OrtValue) -> None:
         """Binds an output to an OrtValue."""
-        self._targets[name] = ortvalue.numpy()
+        self._targets[self._known_output(name)] = ortvalue.numpy()
 
     def synchronize_inputs(self) -> None:
         """Nothing to wait for on the processor."""

@@ -116,6 +116,7 @@ class InferenceSession(_Session):
     run = _translated(_Session.run)
     run_with_ort_values = _translated(_Session.run_with_ort_values)
     run_with_iobinding = _translated(_Session.run_with_iobinding)
+    end_profiling = _translated(_Session.end_profiling)
     set_providers = _translated(_Session.set_providers)
 
 
@@ -162,11 +163,27 @@ def get_build_info() -> str:
     return "onward, a compiler over LLVM"
 
 
+def get_version_string() -> str:
+    """The version of the interface that is followed."""
+    return __version__
+
+
+def has_collective_ops() -> bool:
+    """There are no operators over several machines."""
+    return False
+
+
+def preload_dlls(cuda: bool = True, cudnn: bool = True, msvc: bool = True, directory: str | None = None) -> None:
+    """There is nothing to load ahead."""
+
+
+from onward.ort import capi  # noqa: E402 (it offers what is defined above)
+
 __all__ = [
     "EPFail", "EngineError", "ExecutionMode", "ExecutionOrder", "Fail", "GraphOptimizationLevel", "IOBinding",
     "InferenceSession", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "ModelLoaded", "ModelMetadata", "NoModel",
     "NoSuchFile", "NodeArg", "NotImplemented", "OrtDevice", "OrtValue", "RunOptions", "RuntimeException",
-    "SessionIOBinding", "SessionOptions", "disable_telemetry_events", "enable_telemetry_events", "get_all_providers",
-    "get_available_providers", "get_build_info", "get_device", "set_default_logger_severity",
-    "set_default_logger_verbosity", "set_seed",
+    "SessionIOBinding", "SessionOptions", "capi", "disable_telemetry_events", "enable_telemetry_events", "get_all_providers",
+    "get_available_providers", "get_build_info", "get_device", "get_version_string",
+    "has_collective_ops", "preload_dlls", "set_default_logger_severity", "set_default_logger_verbosity", "set_seed",
 ]  # fmt: skip
