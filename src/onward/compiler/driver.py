@@ -94,7 +94,7 @@ class _Compilation:
         weights, pieces, total = self._weights()
         texts = self._name_kernels()
         entry = EntryBuilder(
-            self.target, [*bound, *later], plan.offsets, allocated, weights, profile=self.options.profile
+            self.target, [*bound, *later], plan.offsets, allocated, weights, profile=self.options.profile, guards=self.program.guards
         ).build(self.launches)
         dump.llvm([*texts.values(), entry])
         objects = compile_modules([*texts.values(), entry], self.target, self.options.processes)

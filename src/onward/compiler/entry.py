@@ -17,6 +17,7 @@ from onward.compiler.schedule.emitter import Emitter
 from onward.compiler.schedule.kernel import Kernel
 from onward.compiler.targets import Target
 from onward.ir.expressions import Dimension, Expression
+from onward.program.guards import Guard
 
 POINTER = Type("ptr")
 I64 = Type("i64")
@@ -48,7 +49,9 @@ class EntryBuilder:
         weights: Mapping[Buffer, int],
         *,
         profile: bool,
+        guards: Sequence[Guard] = (),
     ) -> None:
+        self.guards = guards
         self.symbols = {name: position for position, name in enumerate(symbols)}
         self.offsets = offsets
         self.allocated = allocated
@@ -81,8 +84,15 @@ class EntryBuilder:
         most = max((_slot_count(item.kernel) for item in launches), default=1)
         b.store(b.offset(self.context, b.constant(I64, int(Slot.SIZES)), I64), self.size_slots)
         slots = b.allocate_stack(I64, most, 64)
+        later = {name for launch in launches for name in launch.defines}
+        open_guards = [guard for guard in self.guards if symbols_of((guard.left, guard.right)) & later]
         for launch in launches:
             self._launch(launch, slots)
+            later -= set(launch.defines)
+            decided = [guard for guard in open_guards if not symbols_of((guard.left, guard.right)) & later]
+            open_guards = [guard for guard in open_guards if guard not in decided]
+            for guard in decided:
+                self._check(guard, launch)
         b.ret(b.constant(I32, 0))
         return self.module.text()
 
@@ -161,6 +171,20 @@ class EntryBuilder:
         with b.when(status != b.constant(I64, int(Status.OK))):
             b.store(b.offset(self.context, b.constant(I64, int(Slot.KERNEL)), I64), b.constant(I64, launch.number))
             b.ret(b.cast(status, I32))
+
+    def _check(self, guard: Guard, launch: Launch) -> None:
+        """Ends the run when sizes that it has just found do not go together."""
+        b = self.b
+        left, right = self.dimension(guard.left), self.dimension(guard.right)
+        wrong = left != right
+        if guard.or_one:
+            wrong = b.bitwise_and(wrong, left != b.constant(I64, 1))
+        with b.when(wrong):
+            for slot, value in ((Slot.DETAIL_A, left), (Slot.DETAIL_B, right), (Slot.KERNEL, b.constant(I64, launch.number))):
+                b.store(b.offset(self.context, b.constant(I64, int(slot)), I64), value)
+            status = b.constant(I64, int(Status.INVALID_SIZE))
+            b.store(b.offset(self.context, b.constant(I64, int(Slot.STATUS)), I64), status)
+            b.ret(b.constant(I32, int(Status.INVALID_SIZE)))
 
     def _timestamp(self, position: int) -> None:
         b = self.b

@@ -10,7 +10,7 @@ from onward.compiler.context import Slot, Status
 from onward.compiler.support import LINE, PATIENCE, Pool
 from onward.errors import InvalidArgument
 from onward.ir.datatypes import DataType
-from onward.ir.expressions import Atom, BinaryAtom, Dimension, Expression, SymbolAtom
+from onward.ir.expressions import Atom, BinaryAtom, Dimension, Expression, SymbolAtom, symbols_of
 
 _C_TYPES = {
     DataType.FLOAT: "float", DataType.DOUBLE: "double", DataType.BOOL: "uint8_t", DataType.INT8: "int8_t",
@@ -137,12 +137,17 @@ def wrapper_text(artifact: Artifact, name: str, embedded: Path | None) -> str:
     set_sizes = "\n".join(f"    model->sizes[{i}] = {names['size:' + symbol]};" for i, symbol in enumerate(sizes))
     set_inputs = "\n".join(f"    model->inputs[{i}] = (void *){names['in:' + p.name]};" for i, p in enumerate(artifact.inputs))
     set_outputs = "\n".join(f"    model->outputs[{i}] = {names['out:' + p.name]};" for i, p in enumerate(artifact.outputs))
-    checks = "\n".join(f"    if ({names['size:' + symbol]} < 0) return {int(Status.INVALID_SIZE)};" for symbol in sizes)
+    wrong = [f"{names['size:' + symbol]} < 0" for symbol in sizes]
+    for guard in artifact.guards:
+        if symbols_of(guard.left) | symbols_of(guard.right) <= set(sizes):
+            left, right = c_expression(guard.left, names), c_expression(guard.right, names)
+            wrong.append(f"{left} != {right}" + (f" && {left} != 1" if guard.or_one else ""))
+    checks = "\n".join(f"    if ({test}) return {int(Status.INVALID_SIZE)};" for test in wrong)
     arena = c_expression(artifact.arena_bytes, names)
     messages = {
         Status.OK: "no error", Status.INDEX_OUT_OF_BOUNDS: "an index in the data is outside the array it points into",
         Status.TERMINATED: "the run was stopped", Status.OUT_OF_MEMORY: "out of memory",
-        Status.INVALID_SIZE: "a size is negative or too large",
+        Status.INVALID_SIZE: "a size is negative or too large, or sizes do not go together",
     }  # fmt: skip
     cases = "\n".join(f'    case {int(status)}: return "{text}";' for status, text in messages.items())
     return _TEMPLATE.format(
