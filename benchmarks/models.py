@@ -73,6 +73,7 @@ def measure_model(arguments: argparse.Namespace, name: str) -> list[dict[str, An
             "model": name,
             "variant": arguments.variant,
             "runtime": item.name,
+            "least": min(item.seconds),
             "median": item.quantile(0.5),
             "p95": item.quantile(0.95),
             "runs": len(item.seconds),
@@ -93,15 +94,18 @@ def processor() -> str:
 
 
 def show(rows: list[dict[str, Any]], threads: int) -> None:
-    """All models; the last column is the runtime's median over onward's (above 1: onward is faster)."""
+    """All models; the last columns are the runtime's time over onward's (above 1: onward is faster), of the medians and
+    of the fastest runs, which other work on the machine disturbs least."""
     title = f"{processor()}, {threads} threads, float32, batch 1"
-    printed = table("model", "runtime", "median", "p95", "runs", "error", "over onward", title=title, left=2)
-    own = {row["model"]: row["median"] for row in rows if row["runtime"] == "onward"}
+    printed = table("model", "runtime", "least", "median", "p95", "runs", "error", "median", "least", title=title, left=2)
+    own = {row["model"]: row for row in rows if row["runtime"] == "onward"}
     for row in rows:
         is_own = row["runtime"] == "onward"
+        ratios = ["" if is_own else f"{row[key] / own[row['model']][key]:.2f}x" for key in ("median", "least")]
         printed.add_row(
-            row["model"] if is_own else "", row["runtime"], milliseconds(row["median"]), milliseconds(row["p95"]),
-            str(row["runs"]), f"{row['error']:.1e}", "" if is_own else f"{row['median'] / own[row['model']]:.2f}x",
+            row["model"] if is_own else "", row["runtime"],
+            *(milliseconds(row[key]) for key in ("least", "median", "p95")),
+            str(row["runs"]), f"{row['error']:.1e}", *ratios,
         )  # fmt: skip
     console.print(printed)
 
