@@ -179,15 +179,23 @@ class LayoutPlanner:
         self.desired.setdefault(read.array, order)
 
     def _desire_lanes(self, root: Root) -> None:
-        """A depthwise weight is wanted with the channel innermost, as the data it multiplies."""
-        lane = str(root.variables[1]) if len(root.variables) > 2 else None
+        """A depthwise convolution wants its channel innermost: in the weights, in the data, and in the result."""
+        loops = {str(variable) for variable, extent in zip(root.variables, root.shape) if extent != 1}
         for read in root.reads():
             known = isinstance(read.array, Constant) or read.array in self.known
-            if known and lane and read.array.rank > 2:
-                axes = [axis for axis in range(read.array.rank) if lane in _symbols(read.indices[axis])]
-                if len(axes) == 1:
-                    rest = [axis for axis in range(read.array.rank) if axis != axes[0]]
-                    self.desired.setdefault(read.array, (*rest, axes[0]))
+            axes = [axis for axis in range(read.array.rank) if _symbols(read.indices[axis]) & loops]
+            if known and len(axes) == 1 and read.array.rank > 2:
+                channel = _symbols(read.indices[axes[0]]) & loops
+                for array, places in ((read.array, read.indices), (root.array, root.variables)):
+                    self._desire_last(array, places, channel)
+                for other in root.reads():
+                    if other.array.rank == len(root.variables) and other.array is not read.array:
+                        self._desire_last(other.array, other.indices, channel)
+                return
+
+    def _desire_last(self, array: Array, places: Sequence[Dimension], symbols: frozenset[str]) -> None:
+        last = [axis for axis, place in enumerate(places) if _symbols(place) & symbols]
+        self.desired.setdefault(array, (*(axis for axis in range(array.rank) if axis not in last), *last))
 
     def _order(self, array: Array) -> Order:
         natural = tuple(range(array.rank))

@@ -230,6 +230,8 @@ class Executable:
             raise Terminated("the run was stopped on request")
         if status == Status.OUT_OF_MEMORY:
             raise RunError("there is not enough memory for values whose sizes depend on the data")
+        if status == Status.INVALID_SIZE:
+            raise RunError(f"{where}: sizes found during the run are out of range or do not go together: {detail[0]} and {detail[1]}")
         raise RunError(f"{where}: {Status(status).name.lower().replace('_', ' ')} {detail}")
 
 
