@@ -95,19 +95,26 @@ def _portable(model: Any) -> Any:
     return model.to_bytes() if isinstance(model, Model) else str(model) if isinstance(model, Path) else model
 
 
+PAUSE = 0.03
+"""Seconds between contestants. The workers of some runtimes spin for a while after a run; on a machine with few cores they
+would take the next contestant's (measured on two cores: 2.5 times the time, for whoever comes after such a runtime)."""
+TURN = 4
+"""Measured runs in a turn; one before them wakes the contestant's own workers."""
+
+
 def measure(contestants: list[Contestant], seconds: float, at_least: int = 5) -> None:
     """Runs the contestants by turns, so that whatever else the machine does meets them all alike."""
     for contestant in contestants:
         contestant.run()
-        contestant.run()
     deadline = time.perf_counter() + seconds
-    rounds = 0
-    while rounds < at_least or time.perf_counter() < deadline:
+    while len(contestants[-1].seconds) < at_least or time.perf_counter() < deadline:
         for contestant in contestants:
-            begin = time.perf_counter()
+            time.sleep(PAUSE)
             contestant.run()
-            contestant.seconds.append(time.perf_counter() - begin)
-        rounds += 1
+            for _ in range(TURN):
+                begin = time.perf_counter()
+                contestant.run()
+                contestant.seconds.append(time.perf_counter() - begin)
 
 
 def relative_error(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
