@@ -7,11 +7,12 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 import onward
 from onward.deploy.library import build
-from onward.errors import InvalidArgument
+from onward.errors import CompileError, InvalidArgument
 from tests.shapes import to_model, train
 
 PROGRAM = r"""
@@ -73,3 +74,48 @@ def test_only_the_interface_is_visible(model: onward.Model, tmp_path: Path) -> N
 def test_a_name_that_c_cannot_take_is_refused(model: onward.Model, tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="C identifier"):
         build(model, tmp_path, name="two words")
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
+def test_weights_of_another_build_are_refused(model: onward.Model, tmp_path: Path) -> None:
+    import ctypes
+
+    library, _, weights = build(model, tmp_path, name="shapes")
+    create = ctypes.CDLL(str(library)).shapes_create
+    destroy = ctypes.CDLL(str(library)).shapes_destroy
+    create.argtypes, create.restype, destroy.argtypes = [ctypes.c_char_p, ctypes.c_int], ctypes.c_void_p, [ctypes.c_void_p]
+    made = create(str(weights).encode(), 3)
+    assert made
+    destroy(made)
+    other = to_model({**train(), "second_bias": np.zeros(4, np.float32)})
+    theirs = build(other, tmp_path / "other", name="shapes")[2]
+    assert theirs.stat().st_size == weights.stat().st_size
+    assert not create(str(theirs).encode(), 1)
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert not create(str(weights).encode(), 1)
+
+
+@pytest.mark.skipif(shutil.which("readelf") is None, reason="needs readelf")
+def test_only_libc_is_needed(model: onward.Model, tmp_path: Path) -> None:
+    library = build(model, tmp_path, name="shapes")[0]
+    needed = subprocess.run(["readelf", "-d", library], capture_output=True, text=True, check=True).stdout
+    names = [line.split("[")[1].rstrip("]") for line in needed.splitlines() if "NEEDED" in line]
+    assert all(name.startswith(("libc.", "libpthread.", "ld-")) for name in names), names
+    assert "libshapes.so" in needed
+
+
+def test_without_a_compiler_the_way_out_is_named(model: onward.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib.util
+
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(CompileError, match=r"onward\[build\]"):
+        build(model, tmp_path, name="shapes")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sizes_that_only_the_run_knows_are_refused(tmp_path: Path) -> None:
+    graph = onnx.parser.parse_graph("found (bool[n] x) => (int64[1, m] y) { y = NonZero(x) }")
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 21)])
+    with pytest.raises(InvalidArgument, match="'y'"):
+        build(model, tmp_path)

@@ -6,6 +6,7 @@ C file generated for the model: it owns memory and threads and gives every input
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import re
@@ -23,7 +24,7 @@ from onward.compiler.driver import compile_model
 from onward.compiler.native import compile_module
 from onward.compiler.support import support_module
 from onward.compiler.targets import Target
-from onward.deploy.source import check_ports, header_text, wrapper_text
+from onward.deploy.source import check_ports, header_text, weights_size, wrapper_text
 from onward.errors import CompileError, InvalidArgument
 from onward.ir import load
 
@@ -66,22 +67,28 @@ def _build_files(artifact: Artifact, name: str, target: Target, embed: bool, wor
         objects.append(work / f"part{number}.o")
         objects[-1].write_bytes(code)
     weights = work / f"{name}.weights"
-    _write_weights(artifact, weights)
+    stamp = _write_weights(artifact, weights)
     header = work / f"{name}.h"
     header.write_text(header_text(artifact, name, embed))
     source = work / f"{name}.c"
-    source.write_text(wrapper_text(artifact, name, weights if embed else None))
+    source.write_text(wrapper_text(artifact, name, stamp, weights if embed else None))
     library = work / _library_name(name)
     _link([source, *objects], library, name, work)
     return [library, header] if embed else [library, header, weights]
 
 
-def _write_weights(artifact: Artifact, path: Path) -> None:
+def _write_weights(artifact: Artifact, path: Path) -> bytes:
+    """Writes the weights and, at their end, the stamp that ties them to this code; returns the stamp (32 bytes)."""
+    digest = hashlib.sha256(b"".join(artifact.objects))
     with open(path, "wb") as file:
         for offset, array in artifact.weights:
+            data = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+            digest.update(data)
             file.seek(offset)
-            file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-        file.truncate(max(64, artifact.weights_bytes))
+            file.write(data)
+        file.seek(weights_size(artifact))
+        file.write(digest.digest())
+    return digest.digest()
 
 
 def _library_name(name: str) -> str:

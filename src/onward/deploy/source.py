@@ -110,7 +110,7 @@ extern "C" {{
 typedef struct {name}_model {name}_model;
 
 /* Makes a model ready to run. weights: {weights}. threads: 0 for one.
- * Returns NULL when memory, the weights or threads cannot be had. */
+ * Returns NULL when memory or threads cannot be had, or the weights are not there or of another build. */
 {name}_model *{name}_create(const char *weights, int threads);
 
 /* Runs the model once. Tensors are contiguous, row-major.
@@ -130,8 +130,13 @@ void {name}_destroy({name}_model *model);
 """
 
 
-def wrapper_text(artifact: Artifact, name: str, embedded: Path | None) -> str:
-    """The C file that owns memory and threads."""
+def weights_size(artifact: Artifact) -> int:
+    """The bytes of the weights without the stamp that follows them."""
+    return max(64, artifact.weights_bytes)
+
+
+def wrapper_text(artifact: Artifact, name: str, stamp: bytes, embedded: Path | None) -> str:
+    """The C file that owns memory and threads. `embedded` is the file of the weights that go into the library."""
     names = identifiers(artifact)
     sizes = artifact.symbols[: artifact.bound_symbols]
     set_sizes = "\n".join(f"    model->sizes[{i}] = {names['size:' + symbol]};" for i, symbol in enumerate(sizes))
@@ -152,10 +157,10 @@ def wrapper_text(artifact: Artifact, name: str, embedded: Path | None) -> str:
     cases = "\n".join(f'    case {int(status)}: return "{text}";' for status, text in messages.items())
     return _TEMPLATE.format(
         name=name, parameters=_parameters(artifact, name), set_sizes=set_sizes, set_inputs=set_inputs,
-        set_outputs=set_outputs, checks=checks, arena=arena, cases=cases, weights_bytes=max(64, artifact.weights_bytes),
+        set_outputs=set_outputs, checks=checks, arena=arena, cases=cases, weights_bytes=weights_size(artifact),
         size_count=max(1, len(artifact.symbols)), input_count=max(1, len(artifact.inputs)),
         output_count=max(1, len(artifact.outputs)), pool_line=LINE, patience=PATIENCE,
-        weights_source=_EMBEDDED.format(path=embedded, name=name) if embedded else _MAPPED,
+        weights_source=_EMBEDDED.format(path=embedded, name=name) if embedded else _MAPPED.format(stamp=", ".join(map(str, stamp))),
         **{f"slot_{slot.name.lower()}": int(slot) for slot in Slot},
         **{f"pool_{slot.name.lower()}": int(slot) for slot in Pool},
         out_of_memory=int(Status.OUT_OF_MEMORY), invalid_size=int(Status.INVALID_SIZE),
@@ -171,17 +176,23 @@ static void close_weights(void *weights, size_t size) {{ (void)weights; (void)si
 """
 
 _MAPPED = """
-static void *open_weights(const char *path, size_t size) {
+/* What follows the weights in their file: code and weights of different builds do not go together. */
+static const unsigned char stamp[32] = {{{stamp}}};
+
+static void *open_weights(const char *path, size_t size) {{
     struct stat status;
     int file = path ? open(path, O_RDONLY) : -1;
-    void *weights = MAP_FAILED;
+    char *weights = MAP_FAILED;
     if (file < 0) return NULL;
-    if (fstat(file, &status) == 0 && (size_t)status.st_size >= size)
-        weights = mmap(NULL, size, PROT_READ, MAP_PRIVATE, file, 0);
+    if (fstat(file, &status) == 0 && (size_t)status.st_size == size + sizeof stamp)
+        weights = mmap(NULL, size + sizeof stamp, PROT_READ, MAP_PRIVATE, file, 0);
     close(file);
-    return weights == MAP_FAILED ? NULL : weights;
-}
-static void close_weights(void *weights, size_t size) { if (weights) munmap(weights, size); }
+    if (weights == MAP_FAILED) return NULL;
+    if (memcmp(weights + size, stamp, sizeof stamp) == 0) return weights;
+    munmap(weights, size + sizeof stamp);
+    return NULL;
+}}
+static void close_weights(void *weights, size_t size) {{ if (weights) munmap(weights, size + sizeof stamp); }}
 """
 
 _TEMPLATE = """#define _GNU_SOURCE
