@@ -108,7 +108,7 @@ def test_free_dimension_override(ort: ModuleType, path: Path) -> None:
 
 
 def exceptions(ort: ModuleType) -> ModuleType:
-    return onnxruntime.capi.onnxruntime_pybind11_state if ort is onnxruntime else ort
+    return ort.capi.onnxruntime_pybind11_state
 
 
 def test_errors_have_the_same_classes(ort: ModuleType, session: Any, path: Path, tmp_path: Path) -> None:
@@ -119,8 +119,16 @@ def test_errors_have_the_same_classes(ort: ModuleType, session: Any, path: Path,
         session.run(None, {"image": IMAGES.astype(np.float64)})
     with pytest.raises(classes.InvalidArgument):
         session.run(None, {"image": IMAGES[0]})
+    with pytest.raises(classes.InvalidArgument):
+        session.run(["nothing"], {"image": IMAGES})
+    with pytest.raises(classes.InvalidArgument):
+        session.run(None, {"image": IMAGES, "more": IMAGES})
     with pytest.raises(ValueError):
         session.run(None, {})
+    options = ort.RunOptions()
+    options.terminate = True
+    with pytest.raises(classes.Fail):
+        session.run(None, {"image": IMAGES}, options)
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(classes.InvalidProtobuf):
@@ -155,3 +163,34 @@ def test_every_field_of_the_options_is_there() -> None:
     for field in fields:
         assert hasattr(theirs, field) and hasattr(ours, field), field
         assert type(getattr(ours, field)).__name__ in (type(getattr(theirs, field)).__name__, "str"), field
+
+
+def test_feeds_of_other_kinds(ort: ModuleType, session: Any) -> None:
+    (expected,) = session.run(None, {"image": IMAGES})
+    strided = np.repeat(IMAGES, 2, 0)[::2]
+    for feed in (strided, IMAGES.tolist(), ort.OrtValue.ortvalue_from_numpy(IMAGES), np.asfortranarray(IMAGES)):
+        np.testing.assert_array_equal(session.run(None, {"image": feed})[0], expected)
+
+
+def test_initialisers_and_options(ort: ModuleType) -> None:
+    options = ort.SessionOptions()
+    bias = ort.OrtValue.ortvalue_from_numpy(np.float32([100, 0, 0, 0]))
+    options.add_initializer("second_bias", bias)
+    result = ort.InferenceSession(MODEL.to_bytes(), options).run(None, {"image": IMAGES})[0]
+    np.testing.assert_allclose(result, np.tile(np.float32([1, 0, 0, 0]), (5, 1)), atol=1e-6)
+    with pytest.raises(AttributeError):
+        options.no_such_field = 1
+    with pytest.raises(TypeError):
+        options.intra_op_num_threads = "two"
+
+
+def test_dlpack(ort: ModuleType) -> None:
+    value = ort.OrtValue.from_dlpack(IMAGES)
+    assert value.shape() == [5, 1, 12, 12]
+    np.testing.assert_array_equal(np.from_dlpack(value), IMAGES)
+
+
+def test_names_that_cannot_be_bound(ort: ModuleType, session: Any) -> None:
+    binding = session.io_binding()
+    with pytest.raises((RuntimeError, ValueError), match="nothing"):
+        binding.bind_cpu_input("nothing", IMAGES)
