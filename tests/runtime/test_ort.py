@@ -97,6 +97,10 @@ def test_io_binding(ort: ModuleType, session: Any) -> None:
     binding.bind_output(name, "cpu", 0, np.float32, target.shape, target.ctypes.data)
     session.run_with_iobinding(binding)
     np.testing.assert_allclose(target, expected, atol=1e-6)
+    options = ort.RunOptions()
+    options.terminate = True
+    with pytest.raises(Exception, match="terminate|stopped"):
+        session.run_with_iobinding(binding, options)
 
 
 def test_free_dimension_override(ort: ModuleType, path: Path) -> None:

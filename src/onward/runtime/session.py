@@ -236,7 +236,9 @@ class InferenceSession:
             arrays[self._inputs[name]] = self._convert(self._inputs[name], value)
         self._check_missing(arrays)
         given = [iobinding.target(name) for name in self._outputs]
-        results = self._executable.run(arrays, [self._fitting(index, array, arrays) for index, array in enumerate(given)])
+        fitting = [self._fitting(index, array, arrays) for index, array in enumerate(given)]
+        stop = run_options.stop_address if run_options is not None else 0
+        results = self._executable.run(arrays, fitting, stop=stop)
         iobinding.finish(dict(zip(self._outputs, results)))
 
     def _fitting(self, index: int, array: np.ndarray | None, inputs: Sequence[np.ndarray]) -> np.ndarray | None:
