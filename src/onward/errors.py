@@ -1,36 +1,44 @@
-"""Every exception a user can meet."""
+"""Every exception a user can meet. Each message says where, what was expected, what came, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class OnwardError(Exception):
-    """Base of all."""
+    """The base of all: catch this to catch whatever Onward raises on purpose."""
 
 
 class InvalidArgument(OnwardError, ValueError):
-    """An argument that makes no sense."""
+    """An argument of a call that makes no sense, such as an unknown output name."""
 
 
 class InvalidInput(OnwardError, ValueError):
-    """A wrong feed."""
+    """A feed that does not fit the model: a missing or unknown name, a wrong dtype, rank or extent."""
 
 
 class InvalidGraph(OnwardError):
-    """A broken graph."""
+    """A graph whose names do not fit together: duplicate or undefined values, cycles, too deep nesting."""
 
 
 class InferenceError(OnwardError):
-    """Types that contradict."""
+    """Types or shapes that contradict what an operator allows; the message names the node."""
 
 
 class UnsupportedOperator(OnwardError):
-    """No page."""
+    """Operators, versions or attributes that no page defines; the message lists all of them."""
 
 
 class CheckError(OnwardError):
-    """A model that breaks the standard."""
+    """A model that breaks the standard. `problems` lists everything that is wrong, each with its place."""
+
+    def __init__(self, message: str, problems: Sequence[object] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
 
 
 class FormatError(OnwardError):
-    """A broken file."""
+    """Bytes or text that are no model: truncated, damaged, or of another format; the message gives the place."""
 
 
 class NoSuchFile(FormatError, FileNotFoundError):
@@ -38,20 +46,20 @@ class NoSuchFile(FormatError, FileNotFoundError):
 
 
 class ExternalDataError(FormatError):
-    """A broken reference to external data."""
+    """External data that is missing, too short, changed, or outside the model's folder."""
 
 
 class CompileError(OnwardError):
-    """Compilation failed."""
+    """Machine code could not be made or linked."""
 
 
 class RunError(OnwardError):
-    """A run failed."""
+    """A run that failed; the message names the node where that is known."""
 
 
 class IndexOutOfBounds(RunError, IndexError):
-    """An index from data outside its array."""
+    """An index that came from data and is outside the array it points into."""
 
 
 class Terminated(RunError):
-    """Stopped on request."""
+    """A run that was stopped on request."""

@@ -5,6 +5,7 @@ No path is trusted: a location must name a regular file inside the model's folde
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import os
 import stat
@@ -23,11 +24,11 @@ def check_location(folder: Path, location: str, tensor: str) -> Path:
     if os.path.isabs(location) or location.startswith(("/", "\\")) or ":" in parts[0] or ".." in parts:
         raise ExternalDataError(f"{where} leaves the model's folder; only relative paths inside it are read")
     path = folder
-    for part in parts:
-        path = path / part
-        if path.is_symlink():
-            raise ExternalDataError(f"{where} goes through the symbolic link '{path.name}', which could lead anywhere")
     try:
+        for part in parts:
+            path = path / part
+            if path.is_symlink():
+                raise ExternalDataError(f"{where} goes through the symbolic link '{path.name}', which could lead anywhere")
         status = path.stat()
     except OSError as problem:
         raise ExternalDataError(f"{where} cannot be opened in '{folder}': {problem.strerror}") from problem
@@ -44,12 +45,14 @@ class ExternalFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._maps: dict[str, memoryview] = {}
+        self._sums: dict[str, str] = {}
 
     def read(self, entries: Mapping[str, str], tensor: str, size: int) -> memoryview:
         """The bytes of a tensor of `size` bytes, as a view of the file."""
         location = entries.get("location", "")
         offset, length = (self._number(entries, name, tensor) for name in ("offset", "length"))
         data = self._map(location, tensor)
+        self._verify(entries.get("checksum", ""), location, data, tensor)
         begin = offset or 0
         count = size if length is None else length
         if begin + count > len(data):
@@ -58,11 +61,20 @@ class ExternalFiles:
             )
         return data[begin : begin + count]
 
+    def _verify(self, checksum: str, location: str, data: memoryview, tensor: str) -> None:
+        """Compares the SHA-1 sum of the whole file, where the model gives one."""
+        if not checksum:
+            return
+        if location not in self._sums:
+            self._sums[location] = hashlib.sha1(data).hexdigest()  # the sum that the standard names, against accidents
+        if self._sums[location] != checksum.lower():
+            raise ExternalDataError(f"tensor '{tensor}': '{location}' has another SHA-1 sum than the model says; it has changed")
+
     def _number(self, entries: Mapping[str, str], name: str, tensor: str) -> int | None:
         text = entries.get(name)
         if text is None or text == "":
             return None
-        if not text.isdecimal() or len(text) > 19:
+        if not (text.isascii() and text.isdecimal()) or len(text) > 19:
             raise ExternalDataError(f"tensor '{tensor}': external data {name} is '{text}', expected a number of bytes")
         return int(text)
 

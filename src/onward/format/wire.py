@@ -84,6 +84,7 @@ def decode(kind: str, data: memoryview | bytes, path: Path = (), depth: int = 0)
     table = _BY_NUMBER[kind]
     message = Message(kind)
     fields = message.fields
+    unknown: list[bytes] = []
     position, end = 0, len(view)
     while position < end:
         start = position
@@ -106,9 +107,11 @@ def decode(kind: str, data: memoryview | bytes, path: Path = (), depth: int = 0)
             raise FormatError(f"{_place(path)}: field number 0 at byte {start}; the file is damaged or no ONNX file")
         payload, position = _payload(view, position, end, wire, path)
         if row is None or not _fits(row, wire):
-            message.unknown += (bytes(view[start:position]),)
+            unknown.append(bytes(view[start:position]))
             continue
         _store(message, row, wire, payload, path, depth)
+    if unknown:
+        message.unknown = tuple(unknown)
     return message
 
 
@@ -152,7 +155,9 @@ def _store(message: Message, row: FieldRow, wire: int, payload: Any, path: Path,
         if natural in (1, 5) and not items:
             message.fields[name] = _fixed(kind, payload, path, name)
         elif natural in (1, 5):
-            message.fields[name] = [*items, *_fixed(kind, payload, path, name)]
+            if not isinstance(items, list):
+                items = message.fields[name] = list(items)
+            items.extend(_fixed(kind, payload, path, name))
         else:
             items.extend(_packed_varints(kind, payload, (*path, name)))
     else:
@@ -203,8 +208,8 @@ def _scalar(kind: str, payload: Any, path: Path, depth: int) -> Any:
 
 def _merge(old: Message, new: Message) -> None:
     for name, value in new.fields.items():
-        if isinstance(value, list) and name in old.fields:
-            old.fields[name] = [*old.fields[name], *value]
+        if isinstance(value, (list, memoryview)) and isinstance(old.fields.get(name), list):
+            old.fields[name].extend(value)
         else:
             old.fields[name] = value
     old.unknown += new.unknown

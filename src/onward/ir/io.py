@@ -5,13 +5,18 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from onward.errors import FormatError, InvalidArgument
-from onward.format.wire import encode_parts
+from onward.errors import ExternalDataError, FormatError, InvalidArgument
+from onward.format.text import parse_model_text, print_model_text
+from onward.format.wire import Message, encode, encode_parts
 from onward.ir.model import Model
 from onward.ir.serialization import model_from_bytes, model_to_message
+
+TEXT_SUFFIX = ".onnxtxt"
+EXTERNAL_ALIGNMENT = 64
 
 
 def load(source: Any) -> Model:
@@ -36,7 +41,22 @@ def load(source: Any) -> Model:
 as_model = load
 
 
+def parse_text(text: str) -> Model:
+    """The model that a text in the ONNX text syntax describes. Raises FormatError with line and column."""
+    return model_from_bytes(encode(parse_model_text(text)))
+
+
+def print_text(model: Any) -> str:
+    """A model in the ONNX text syntax."""
+    return print_model_text(model_to_message(as_model(model)))
+
+
 def _load_path(path: Path) -> Model:
+    if path.suffix == TEXT_SUFFIX:
+        try:
+            return parse_text(path.read_text("utf-8", "surrogateescape"))
+        except OSError as problem:
+            raise FormatError(f"'{path}' cannot be opened: {problem.strerror}") from problem
     try:
         with open(path, "rb") as file:
             if os.fstat(file.fileno()).st_size == 0:
@@ -47,15 +67,61 @@ def _load_path(path: Path) -> Model:
     return model_from_bytes(data, path)
 
 
-def save(model: Any, path: str | os.PathLike[str]) -> None:
-    """Writes a model with its tensors inline. The file appears whole or not at all."""
+def save(
+    model: Any, path: str | os.PathLike[str], *, external_data: str | None = None, size_threshold: int = 1024
+) -> None:
+    """Writes a model; a path that ends in .onnxtxt gets the text syntax.
+
+    Tensors are inline, or, of at least `size_threshold` bytes, in the file `external_data` (a plain file name) beside the
+    model, each at a multiple of 64 bytes. Files appear whole or not at all. Raises ExternalDataError for a name that is
+    no plain file name.
+    """
     model = as_model(model)
     target = Path(path)
-    handle, name = tempfile.mkstemp(prefix=target.name, dir=target.parent)
+    message = model_to_message(model)
+    if target.suffix == TEXT_SUFFIX:
+        write_whole(target, [print_model_text(message).encode("utf-8", "surrogateescape")])
+        return
+    if external_data is not None:
+        if external_data != Path(external_data).name or external_data in ("", ".", "..", target.name) or "\\" in external_data:
+            raise ExternalDataError(f"'{external_data}' cannot hold the tensors of '{target.name}': expected a plain file name")
+        write_whole(target.parent / external_data, _move_out(message, external_data, size_threshold))
+    write_whole(target, encode_parts(message))
+
+
+def _move_out(message: Message, location: str, threshold: int) -> list[bytes | memoryview]:
+    """Replaces the data of large initialisers by references to a file, and gives that file's content."""
+    graph = message.fields["graph"]
+    parts: list[bytes | memoryview] = []
+    position = 0
+    moved = []
+    for tensor in graph.items("initializer"):
+        raw = tensor.get("raw_data")
+        size = memoryview(raw).nbytes if raw is not None else 0
+        if raw is None or size < threshold:
+            moved.append(tensor)
+            continue
+        gap = -position % EXTERNAL_ALIGNMENT
+        entries = {"location": location, "offset": position + gap, "length": size}
+        fields = {name: value for name, value in tensor.fields.items() if name != "raw_data"}
+        props = [Message("StringStringEntryProto", key=key, value=str(value)) for key, value in entries.items()]
+        moved.append(Message("TensorProto", **{**fields, "external_data": props, "data_location": 1}))
+        parts += [bytes(gap), raw]
+        position += gap + size
+    graph.fields["initializer"] = moved
+    return parts
+
+
+def write_whole(target: Path, parts: Iterable[bytes | memoryview]) -> None:
+    """Writes a file aside and renames it, with the permissions that a new file would have."""
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            for part in encode_parts(model_to_message(model)):
+            for part in parts:
                 file.write(part)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(name, 0o666 & ~mask)
         os.replace(name, target)
     except BaseException:
         os.unlink(name)

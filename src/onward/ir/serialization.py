@@ -30,6 +30,8 @@ _FIELD_OF = {
     "SPARSE_TENSORS": "sparse_tensors", "TYPE_PROTO": "tp", "TYPE_PROTOS": "type_protos",
 }  # fmt: skip
 DEEPEST_GRAPH = 40
+CARRIED = frozenset({"configuration", "device_configurations"})
+"""Fields that the IR does not look into: they come back as they were."""
 
 
 def model_from_bytes(data: bytes | memoryview, path: Path | None = None) -> Model:
@@ -98,6 +100,7 @@ class _Reader:
         infos = {item.get("name", ""): item for item in (*message.items("value_info"), *message.items("output"))}
         self._nodes(message.items("node"), graph, names, inner, infos, depth)
         made = {value.name for node in graph.nodes for value in node.outputs}
+        made -= {item.get("name", "") for item in (*message.items("input"), *message.items("output"))}
         graph.loose_infos = [item for item in message.items("value_info") if item.get("name", "") not in made]
         for item in message.items("output"):
             name = item.get("name", "")
@@ -257,6 +260,8 @@ class _Reader:
     def tensor(self, message: Message) -> Tensor:
         name = message.get("name", "")
         dtype = _datatype(message.get("data_type", 0), f"tensor '{name}'")
+        if dtype == DataType.UNDEFINED:
+            raise FormatError(f"tensor '{name}' does not say what its elements are (data type 0)")
         shape = [int(extent) for extent in message.items("dims")]
         if any(extent < 0 for extent in shape):
             raise FormatError(f"tensor '{name}' has a negative extent: {shape}")
@@ -415,7 +420,7 @@ def _like(message: Message, original: Message | None) -> Message:
     if original is None:
         return message
     for name, value in original.fields.items():
-        if name not in message.fields and _says_nothing(value):
+        if name not in message.fields and (_says_nothing(value) or name in CARRIED):
             message.fields[name] = value
     for name, value in list(message.fields.items()):
         if name not in original.fields and _says_nothing(value):
@@ -475,6 +480,9 @@ def _function_message(function: Function) -> Message:
     message.fields["attribute_proto"] = [_attribute_message(item) for item in function.attribute_defaults.values()]
     message.fields["opset_import"] = _opsets(function.opset_imports, function.message)
     infos = [value_message(v) for n in function.nodes for v in n.outputs if v.type is not None and v.name]
+    written = {info.get("name", "") for info in infos}
+    kept = function.message.items("value_info") if function.message is not None else []
+    infos = _in_order([*infos, *(info for info in kept if info.get("name", "") not in written)], function.message)
     for name, content in (
         ("overload", function.overload), ("doc_string", function.doc_string), ("value_info", infos),
         ("metadata_props", _props(function.metadata)),

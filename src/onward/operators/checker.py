@@ -53,7 +53,7 @@ def check(model: Model, *, shapes: bool = True) -> None:
         except InferenceError as error:
             problems.append(Problem("shapes", str(error)))
     if problems:
-        raise CheckError(_report(model, problems))
+        raise CheckError(_report(model, problems), problems)
 
 
 def find_problems(model: Model) -> list[Problem]:

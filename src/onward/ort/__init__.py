@@ -84,6 +84,7 @@ _TRANSLATION: list[tuple[type[errors.OnwardError], type[Fail]]] = [
     (errors.UnsupportedOperator, NotImplemented),
     (errors.InvalidGraph, InvalidGraph),
     (errors.InferenceError, InvalidGraph),
+    (errors.CheckError, InvalidGraph),
     (errors.RunError, RuntimeException),
     (errors.OnwardError, Fail),
 ]

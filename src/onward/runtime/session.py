@@ -100,7 +100,9 @@ class InferenceSession:
 
     def _compile(self, model: Model, options: CompileOptions, key: str) -> tuple[Artifact, np.ndarray | None]:
         from onward.compiler.driver import compile_model
+        from onward.operators import check
 
+        check(model, shapes=False)
         with _Notice(model):
             artifact = compile_model(model, options)
         artifact.metadata = _describe(model)
