@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from onward.errors import FormatError
 from onward.format.wire import Message
@@ -70,16 +70,16 @@ class _Parser:
         self.depth = 0
 
     # -- words -------------------------------------------------------------------------------------------------
-    def _fail_at(self, position: int, message: str) -> None:
+    def _fail_at(self, position: int, message: str) -> NoReturn:
         line = self.text.count("\n", 0, position) + 1
         column = position - self.text.rfind("\n", 0, position)
         raise FormatError(f"line {line}, column {column}: {message}")
 
-    def fail(self, expected: str) -> Any:
+    def fail(self, expected: str) -> NoReturn:
         """Raises FormatError for the next word."""
         kind, word, position = self.tokens[self.place]
         found = "the end of the text" if kind == "end" else f"'{word}'"
-        return self._fail_at(position, f"expected {expected}, found {found}")
+        self._fail_at(position, f"expected {expected}, found {found}")
 
     def sees(self, *words: str) -> bool:
         """Whether the next word is one of these signs or names."""
@@ -129,7 +129,7 @@ class _Parser:
             return int(word)
         except ValueError:
             self.place -= 1
-            return self.fail("a whole number")
+            self.fail("a whole number")
 
     def listed(self, begin: str, item: Callable[[], Any], end: str) -> list[Any]:
         """begin item, item, ... end"""
@@ -241,8 +241,9 @@ class _Parser:
         if tensor is None:
             self.fail("a tensor type before a value with data")
         shape = tensor.get("shape")
-        dims = [dim.get("dim_value") for dim in shape.items("dim")] if shape is not None else [None]
-        if None in dims:
+        known = [dim.get("dim_value") for dim in shape.items("dim")] if shape is not None else [None]
+        dims = [extent for extent in known if extent is not None]
+        if len(dims) < len(known):
             self.fail("a shape of numbers before a value with data")
         initializers.append(self.data(tensor.get("elem_type", 0), dims, info.get("name", "")))
         return None if alone else info
@@ -285,7 +286,7 @@ class _Parser:
         word = self.next("name", "an element type")
         if word not in ELEMENT_TYPES[1:]:
             self.place -= 1
-            return self.fail("an element type such as float or int64")
+            self.fail("an element type such as float or int64")
         return ELEMENT_TYPES.index(word)
 
     def tensor_type(self, kind: str) -> Message:
@@ -578,5 +579,6 @@ def _data(tensor: Message) -> str:
         values = list(tensor.items(typed_field(element)))
     if element == 8:
         return "{" + ", ".join(_quoted(bytes(value).decode("utf-8", "surrogateescape")) for value in values) + "}"
-    show: Callable[[Any], str] = _float if element in (1, 14) else repr if element in (11, 15) else str
+    showers: dict[int, Callable[[Any], str]] = {1: _float, 14: _float, 11: repr, 15: repr}
+    show = showers.get(element, str)
     return "{" + ",".join(map(show, values)) + "}"
