@@ -579,6 +579,5 @@ def _data(tensor: Message) -> str:
         values = list(tensor.items(typed_field(element)))
     if element == 8:
         return "{" + ", ".join(_quoted(bytes(value).decode("utf-8", "surrogateescape")) for value in values) + "}"
-    showers: dict[int, Callable[[Any], str]] = {1: _float, 14: _float, 11: repr, 15: repr}
-    show = showers.get(element, str)
+    show: Callable[[Any], str] = {1: _float, 14: _float, 11: repr, 15: repr}.get(element, lambda value: str(value))
     return "{" + ",".join(map(show, values)) + "}"
