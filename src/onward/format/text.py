@@ -502,10 +502,11 @@ def _attribute(attribute: Message, indent: str) -> str:
     if attribute.get("ref_attr_name"):
         return f"{name}: {kind} = @{_name(attribute.get('ref_attr_name'))}"
     single = kind.removesuffix("s")
-    show: Callable[[Any], str] = {
+    table: dict[str, Callable[[Any], str]] = {
         "float": _float, "int": str, "string": lambda value: _quoted(bytes(value).decode("utf-8", "surrogateescape")),
         "tensor": lambda tensor: _tensor(tensor), "graph": lambda graph: _graph(graph, indent), "type_proto": _type,
-    }[single]  # fmt: skip
+    }  # fmt: skip
+    show = table[single]
     value = attribute.get(ATTRIBUTE_FIELDS[kind][1])
     if kind != single:
         return f"{name}: {kind} = [{', '.join(map(show, value or []))}]"
@@ -579,5 +580,6 @@ def _data(tensor: Message) -> str:
         values = list(tensor.items(typed_field(element)))
     if element == 8:
         return "{" + ", ".join(_quoted(bytes(value).decode("utf-8", "surrogateescape")) for value in values) + "}"
-    show: Callable[[Any], str] = {1: _float, 14: _float, 11: repr, 15: repr}.get(element, lambda value: str(value))
+    showers: dict[int, Callable[[Any], str]] = {1: _float, 14: _float, 11: repr, 15: repr}
+    show: Callable[[Any], str] = showers.get(element, lambda value: str(value))
     return "{" + ",".join(map(show, values)) + "}"
