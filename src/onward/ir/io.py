@@ -61,10 +61,14 @@ def _load_path(path: Path) -> Model:
         with open(path, "rb") as file:
             if os.fstat(file.fileno()).st_size == 0:
                 raise FormatError(f"'{path}' is empty")
-            data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as problem:
         raise FormatError(f"'{path}' cannot be opened: {problem.strerror}") from problem
-    return model_from_bytes(data, path)
+    model = model_from_bytes(memoryview(mapped), path)
+    if hasattr(mmap, "MADV_DONTNEED"):
+        # Reading the names between the tensors has made the system map what lies around them: give that back.
+        mapped.madvise(mmap.MADV_DONTNEED)
+    return model
 
 
 def save(
