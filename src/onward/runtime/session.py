@@ -15,10 +15,11 @@ import numpy as np
 
 from onward.compiler.artifact import Artifact, CompileOptions
 from onward.compiler.targets import Target
-from onward.errors import InvalidArgument, InvalidInput, NoSuchFile
+from onward.errors import InvalidArgument, InvalidInput, NoSuchFile, UnsupportedOperator
 from onward.ir import Model, load
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Expression
+from onward.operators.schema import known_domains, newest_opset
 from onward.runtime import cache
 from onward.runtime.executable import Executable
 from onward.runtime.options import GraphOptimizationLevel, ModelMetadata, NodeArg, RunOptions, SessionOptions
@@ -100,11 +101,12 @@ class InferenceSession:
 
     def _compile(self, model: Model, options: CompileOptions, key: str) -> tuple[Artifact, np.ndarray | None]:
         from onward.compiler.driver import compile_model
-        from onward.operators import check
 
-        check(model, shapes=False)
+        _check_versions(model)
+        ordered = model.copy()
+        ordered.graph.topological_sort()  # refuses cycles; files whose nodes stand in another order are fine
         with _Notice(model):
-            artifact = compile_model(model, options)
+            artifact = compile_model(ordered, options)
         artifact.metadata = _describe(model)
         return artifact, cache.store(key, artifact)
 
@@ -329,6 +331,16 @@ class InferenceSession:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["source"], state["options"], disabled_optimizers=state["disabled"])  # type: ignore[misc]
+
+
+def _check_versions(model: Model) -> None:
+    """Refuses operator sets of the future, whose operators may mean something else."""
+    for domain, version in model.opset_imports.items():
+        name = "" if domain == "ai.onnx" else domain
+        if name in known_domains() and version > newest_opset(name):
+            raise UnsupportedOperator(
+                f"the model imports version {version} of {domain or 'ai.onnx'}; versions up to {newest_opset(name)} are known"
+            )
 
 
 class _Notice:
