@@ -10,6 +10,7 @@ import numpy as np
 from onward import operators, passes
 from onward.compiler import dump
 from onward.compiler.artifact import Artifact, CompileOptions, KernelInfo, PortSpec
+from onward.compiler.capability import Capability
 from onward.compiler.entry import EntryBuilder, Launch, symbols_of
 from onward.compiler.layout import Buffer, LayoutPlanner
 from onward.compiler.memory import Lifetime, aligned, plan_memory
@@ -18,6 +19,7 @@ from onward.compiler.roots import Root, RootFinder
 from onward.compiler.schedule import schedule_step
 from onward.compiler.steps import BorderStep, RoutineStep, Step, StepPlanner
 from onward.compiler.targets import Target
+from onward.errors import UnsupportedOperator
 from onward.ir import Model
 from onward.ir.expressions import Dimension
 from onward.program.array import Array, Constant, Input
@@ -38,7 +40,10 @@ def compile_model(model: Model, options: CompileOptions | None = None) -> Artifa
 
 
 def compile_program(program: operators.Program, options: CompileOptions) -> Artifact:
-    """A tensor program as an artifact."""
+    """A tensor program as an artifact. Raises UnsupportedOperator for what is no matter of machine code, such as text."""
+    refusal = Capability().refusal(program.outputs.values())
+    if refusal is not None:
+        raise UnsupportedOperator(refusal)
     target = Target.parse(options.target)
     return _Compilation(program, target, options).artifact()
 
@@ -94,7 +99,13 @@ class _Compilation:
         weights, pieces, total = self._weights()
         texts = self._name_kernels()
         entry = EntryBuilder(
-            self.target, [*bound, *later], plan.offsets, allocated, weights, profile=self.options.profile, guards=self.program.guards
+            self.target,
+            [*bound, *later],
+            plan.offsets,
+            allocated,
+            weights,
+            profile=self.options.profile,
+            guards=self.program.guards,
         ).build(self.launches)
         dump.llvm([*texts.values(), entry])
         objects = compile_modules([*texts.values(), entry], self.target, self.options.processes)

@@ -317,6 +317,14 @@ def _all_inputs(node: Node) -> Iterator[Value]:
         yield from graph.outputs
 
 
+def captured_values(node: Node) -> Iterator[Value]:
+    """The values of outer graphs that the sub-graphs of a node read."""
+    for graph in node.subgraphs():
+        own = set(graph.values())
+        reads = [value for inner in graph.nodes for value in (*inner.inputs, *captured_values(inner)) if value is not None]
+        yield from (value for value in (*reads, *graph.outputs) if value not in own)
+
+
 def copy_graph(graph: Graph, table: dict[Value, Value]) -> Graph:
     """A copy; `table` maps values of the outer graphs, and receives the new ones."""
     result = Graph(graph.name)

@@ -24,6 +24,10 @@ _ALLOCATE = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
 LARGEST_ARENA = 1 << 42
 
 
+class GuardFailed(InvalidInput):
+    """Sizes for which the code was not made. The model may still have a meaning for them."""
+
+
 @dataclass
 class Plan:
     """What follows from the shapes of the inputs: sizes, the arena, and the outputs' shapes (None: known after the run)."""
@@ -160,7 +164,7 @@ class Executable:
                 f"{extent} = {number}" if isinstance(extent, Expression) else f"{number}"
                 for extent, number in ((guard.left, left), (guard.right, right))
             )
-            raise InvalidInput(f"{guard.message}: {shown}; fed were {given}")
+            raise GuardFailed(f"{guard.message}: {shown}; fed were {given}")
 
     def run(
         self,
@@ -231,7 +235,9 @@ class Executable:
         if status == Status.OUT_OF_MEMORY:
             raise RunError("there is not enough memory for values whose sizes depend on the data")
         if status == Status.INVALID_SIZE:
-            raise RunError(f"{where}: sizes found during the run are out of range or do not go together: {detail[0]} and {detail[1]}")
+            raise RunError(
+                f"{where}: sizes found during the run are out of range or do not go together: {detail[0]} and {detail[1]}"
+            )
         raise RunError(f"{where}: {Status(status).name.lower().replace('_', ' ')} {detail}")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from onward.compiler.support import PATIENCE
-from onward.errors import InvalidArgument
+from onward.errors import InvalidArgument, RunError, Terminated
 
 
 class GraphOptimizationLevel(IntEnum):
@@ -45,7 +45,8 @@ class SessionOptions:
 
     `intra_op_num_threads` is the number of threads of a run (0: as many as there are cores to use). The session
     configuration entries `session.intra_op.allow_spinning` ("0" lets workers sleep at once) and
-    `session.intra_op.spin_duration_us` are obeyed, other entries are kept and have no effect. Fields about memory arenas
+    `session.intra_op.spin_duration_us` are obeyed, and so is `onward.loop_limit` (the most turns that a loop may take,
+    after which a run fails; without it only `RunOptions.terminate` ends a loop without end); other entries are kept and have no effect. Fields about memory arenas
     and execution order are accepted: the arena is always planned and reused.
     """
 
@@ -73,7 +74,9 @@ class SessionOptions:
     def __setattr__(self, name: str, value: Any) -> None:
         fields = self.__dataclass_fields__
         if name not in fields:
-            raise AttributeError(f"SessionOptions has no field '{name}'; it has {', '.join(f for f in fields if f[0] != '_')}")
+            raise AttributeError(
+                f"SessionOptions has no field '{name}'; it has {', '.join(f for f in fields if f[0] != '_')}"
+            )
         expected = type(fields[name].default)
         if expected is int and not isinstance(value, int):
             value = operator.index(value)  # NumPy integers are integers; anything else is a TypeError
@@ -117,7 +120,9 @@ class SessionOptions:
 
     def register_custom_ops_library(self, path: str) -> None:
         """Libraries of compiled operators cannot be used: operators are compiled from definitions."""
-        raise InvalidArgument(f"'{path}': custom operator libraries hold machine code of another runtime and cannot be loaded")
+        raise InvalidArgument(
+            f"'{path}': custom operator libraries hold machine code of another runtime and cannot be loaded"
+        )
 
     def overrides(self) -> dict[str, int]:
         """The fixed dimensions by name."""
@@ -135,6 +140,13 @@ class SessionOptions:
         """Whether the model that is compiled differs from the model that was given."""
         return bool(self._by_name or self._by_denotation or self._initializers)
 
+    def loop_limit(self) -> int | None:
+        """The most turns of a loop, None without a limit. Raises InvalidArgument for nonsense."""
+        limit = self._entries.get("onward.loop_limit")
+        if limit is not None and not limit.isdecimal():
+            raise InvalidArgument(f"onward.loop_limit is '{limit}', expected a number of turns")
+        return None if limit is None else int(limit)
+
     def patience(self) -> int:
         """For how many nanoseconds workers look for work before they sleep. Raises InvalidArgument for nonsense."""
         if self._entries.get("session.intra_op.allow_spinning") == "0":
@@ -145,6 +157,28 @@ class SessionOptions:
         if not duration.isdecimal():
             raise InvalidArgument(f"session.intra_op.spin_duration_us is '{duration}', expected microseconds")
         return int(duration) * 1000
+
+
+class RunLimits:
+    """What ends a run before its time: the caller's wish, or a loop of too many turns."""
+
+    def __init__(self, options: RunOptions | None, most_turns: int | None) -> None:
+        self._options = options
+        self._most_turns = most_turns
+        self.stop_address = options.stop_address if options is not None else 0
+
+    def check(self) -> None:
+        """Raises Terminated once the run is to stop."""
+        if self._options is not None and self._options.terminate:
+            raise Terminated("the run was stopped on request")
+
+    def turn(self, number: int, name: str) -> None:
+        """Called before each turn of a loop. Raises Terminated, or RunError beyond the limit of turns."""
+        self.check()
+        if self._most_turns is not None and number >= self._most_turns:
+            raise RunError(
+                f"node '{name}': the loop took more than {self._most_turns} turns, the limit onward.loop_limit"
+            )
 
 
 class RunOptions:

@@ -6,25 +6,38 @@ import json
 import os
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from onward.compiler.artifact import Artifact, CompileOptions
 from onward.compiler.targets import Target
-from onward.errors import InvalidArgument, InvalidInput, NoSuchFile, UnsupportedOperator
-from onward.ir import Model, load
+from onward.errors import InvalidArgument, InvalidInput, NoSuchFile, OnwardError, UnsupportedOperator
+from onward.ir import Model, OptionalType, SequenceType, TensorType, Value, load
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Expression
-from onward.operators.schema import known_domains, newest_opset
+from onward.operators.schema import known_domains, newest_opset, type_string
 from onward.runtime import cache
-from onward.runtime.executable import Executable
-from onward.runtime.options import GraphOptimizationLevel, ModelMetadata, NodeArg, RunOptions, SessionOptions
+from onward.runtime.executable import Executable, GuardFailed
+from onward.runtime.feeds import convert_feed
+from onward.runtime.options import (
+    GraphOptimizationLevel,
+    ModelMetadata,
+    NodeArg,
+    RunLimits,
+    RunOptions,
+    SessionOptions,
+)
 from onward.runtime.preparation import prepare
 from onward.runtime.values import IOBinding, OrtValue
+
+if TYPE_CHECKING:
+    from onward.operators import Program
+    from onward.runtime.staging import StagedModel
 
 PROVIDER = "CPUExecutionProvider"
 SLOW_COMPILE = 2.0
@@ -60,11 +73,12 @@ class InferenceSession:
         self._started = time.time_ns()
         self._load()
         self._profile: list[dict[str, Any]] | None = [] if self._options.enable_profiling else None
-        self._inputs = {port.name: position for position, port in enumerate(self._artifact.inputs)}
-        self._kinds = [port.dtype.numpy for port in self._artifact.inputs]
-        self._outputs = [port.name for port in self._artifact.outputs]
-        self._overridable = frozenset(self._artifact.metadata.get("overridable", []))
+        self._inputs = {item.name: position for position, item in enumerate(self._input_args)}
+        self._outputs = [item.name for item in self._output_args]
+        self._overridable = frozenset(self._metadata.get("overridable", []))
         self._variants: dict[frozenset[str], InferenceSession] = {}
+        self._other_sizes: StagedModel | None = None
+        self._lock = threading.Lock()
         self._output_index = {name: position for position, name in enumerate(self._outputs)}
 
     # -- making ------------------------------------------------------------------------------------------------
@@ -85,30 +99,51 @@ class InferenceSession:
         else:
             model = prepare(load(source), options)
             content = cache.content_of_model(model) if cache.folder() else ""
-        key = cache.key_of(content, compile_options, target)
-        weights: np.ndarray | None
-        found = cache.find(key)
-        if found is not None:
-            self._artifact, weights = found
-        else:
+        self._code = _Code(content, compile_options, target, options)
+        self._stages: StagedModel | None = None
+        found = self._code.find("")
+        if found is None:
             model = model if model is not None else load(source)
-            self._artifact, weights = self._compile(model, compile_options, key)
-        self._executable = Executable(
-            self._artifact, weights, threads=options.intra_op_num_threads, patience=options.patience()
-        )
+            try:
+                found = self._compile(model)
+            except UnsupportedOperator as problem:
+                self._stages = self._staged(model, problem)
+        if found is not None:
+            self._executable, self._artifact = found, found.artifact
+            self._kinds = [port.dtype.numpy for port in found.artifact.inputs]
+            self._metadata = found.artifact.metadata
+            self._input_args = [_node_arg(port.name, port.dtype, port.shape) for port in found.artifact.inputs]
+            self._output_args = [_node_arg(port.name, port.dtype, port.shape) for port in found.artifact.outputs]
         if options.optimized_model_filepath:
             self._write_optimized(model if model is not None else load(source))
 
-    def _compile(self, model: Model, options: CompileOptions, key: str) -> tuple[Artifact, np.ndarray | None]:
+    def _compile(self, model: Model) -> Executable:
         from onward.compiler.driver import compile_model
 
         _check_versions(model)
         ordered = model.copy()
         ordered.graph.topological_sort()  # refuses cycles; files whose nodes stand in another order are fine
         with _Notice(model):
-            artifact = compile_model(ordered, options)
+            artifact = compile_model(ordered, self._code.options)
         artifact.metadata = _describe(model)
-        return artifact, cache.store(key, artifact)
+        return self._code.keep("", artifact)
+
+    def _staged(self, model: Model, problem: OnwardError) -> StagedModel:
+        """The model in stages, because of a problem that compiling it as a whole has met; raised where no page helps."""
+        from onward import operators, passes
+        from onward.runtime.staging import StagedModel
+
+        if operators.unsupported_operators(model):
+            raise problem
+        operators.check(model, shapes=False)
+        self._metadata = _describe(model)
+        self._input_args = [_declared(value) for value in model.graph.inputs if value.tensor is None]
+        self._output_args = [_declared(value) for value in model.graph.outputs]
+        model = model.copy()
+        model.graph.topological_sort()
+        if self._code.options.optimize:
+            model = passes.optimize(model, disable=self._code.options.disabled_passes)
+        return StagedModel(model, self._code.compile)
 
     def _write_optimized(self, model: Model) -> None:
         from onward import passes
@@ -126,7 +161,12 @@ class InferenceSession:
         (IndexOutOfBounds, Terminated) for what goes wrong on the way.
         """
         if self._overridable and not self._overridable.isdisjoint(input_feed):
-            return self._variant(frozenset(self._overridable.intersection(input_feed))).run(output_names, input_feed, run_options)
+            return self._variant(frozenset(self._overridable.intersection(input_feed))).run(
+                output_names, input_feed, run_options
+            )
+        if self._stages is not None:
+            results = self._run_staged(self._stages, input_feed, run_options)
+            return results if output_names is None else self._selected(results, output_names)
         arrays: list[Any] = [None] * len(self._kinds)
         inputs, kinds = self._inputs, self._kinds
         for name, value in input_feed.items():
@@ -142,14 +182,41 @@ class InferenceSession:
         if len(input_feed) < len(kinds) or any([array is None for array in arrays]):
             self._check_missing(arrays)
         if self._profile is None:
-            results = self._executable.run(arrays, stop=run_options.stop_address if run_options is not None else 0)
+            try:
+                results = self._executable.run(arrays, stop=run_options.stop_address if run_options is not None else 0)
+            except GuardFailed as problem:
+                results = self._run_other_sizes(problem, dict(zip(inputs, arrays)), run_options)
         else:
             results = self._run_profiled(arrays)
-        if output_names is None:
-            return results
+        return results if output_names is None else self._selected(results, output_names)
+
+    def _selected(self, results: list[Any], output_names: Sequence[str]) -> list[Any]:
         if isinstance(output_names, str):
             raise InvalidArgument(f"output_names is the string '{output_names}'; expected a list of names or None")
         return [results[self._output_position(name)] for name in output_names or self._outputs]
+
+    def _run_staged(self, stages: StagedModel, feeds: Mapping[str, Any], run_options: RunOptions | None) -> list[Any]:
+        declared = {value.name: value for value in stages.model.graph.inputs}
+        for name in feeds:
+            if name not in self._inputs:
+                self._unknown_input(name)
+        missing = [name for name in self._inputs if name not in feeds]
+        if missing:
+            raise InvalidInput(f"required inputs {missing} are missing from the feed; expected {list(self._inputs)}")
+        given = {name: convert_feed(declared[name], value) for name, value in feeds.items()}
+        return stages.run(given, RunLimits(run_options, self._options.loop_limit()))
+
+    def _run_other_sizes(
+        self, problem: GuardFailed, feeds: Mapping[str, np.ndarray], run_options: RunOptions | None
+    ) -> list[Any]:
+        """A run with sizes that the compiled code does not foresee: compiled for these very shapes, if they fit at all."""
+        with self._lock:
+            if self._other_sizes is None:
+                self._other_sizes = self._staged(prepare(load(self._source), self._options), problem)
+        try:
+            return self._run_staged(self._other_sizes, feeds, run_options)
+        except OnwardError:
+            raise problem from None
 
     def _variant(self, fed: frozenset[str]) -> InferenceSession:
         """A session in which these initialisers are inputs; made when they are first fed."""
@@ -214,9 +281,10 @@ class InferenceSession:
         feeds = {name: value.numpy() for name, value in input_dict_ort_values.items()}
         return [OrtValue(result) for result in self.run(output_names, feeds, run_options)]
 
-    def run_async(self, output_names: Any, input_feed: Any, callback: Any, user_data: Any, run_options: Any = None) -> None:
+    def run_async(
+        self, output_names: Any, input_feed: Any, callback: Any, user_data: Any, run_options: Any = None
+    ) -> None:
         """Runs on another thread and calls `callback(results, user_data, error)`."""
-        import threading
 
         def work() -> None:
             try:
@@ -233,6 +301,9 @@ class InferenceSession:
     def run_with_iobinding(self, iobinding: IOBinding, run_options: RunOptions | None = None) -> None:
         """Runs on bound inputs, into bound outputs."""
         feeds = iobinding.feeds()
+        if self._stages is not None:
+            iobinding.finish(dict(zip(self._outputs, self._run_staged(self._stages, feeds, run_options))))
+            return
         arrays: list[Any] = [None] * len(self._kinds)
         for name, value in feeds.items():
             if name not in self._inputs:
@@ -261,19 +332,19 @@ class InferenceSession:
     # -- what is known of the model ----------------------------------------------------------------------------
     def get_inputs(self) -> list[NodeArg]:
         """Name, type and shape of each input."""
-        return [_node_arg(port.name, port.dtype, port.shape) for port in self._artifact.inputs]
+        return list(self._input_args)
 
     def get_outputs(self) -> list[NodeArg]:
         """Name, type and shape of each output."""
-        return [_node_arg(port.name, port.dtype, port.shape) for port in self._artifact.outputs]
+        return list(self._output_args)
 
     def get_overridable_initializers(self) -> list[NodeArg]:
         """Initialisers that are inputs too."""
-        return [NodeArg(name, kind, shape) for name, kind, shape in self._artifact.metadata.get("overridable_args", [])]
+        return [NodeArg(name, kind, shape) for name, kind, shape in self._metadata.get("overridable_args", [])]
 
     def get_modelmeta(self) -> ModelMetadata:
         """Who made the model and what it says of itself."""
-        return ModelMetadata(**self._artifact.metadata.get("modelmeta", {}))
+        return ModelMetadata(**self._metadata.get("modelmeta", {}))
 
     def get_providers(self) -> list[str]:
         """The CPU."""
@@ -315,13 +386,24 @@ class InferenceSession:
 
     @property
     def artifact(self) -> Artifact:
-        """What was compiled."""
+        """What was compiled. Raises InvalidArgument for a model that runs in stages."""
+        self._check_whole()
         return self._artifact
 
     @property
     def executable(self) -> Executable:
-        """The machine code."""
+        """The machine code. Raises InvalidArgument for a model that runs in stages."""
+        self._check_whole()
         return self._executable
+
+    @property
+    def runs_in_stages(self) -> bool:
+        """Whether the model is more than one native function: it handles text or sequences, or sizes that depend on data."""
+        return self._stages is not None
+
+    def _check_whole(self) -> None:
+        if self._stages is not None:
+            raise InvalidArgument("the model runs in stages, so there is no single piece of machine code for it")
 
     def __getstate__(self) -> dict[str, Any]:
         source = self._source
@@ -331,6 +413,36 @@ class InferenceSession:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["source"], state["options"], disabled_optimizers=state["disabled"])  # type: ignore[misc]
+
+
+class _Code:
+    """Where the machine code of a session comes from: the disk cache or the compiler."""
+
+    def __init__(self, content: str, options: CompileOptions, target: Target, session: SessionOptions) -> None:
+        self.content, self.options, self.target, self.session = content, options, target, session
+
+    def _key(self, part: str) -> str:
+        return cache.key_of(f"{self.content}\n{part}" if part else self.content, self.options, self.target)
+
+    def _executable(self, artifact: Artifact, weights: np.ndarray | None) -> Executable:
+        return Executable(
+            artifact, weights, threads=self.session.intra_op_num_threads, patience=self.session.patience()
+        )
+
+    def find(self, part: str) -> Executable | None:
+        """The code of a part of the model ("" for the whole), if it is in the cache."""
+        found = cache.find(self._key(part)) if self.content else None
+        return self._executable(*found) if found is not None else None
+
+    def keep(self, part: str, artifact: Artifact) -> Executable:
+        """New code, which is stored in the cache."""
+        return self._executable(artifact, cache.store(self._key(part), artifact) if self.content else None)
+
+    def compile(self, program: Program, part: str) -> Executable:
+        """The code of a program that is a part of the model."""
+        from onward.compiler.driver import compile_program
+
+        return self.find(part) or self.keep(part, compile_program(program, self.options))
 
 
 def _check_versions(model: Model) -> None:
@@ -350,8 +462,6 @@ class _Notice:
         self.name = model.graph.name or "model"
 
     def __enter__(self) -> None:
-        import threading
-
         self.timer = threading.Timer(SLOW_COMPILE, self._tell)
         self.timer.daemon = True
         if sys.stderr.isatty():
@@ -372,7 +482,19 @@ def type_name(dtype: DataType) -> str:
 def _node_arg(name: str, dtype: DataType, shape: Sequence[Any]) -> NodeArg:
     extents = [str(extent) if isinstance(extent, Expression) else extent for extent in shape]
     # Extents without a name in the file have been given one of ours, which holds a dot: they are shown as unknown.
-    return NodeArg(name, f"tensor({type_name(dtype)})", [None if isinstance(e, str) and "." in e else e for e in extents])
+    return NodeArg(
+        name, f"tensor({type_name(dtype)})", [None if isinstance(e, str) and "." in e else e for e in extents]
+    )
+
+
+def _declared(value: Value) -> NodeArg:
+    """An input or output of any type, as the model declares it."""
+    kind = value.type
+    while isinstance(kind, (SequenceType, OptionalType)):
+        kind = kind.element
+    shape = (kind.shape or ()) if isinstance(kind, TensorType) else ()
+    extents = [str(extent) if isinstance(extent, Expression) else extent for extent in shape]
+    return NodeArg(value.name, type_string(value.type) or "", extents)
 
 
 def _check_providers(providers: Sequence[Any] | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from onward import program as P
-from onward.errors import InvalidArgument
+from onward.errors import InvalidArgument, UnsupportedOperator
 from onward.operators.arguments import known_integer, known_integers
 from onward.operators.movement.split import split
 from onward.operators.registry import Context, operator
@@ -70,7 +70,7 @@ def split_to_sequence(
     if sizes is not None and sizes.rank:
         return list(split(data, sizes, axis=place, context=context))
     if not isinstance(extent, int):
-        raise InvalidArgument(f"axis {axis} of {data} has no known extent, so the sequence has no known length")
+        raise UnsupportedOperator(f"axis {axis} of {data} has no known extent, so the sequence has no known length")
     step = 1 if sizes is None else known_integer(sizes, "the size of SplitToSequence")
     numbers = [min(step, extent - start) for start in range(0, extent, step)]
     parts = list(split(data, P.dimensions_array(numbers), axis=place, context=context))

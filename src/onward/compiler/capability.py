@@ -1,0 +1,39 @@
+"""What of a tensor program can become machine code: everything but text and routines that have only an evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from onward.ir.datatypes import DataType
+from onward.program.array import Array, RoutineOutput
+
+
+class Capability:
+    """Looks through arrays and remembers what it has seen, so that a program can be checked while it grows."""
+
+    def __init__(self) -> None:
+        self._sound: set[Array] = set()
+
+    def refusal(self, arrays: Iterable[Any]) -> str | None:
+        """Why the arrays cannot be computed natively; None when they can."""
+        from onward.compiler.routines import ROUTINES  # the pages are written with what the compiler exports
+
+        arrays = list(arrays)
+        if not all(isinstance(array, Array) for array in arrays):
+            return "sequences, maps and optional values are handled outside of compiled code"
+        pending = [array for array in arrays if array not in self._sound]
+        found: list[Array] = []
+        seen = set(pending)
+        while pending:
+            array = pending.pop()
+            found.append(array)
+            if array.dtype == DataType.STRING:
+                return f"{array} holds text, which is handled outside of compiled code"
+            if isinstance(array, RoutineOutput) and array.routine.name not in ROUTINES:
+                return f"the routine '{array.routine.name}' has no native code"
+            new = [source for source in array.sources if source not in self._sound and source not in seen]
+            seen.update(new)
+            pending.extend(new)
+        self._sound.update(found)
+        return None
