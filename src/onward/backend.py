@@ -18,7 +18,7 @@ from onward import operators
 from onward import program as P
 from onward.errors import InvalidArgument, InvalidInput
 from onward.format.wire import Message, decode, encode
-from onward.ir import DataType, Model, Node, OptionalType, Tensor, TensorType, Value, as_model
+from onward.ir import DataType, Model, TensorType, Value, as_model
 from onward.ir.serialization import value_message
 from onward.operators.arguments import NotConstant
 
@@ -133,91 +133,11 @@ def _model_of_node(data: bytes, inputs: Sequence[Any], opset: int | None) -> Mod
 
 
 def _native(model: Model) -> Run:
-    """Sessions of compiled code: one, or one for each value of the inputs that must be constants."""
-    needed: list[str] = []
-    sessions: dict[tuple[Any, ...], Run] = {}
-
-    def run(feeds: Mapping[str, Any]) -> list[Any]:
-        while True:
-            constants = {name: feeds[name] for name in needed}
-            key = tuple((np.shape(value), np.asarray(value).tobytes()) for value in constants.values())
-            shape = tuple((name, len(value)) for name, value in feeds.items() if isinstance(value, list))
-            absent = tuple(name for name, value in feeds.items() if value is None)
-            try:
-                if (key, shape, absent) not in sessions:
-                    sessions[key, shape, absent] = _session(model, feeds, constants)
-                return sessions[key, shape, absent](feeds)
-            except NotConstant as problem:
-                missing = [name for name in problem.inputs if name in feeds and name not in needed]
-                if not missing:
-                    raise
-                needed.extend(missing)
-
-    return run
-
-
-def _session(model: Model, feeds: Mapping[str, Any], constants: Mapping[str, np.ndarray]) -> Run:
-    """A session for feeds of this form: sequences of these lengths, optional values there or not, these constants."""
+    """A session of compiled code."""
     from onward.runtime import InferenceSession
 
-    result = model.copy()
-    graph = result.graph
-    for value in tuple(graph.inputs):
-        if value.name in constants:
-            value.tensor = Tensor.of(np.asarray(constants[value.name]), value.name)
-            graph.initializers[value.name] = value
-            graph.inputs.remove(value)
-        elif isinstance(feeds.get(value.name), list) or value.name in feeds and feeds[value.name] is None:
-            _take_apart_input(result, value, feeds[value.name])
-        elif isinstance(value.type, OptionalType):
-            value.type = value.type.element
-    counts = [_take_apart_output(result, value) for value in tuple(graph.outputs)]
-    session = InferenceSession(result)
-
-    def run(given: Mapping[str, Any]) -> list[Any]:
-        flat: dict[str, Any] = {}
-        for name, value in given.items():
-            if isinstance(value, list):
-                flat.update({f"{name}[{place}]": item for place, item in enumerate(value)})
-            elif value is not None and name not in constants:
-                flat[name] = value
-        results = iter(session.run(None, flat))
-        return [next(results) if count is None else [next(results) for _ in range(count)] for count in counts]
-
-    return run
-
-
-def _take_apart_input(model: Model, value: Value, items: list[np.ndarray] | None) -> None:
-    """Replaces a sequence that is an input by one input for each of its tensors, an absent value by nothing."""
-    graph = model.graph
-    graph.inputs.remove(value)
-    parts = [
-        Value(f"{value.name}[{place}]", TensorType(DataType.of(np.asarray(item).dtype), np.shape(item)))
-        for place, item in enumerate(items or [])
-    ]
-    graph.inputs.extend(parts)
-    node = Node("Optional" if items is None else "SequenceConstruct", parts, [value])
-    if graph.nodes:
-        graph.insert_before(node, graph.nodes[0])
-    else:
-        graph.append(node)
-
-
-def _take_apart_output(model: Model, value: Value) -> int | None:
-    """Replaces a sequence that is an output by its tensors; returns their number, None for a tensor."""
-    items = operators.lower(model).outputs[value.name] if not isinstance(value.type, TensorType) else None
-    if not isinstance(items, list):
-        return None
-    graph = model.graph
-    place = graph.outputs.index(value)
-    elements = []
-    for number, item in enumerate(items):
-        index = graph.add_initializer(Tensor.of(np.array(number, np.int64)), f"{value.name}.{number}")
-        node = graph.append(Node("SequenceAt", [value, index], [Value(f"{value.name}[{number}]")]))
-        node.outputs[0].type = TensorType(item.dtype, item.shape)
-        elements.append(node.outputs[0])
-    graph.outputs[place : place + 1] = elements
-    return len(elements)
+    session = InferenceSession(model)
+    return lambda feeds: session.run(None, feeds)
 
 
 def _reference(model: Model) -> Run:

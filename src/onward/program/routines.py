@@ -154,3 +154,22 @@ def recurrence(attributes: Mapping[str, Any], *inputs: np.ndarray) -> tuple[np.n
     else:
         stacked = [np.stack(items[::-1] if backwards else items) for items in zip(*rows)]
     return (*states, *stacked)
+
+
+@evaluator("host")
+def host(attributes: Mapping[str, Any], *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+    """What no machine code is written for (text, pictures): the Python function `function` of the inputs."""
+    return tuple(attributes["function"](*inputs))
+
+
+@evaluator("bit_cast")
+def bit_cast(attributes: Mapping[str, Any], source: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The same bits as elements of another data type of the same width. Elements of fewer than 8 bits take a byte."""
+    kind, bits = attributes["dtype"], attributes["dtype"].bits
+    if bits >= 8:
+        return (np.ascontiguousarray(source).view(kind.numpy).reshape(source.shape),)
+    codes = np.ascontiguousarray(source).view(np.uint8) & ((1 << bits) - 1)
+    if kind.name.startswith("INT"):
+        codes = codes.astype(np.int8) - ((codes >> (bits - 1)) << bits).astype(np.int8)
+        return (codes.astype(kind.numpy).reshape(source.shape),)
+    return (codes.view(kind.numpy).reshape(source.shape),)

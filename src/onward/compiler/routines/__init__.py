@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from onward.compiler.routines.bit_cast import bit_cast
 from onward.compiler.routines.cumulative import cumulative
 from onward.compiler.routines.non_max_suppression import non_max_suppression
 from onward.compiler.routines.non_zero import non_zero
@@ -11,6 +12,7 @@ from onward.compiler.routines.top_k import top_k
 from onward.compiler.schedule.imperative import Page
 
 ROUTINES: dict[str, Page] = {
+    "bit_cast": bit_cast,
     "cumulative": cumulative,
     "non_max_suppression": non_max_suppression,
     "non_zero": non_zero,

@@ -1,0 +1,1 @@
+"""Operators on text. They are functions of Python: text has no machine code."""
