@@ -1,11 +1,12 @@
-"""Writes src/onward/operators/schemas.txt: the signature of every ONNX operator in every version, as data.
+"""Writes src/onward/operators/schemas*.txt: the signature of every ONNX operator in every version, as data.
 
-The source is the operator registry of the installed `onnx` package. Only facts are kept (names, versions, types,
+The source of `schemas.txt` is the operator registry of the installed `onnx` package; that of `schemas_microsoft.txt`
+(domain com.microsoft, and what onnxruntime adds to the default domain) the one of `onnxruntime`. Only facts are kept (names, versions, types,
 arities, defaults), no sentence of documentation. Run it after a new ONNX release:
 
     python tools/generate_schemas.py
 
-The first line of the file is a JSON object with what all operators share: the type names, the sets of types, and the
+The first line of a file is a JSON object with what all operators share: the type names, the sets of types, and the
 IR version that each opset version needs. Every further line is `domain name [versions...]`, newest version first, so
 that a reader parses only the operators it needs and a diff shows what a release changed.
 """
@@ -19,7 +20,11 @@ from typing import Any
 import onnx
 from onnx import defs, helper
 
-TARGET = Path(__file__).resolve().parent.parent / "src" / "onward" / "operators" / "schemas.txt"
+FOLDER = Path(__file__).resolve().parent.parent / "src" / "onward" / "operators"
+DEFAULT_DOMAIN_EXTRAS = (
+    "Affine", "Crop", "ImageScaler", "ParametricSoftplus", "ScaledTanh", "SimplifiedLayerNormalization",
+)  # fmt: skip
+"""What onnxruntime adds to the default domain and runs on the CPU."""
 
 OPTIONS = {
     defs.OpSchema.FormalParameterOption.Single: 0,
@@ -84,8 +89,48 @@ def schema_row(schema: defs.OpSchema, types: TypeSets) -> list[Any]:
     ]
 
 
+def microsoft_row(schema: Any, types: TypeSets) -> list[Any]:
+    """One version of one operator as onnxruntime tells it."""
+    options = {"Single": 0, "Optional": 1, "Variadic": 2}
+
+    def parameter(item: Any) -> list[Any]:
+        return [item.name, item.typeStr, options[item.option.name], int(item.isHomogeneous), 1]
+
+    def attribute(item: Any) -> list[Any]:
+        proto = onnx.AttributeProto.FromString(item._default_value) if item._default_value else None
+        default = None if proto is None or not proto.type else helper.get_attribute_value(proto)
+        default = (
+            default.decode() if isinstance(default, bytes) else list(default) if isinstance(default, tuple) else default
+        )
+        return [item.name, item.type.name, int(item.required), default]
+
+    return [
+        schema.since_version,
+        int(schema.deprecated),
+        [parameter(item) for item in schema.inputs],
+        [parameter(item) for item in schema.outputs],
+        [schema.min_input, schema.max_input, schema.min_output, schema.max_output],
+        [attribute(schema.attributes[name]) for name in sorted(schema.attributes)],
+        {item.type_param_str: types.number(list(item.allowed_type_strs)) for item in schema.type_constraints},
+    ]
+
+
+def write(
+    name: str, header: dict[str, Any], types: TypeSets, operators: dict[tuple[str, str], list[list[Any]]]
+) -> None:
+    """Writes one file."""
+    shared = {"types": list(types.names), "sets": [list(key) for key in types.sets], **header}
+    lines = [json.dumps(shared, separators=(",", ":"))]
+    for (domain, operator), versions in operators.items():
+        lines.append(f"{domain or 'ai.onnx'} {operator} {json.dumps(versions, separators=(',', ':'))}")
+    (FOLDER / name).write_text("\n".join(lines) + "\n")
+    print(f"{name}: {len(operators)} operators, {sum(map(len, operators.values()))} versions")
+
+
 def main() -> None:
-    """Writes the file."""
+    """Writes the files."""
+    from onnxruntime.capi.onnxruntime_pybind11_state import get_all_operator_schema
+
     types = TypeSets()
     operators: dict[tuple[str, str], list[list[Any]]] = {}
     for schema in sorted(defs.get_all_schemas_with_history(), key=lambda s: (s.domain, s.name, -s.since_version)):
@@ -94,18 +139,12 @@ def main() -> None:
         ["" if domain == "ai.onnx" else domain, opset, ir_version]
         for (domain, opset), ir_version in helper.OP_SET_ID_VERSION_MAP.items()
     ]
-    header = {
-        "types": list(types.names),
-        "sets": [list(key) for key in types.sets],
-        "ir_versions": ir_versions,
-        "newest_ir_version": int(onnx.IR_VERSION),
-    }
-    lines = [json.dumps(header, separators=(",", ":"))]
-    for (domain, name), versions in operators.items():
-        lines.append(f"{domain or 'ai.onnx'} {name} {json.dumps(versions, separators=(',', ':'))}")
-    TARGET.write_text("\n".join(lines) + "\n")
-    versions = sum(map(len, operators.values()))
-    print(f"{TARGET}: {len(operators)} operators, {versions} versions, {TARGET.stat().st_size} bytes")
+    write("schemas.txt", {"ir_versions": ir_versions, "newest_ir_version": int(onnx.IR_VERSION)}, types, operators)
+    types, operators = TypeSets(), {}
+    for schema in sorted(get_all_operator_schema(), key=lambda s: (s.domain, s.name, -s.since_version)):
+        if schema.domain == "com.microsoft" or schema.domain == "" and schema.name in DEFAULT_DOMAIN_EXTRAS:
+            operators.setdefault((schema.domain, schema.name), []).append(microsoft_row(schema, types))
+    write("schemas_microsoft.txt", {}, types, operators)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_FIRST_ARGUMENT = re.compile(r"@operator\(\s*\"(\w+)\"")
+_FIRST_ARGUMENT = re.compile(r"\boperator\(\s*\"(\w+)\"")
 
 
 @dataclass(frozen=True, slots=True)

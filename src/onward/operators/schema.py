@@ -1,6 +1,6 @@
 """The signatures of all ONNX operators in all versions.
 
-The data (`schemas.txt`, written by tools/generate_schemas.py) is parsed operator by operator, on first use.
+The data (written by tools/generate_schemas.py) is parsed operator by operator, on first use.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from typing import Any
 
 from onward.errors import UnsupportedOperator
 from onward.ir import MapType, OptionalType, SequenceType, SparseTensorType, TensorType
+
+FILES = ("schemas.txt", "schemas_microsoft.txt")
+"""The operators of the standard, and those that onnxruntime adds."""
 
 
 class ParameterOption(IntEnum):
@@ -111,11 +114,11 @@ def why_unknown(domain: str, name: str, opset: int) -> str:
 @functools.cache
 def operator_versions(domain: str, name: str) -> tuple[Schema, ...]:
     """All versions of an operator, newest first; empty for an unknown one."""
-    header, lines = _data()
-    line = lines.get((domain or "ai.onnx", name))
-    if line is None:
+    found = _data()[1].get((domain or "ai.onnx", name))
+    if found is None:
         return ()
-    return tuple(_schema("" if domain == "ai.onnx" else domain, name, row, header) for row in json.loads(line))
+    line, sets = found
+    return tuple(_schema("" if domain == "ai.onnx" else domain, name, row, sets) for row in json.loads(line))
 
 
 def operator_names(domain: str = "") -> Iterator[str]:
@@ -124,7 +127,7 @@ def operator_names(domain: str = "") -> Iterator[str]:
 
 
 def known_domains() -> frozenset[str]:
-    """The domains of the ONNX standard; the default one is the empty string."""
+    """The domains whose operators are known; the default one is the empty string."""
     return frozenset("" if domain == "ai.onnx" else domain for domain, _ in _data()[1]) | {"ai.onnx.training"}
 
 
@@ -146,20 +149,26 @@ def newest_ir_version() -> int:
     return int(_data()[0]["newest_ir_version"])
 
 
+_TypeSets = list[frozenset[str]]
+
+
 @functools.cache
-def _data() -> tuple[dict[str, Any], dict[tuple[str, str], str]]:
-    text = resources.files("onward.operators").joinpath("schemas.txt").read_text()
-    first, *rest = text.splitlines()
-    header = json.loads(first)
-    header["sets"] = [frozenset(header["types"][number] for number in numbers) for numbers in header["sets"]]
-    lines: dict[tuple[str, str], str] = {}
-    for line in rest:
-        domain, name, versions = line.split(" ", 2)
-        lines[domain, name] = versions
-    return header, lines
+def _data() -> tuple[dict[str, Any], dict[tuple[str, str], tuple[str, _TypeSets]]]:
+    """What all operators of the standard share, and for each operator its line and the type sets that it refers to."""
+    shared: dict[str, Any] = {}
+    lines: dict[tuple[str, str], tuple[str, _TypeSets]] = {}
+    for name in FILES:
+        first, *rest = resources.files("onward.operators").joinpath(name).read_text().splitlines()
+        header = json.loads(first)
+        sets = [frozenset(header["types"][number] for number in numbers) for numbers in header["sets"]]
+        shared = {**header, **shared}
+        for line in rest:
+            domain, operator, versions = line.split(" ", 2)
+            lines[domain, operator] = versions, sets
+    return shared, lines
 
 
-def _schema(domain: str, name: str, row: list[Any], header: Mapping[str, Any]) -> Schema:
+def _schema(domain: str, name: str, row: list[Any], sets: _TypeSets) -> Schema:
     since, flags, inputs, outputs, counts, attributes, constraints = row
     minimum_inputs, maximum_inputs, minimum_outputs, maximum_outputs = counts
     return Schema(
@@ -177,7 +186,7 @@ def _schema(domain: str, name: str, row: list[Any], header: Mapping[str, Any]) -
         attributes=MappingProxyType(
             {item[0]: AttributeSchema(item[0], item[1], bool(item[2]), item[3]) for item in attributes}
         ),
-        constraints=MappingProxyType({variable: header["sets"][number] for variable, number in constraints.items()}),
+        constraints=MappingProxyType({variable: sets[number] for variable, number in constraints.items()}),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import numpy as np
 
@@ -100,5 +101,5 @@ def string_normalizer(
     return result
 
 
-def _each(text: np.ndarray, function: object) -> np.ndarray:
+def _each(text: np.ndarray, function: Callable[[str], object]) -> np.ndarray:
     return np.asarray(np.frompyfunc(function, 1, 1)(text), object).reshape(text.shape)
