@@ -36,3 +36,4 @@ from onward.program.functions import max, min, slice, sum  # noqa: A004 (NumPy's
 from onward.program.guards import Guard, require_equal
 from onward.program.recurrence import recurrence
 from onward.program.scalar import Scalar, index, scalar
+from onward.program.trees import Trees

@@ -9,6 +9,7 @@ from onward.compiler.routines.non_zero import non_zero
 from onward.compiler.routines.read_sizes import read_sizes
 from onward.compiler.routines.scatter import scatter
 from onward.compiler.routines.top_k import top_k
+from onward.compiler.routines.trees import tree_ensemble
 from onward.compiler.schedule.imperative import Page
 
 ROUTINES: dict[str, Page] = {
@@ -19,5 +20,6 @@ ROUTINES: dict[str, Page] = {
     "read_sizes": read_sizes,
     "scatter": scatter,
     "top_k": top_k,
+    "tree_ensemble": tree_ensemble,
 }
 """name -> the function that writes the routine's kernels, in order of execution"""

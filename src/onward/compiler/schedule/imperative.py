@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
+
 from onward.compiler.builder import I64, POINTER, Builder, Module, Value
 from onward.compiler.context import ErrorCode, Slot
 from onward.compiler.layout import Buffer, LayoutPlanner
@@ -17,12 +19,16 @@ from onward.compiler.schedule.kernel import Arguments, Kernel
 from onward.compiler.targets import Target
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, Symbol, product
-from onward.program.array import Array, Routine
+from onward.ir.tensor import Tensor
+from onward.program.array import Array, Constant, Routine
 from onward.program.scalar import Read
 
 
 class Imperative:
-    """One kernel under construction. `blocks` is the number of independent blocks; `symbols` are sizes it defines."""
+    """One kernel under construction. `blocks` is the number of independent blocks; `symbols` are sizes it defines.
+
+    `scratch` is memory that it writes to, `tables` are constants of its own.
+    """
 
     def __init__(
         self,
@@ -33,13 +39,14 @@ class Imperative:
         *,
         blocks: Dimension = 1,
         scratch: Sequence[Buffer] = (),
+        tables: Sequence[Buffer] = (),
         symbols: Sequence[Expression] = (),
     ) -> None:
         self.layouts, self.target, self.written = layouts, target, written
         self.blocks, self.scratch = blocks, list(scratch)
         self.symbols = [str(symbol) for symbol in symbols]
         everything = [*arrays, *written]
-        buffers = list(dict.fromkeys([*(layouts.view(array).buffer for array in everything), *scratch]))
+        buffers = list(dict.fromkeys([*(layouts.view(array).buffer for array in everything), *scratch, *tables]))
         names: set[str] = set()
         for array in everything:
             view = layouts.view(array)
@@ -84,6 +91,10 @@ class Imperative:
     def scratch_pointer(self, number: int = 0) -> Value:
         """The begin of a scratch buffer."""
         return self.arguments.pointer(self.scratch[number])
+
+    def pointer(self, buffer: Buffer) -> Value:
+        """The begin of a buffer, such as a table."""
+        return self.arguments.pointer(buffer)
 
     def define(self, symbol: Expression, value: Value) -> None:
         """Gives a size its value for the rest of the run."""
@@ -137,3 +148,9 @@ def scratch_buffer(dtype: DataType, size: Dimension) -> Buffer:
     return Buffer("arena", dtype, size, label="scratch")
 
 
+
+
+def table_buffer(data: np.ndarray, label: str) -> Buffer:
+    """A constant table of a kernel."""
+    constant = Constant(Tensor.of(np.ascontiguousarray(data)))
+    return Buffer("constant", constant.dtype, int(data.size), 0, constant, label=label)

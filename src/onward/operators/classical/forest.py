@@ -1,8 +1,8 @@
-"""Decision trees as data: every row walks down all trees at once, one level after another."""
+"""Decision trees as the standard writes them, made into tables."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,20 +10,14 @@ import numpy as np
 from onward import program as P
 from onward.errors import InvalidArgument
 from onward.ir.datatypes import DataType
+from onward.program.trees import Trees
 
 LEAF = "LEAF"
-
-_COMPARISONS = {
-    "BRANCH_LEQ": P.less_equal,
-    "BRANCH_LT": P.less,
-    "BRANCH_GTE": P.greater_equal,
-    "BRANCH_GT": P.greater,
-    "BRANCH_EQ": P.equal,
-    "BRANCH_NEQ": P.not_equal,
-}
+MODES = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ", "BRANCH_MEMBER")
+AGGREGATES = {"SUM": "sum", "AVERAGE": "sum", "MIN": "min", "MAX": "max"}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Forest:
     """Nodes of all trees. `feature`, `value`, `mode`, `yes`, `no` and `missing` are per node, `roots` per tree.
 
@@ -43,94 +37,121 @@ class Forest:
     given: np.ndarray
     sets: np.ndarray | None = None
 
-    @property
-    def depth(self) -> int:
-        """The number of levels below the roots. Raises InvalidArgument for a node that is below itself."""
-        level, depth = np.unique(self.roots), 0
-        while True:
-            inner = level[(self.yes[level] != level) | (self.no[level] != level)]
-            if not inner.size:
-                return depth
-            level, depth = np.unique(np.concatenate([self.yes[inner], self.no[inner]])), depth + 1
-            if depth > len(self.yes):
-                raise InvalidArgument("a node of a tree ensemble stands below itself")
-
-    def leaves(self, x: P.Array) -> P.Array:
-        """The leaf that each row of x (N, F) reaches in each tree, (N, trees)."""
-        roots = P.constant(self.roots.astype(np.int64))
-        place: P.Array = P.compute((x.shape[0], len(self.roots)), lambda n, t: roots[t])
-        for _ in range(self.depth):
-            place = self._below(x, place)
-        return place
-
-    def _below(self, x: P.Array, place: P.Array) -> P.Array:
-        feature, yes, no = (P.constant(item.astype(np.int64)) for item in (self.feature, self.yes, self.no))
-        missing = P.constant(self.missing.astype(np.bool_)) if self.missing.any() else None
-        test = self._tests(x, place, feature)
-
-        def element(n: P.Dimension, t: P.Dimension) -> P.Scalar:
-            node = place[n, t]
-            holds = test(n, t)
-            if missing is not None:
-                holds = holds | (P.is_nan(x[n, feature[node]]) & missing[node])
-            return P.where(holds, yes[node], no[node])
-
-        return P.compute(place.shape, element)
-
-    def _tests(self, x: P.Array, place: P.Array, feature: P.Array) -> Callable[[P.Dimension, P.Dimension], P.Scalar]:
-        """(row, tree) -> whether the row passes the test of the node it is at."""
-        kinds = sorted(set(self.mode) - {LEAF})
-        unknown = [kind for kind in kinds if kind not in _COMPARISONS and kind != "BRANCH_MEMBER"]
-        if unknown:
-            raise InvalidArgument(f"no node mode '{unknown[0]}'; known are {', '.join(_COMPARISONS)} and BRANCH_MEMBER")
-        limit = P.constant(self.value.astype(x.dtype.numpy))
-        codes = P.constant(np.array([kinds.index(m) if m != LEAF else 0 for m in self.mode], np.int64))
-        member = self._members(x, place, feature) if "BRANCH_MEMBER" in kinds else None
-
-        def one(kind: str, n: P.Dimension, t: P.Dimension) -> P.Scalar:
-            if kind == "BRANCH_MEMBER":
-                assert member is not None
-                return member[n, t] > 0
-            node = place[n, t]
-            return _COMPARISONS[kind](x[n, feature[node]], limit[node])
-
-        def test(n: P.Dimension, t: P.Dimension) -> P.Scalar:
-            result = one(kinds[0], n, t) if kinds else P.scalar(True)
-            for number, kind in enumerate(kinds[1:], 1):
-                result = P.where(P.equal(codes[place[n, t]], number), one(kind, n, t), result)
-            return result
-
-        return test
-
-    def _members(self, x: P.Array, place: P.Array, feature: P.Array) -> P.Array:
-        assert self.sets is not None
-        sets = P.constant(self.sets.astype(x.dtype.numpy))
-
-        def element(n: P.Dimension, t: P.Dimension, k: P.Dimension) -> P.Scalar:
-            node = place[n, t]
-            return P.cast(P.equal(x[n, feature[node]], sets[node, k]), DataType.INT64)
-
-        return P.reduce("max", place.shape, (self.sets.shape[1],), element)
-
     def scores(self, x: P.Array, aggregate: str, base: Sequence[float] | None) -> P.Array:
-        """What the leaves add up to for each target, (N, targets), in the weights' dtype."""
-        leaves = self.leaves(x)
-        weights = P.constant(self.weights)
-        trees, targets = len(self.roots), self.weights.shape[1]
-        shape = (x.shape[0], targets)
-        if aggregate in ("SUM", "AVERAGE"):
-            total: P.Array = P.reduce("sum", shape, (trees,), lambda n, k, t: weights[leaves[n, t], k])
-            total = total / float(trees) if aggregate == "AVERAGE" else total
-        elif aggregate in ("MIN", "MAX"):
-            nothing = P.scalar(np.inf if aggregate == "MIN" else -np.inf, weights.dtype)
-            given = P.constant(self.given)
-            total = P.reduce(
-                aggregate.lower(),
-                shape,
-                (trees,),
-                lambda n, k, t: P.where(given[leaves[n, t], k], weights[leaves[n, t], k], nothing),
-            )
-            total = P.elementwise(lambda e: P.where(P.is_infinite(e), 0.0, e), total)
-        else:
-            raise InvalidArgument(f"no aggregate function '{aggregate}'; known are SUM, AVERAGE, MIN and MAX")
-        return total + P.constant(np.array(base, self.weights.dtype)) if base else total
+        """What the leaves add up to for each target, (N, targets), in the weights' dtype.
+
+        Sums are taken one tree after another. x is (N, F). Raises InvalidArgument for trees that make no sense.
+        """
+        if aggregate not in AGGREGATES:
+            raise InvalidArgument(f"no aggregate function '{aggregate}'; known are {', '.join(AGGREGATES)}")
+        features = x.shape[1]
+        if self.feature.size and isinstance(features, int) and not 0 <= self.feature.min() <= self.feature.max() < features:
+            raise InvalidArgument(f"the trees ask for feature {self.feature.max()}, but {x} has {features}")
+        trees = self._tables(x.dtype, AGGREGATES[aggregate])
+        shape = (x.shape[0], self.weights.shape[1])
+        (total,) = P.routine("tree_ensemble", [x], [(shape, DataType.of(self.weights.dtype))], trees=trees)
+        result: P.Array = total
+        if aggregate in ("MIN", "MAX"):
+            result = P.elementwise(lambda e: P.where(P.is_infinite(e), 0.0, e), result)
+        elif aggregate == "AVERAGE":
+            result = result / float(len(self.roots))
+        return result + P.constant(np.array(base, self.weights.dtype)) if base else result
+
+    def _tables(self, dtype: DataType, combine: str) -> Trees:
+        self._expand_members()
+        low, high, yes, no, missing = self._ranges(dtype)
+        depths = self._depths(yes, no)  # first: it refuses cycles
+        values, targets = self._values(yes, no, combine)
+        return Trees(
+            self.feature.astype(np.int32), low, high, yes, no, missing, self.roots.astype(np.int32), values, targets,
+            self.weights.shape[1], combine, depths,
+        )  # fmt: skip
+
+    def _expand_members(self) -> None:
+        """A test for one of several numbers becomes a chain of tests for one number each."""
+        chains = [place for place, mode in enumerate(self.mode) if mode == "BRANCH_MEMBER"]
+        if not chains:
+            return
+        assert self.sets is not None
+        mode, count = list(self.mode), len(self.mode)
+        added: list[tuple[int, float, int, int]] = []
+        for place in chains:
+            members = self.sets[place][~np.isnan(self.sets[place])]
+            mode[place] = "BRANCH_EQ"
+            self.value = self.value.astype(np.float64, copy=False)
+            self.value[place] = members[0] if members.size else np.nan
+            last, otherwise = place, self.no[place]
+            for member in members[1:]:
+                new = count + len(added)
+                added.append((place, float(member), int(self.yes[place]), int(otherwise)))
+                if last < count:
+                    self.no[last] = new
+                else:
+                    added[last - count] = (*added[last - count][:3], new)
+                last = new
+        sources = [item[0] for item in added]
+        self.mode = [*mode, *["BRANCH_EQ"] * len(added)]
+        self.feature = np.concatenate([self.feature, self.feature[sources]])
+        self.value = np.concatenate([self.value, [item[1] for item in added]])
+        self.yes = np.concatenate([self.yes, np.array([item[2] for item in added], np.int64)])
+        self.no = np.concatenate([self.no, np.array([item[3] for item in added], np.int64)])
+        self.missing = np.concatenate([self.missing, np.asarray(self.missing)[sources]])
+        self.weights = np.concatenate([self.weights, np.zeros((len(added), self.weights.shape[1]), self.weights.dtype)])
+        self.given = np.concatenate([self.given, np.zeros((len(added), self.given.shape[1]), np.bool_)])
+
+    def _ranges(self, dtype: DataType) -> tuple[np.ndarray, ...]:
+        """Every test as low <= x <= high, which is false for NaN, and where it leads."""
+        unknown = sorted(set(self.mode) - {*MODES, LEAF})
+        if unknown:
+            raise InvalidArgument(f"no node mode '{unknown[0]}'; known are {', '.join(MODES)}")
+        mode, value = np.array(self.mode), self.value.astype(dtype.numpy)
+        infinity = np.array(np.inf, value.dtype)
+        low, high = np.full(value.shape, -infinity), np.full(value.shape, infinity)
+        below, above = np.nextafter(value, -infinity), np.nextafter(value, infinity)
+        below[value == -infinity] = np.nan
+        above[value == infinity] = np.nan
+        point = np.isin(mode, ("BRANCH_EQ", "BRANCH_NEQ"))
+        high = np.select([mode == "BRANCH_LEQ", mode == "BRANCH_LT", point], [value, below, value], high)
+        low = np.select([mode == "BRANCH_GTE", mode == "BRANCH_GT", point], [value, above, value], low)
+        swapped = mode == "BRANCH_NEQ"
+        yes, no = np.where(swapped, self.no, self.yes), np.where(swapped, self.yes, self.no)
+        missing = np.asarray(self.missing).astype(np.bool_) & ~swapped  # NaN differs from everything
+        return low, high, yes.astype(np.int32), no.astype(np.int32), missing
+
+    def _values(self, yes: np.ndarray, no: np.ndarray, combine: str) -> tuple[np.ndarray, np.ndarray | None]:
+        """What the leaves add; one column, and a target for each tree, where no tree has leaves for several."""
+        weights = self.weights
+        if combine != "sum":
+            weights = np.where(self.given, weights, np.array(np.inf if combine == "min" else -np.inf, weights.dtype))
+        if weights.shape[1] == 1:
+            return weights, np.zeros(len(self.roots), np.int32)
+        owner = self._owners(yes, no)
+        targets = np.zeros(len(self.roots), np.int32)
+        for number in range(len(self.roots)):
+            used = np.flatnonzero(self.given[owner == number].any(0))
+            if used.size > 1:
+                return weights, None
+            targets[number] = used[0] if used.size else 0
+        return weights[np.arange(len(weights)), targets[owner]][:, None], targets
+
+    def _owners(self, yes: np.ndarray, no: np.ndarray) -> np.ndarray:
+        """The tree of each node."""
+        owner = np.zeros(len(yes), np.int64)
+        for number, root in enumerate(self.roots):
+            level = np.array([root])
+            while level.size:
+                owner[level] = number
+                inner = level[(yes[level] != level) | (no[level] != level)]
+                level = np.unique(np.concatenate([yes[inner], no[inner]])) if inner.size else inner
+        return owner
+
+    def _depths(self, yes: np.ndarray, no: np.ndarray) -> np.ndarray:
+        """The levels below each root. Raises InvalidArgument for a node that is below itself."""
+        place = np.arange(len(yes))
+        height, inner = np.zeros(len(yes), np.int32), (yes != place) | (no != place)
+        for _ in range(len(yes) + 1):
+            new = np.where(inner, np.maximum(height[yes], height[no]) + 1, 0)
+            if np.array_equal(new, height):
+                return height[self.roots.astype(np.int64)]
+            height = new
+        raise InvalidArgument("a node of a tree ensemble stands below itself")
