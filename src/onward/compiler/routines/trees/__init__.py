@@ -1,7 +1,7 @@
 """tree_ensemble: decision trees as tables.
 
-Shallow trees are evaluated without following a path (`binned.py`): features become bytes, every node of a tree compares
-64 bytes at once, and masks carried down the tree say which lanes are where. Lanes are 64 rows, or 64 trees for a few rows.
+Shallow and small trees are evaluated without following a path (`binned.py`): features become bytes, every node of a tree
+compares 64 bytes at once, and masks say which lanes reach which leaf. Lanes are 64 rows, or 64 trees for a few rows.
 All other trees are walked with gathers, several rows in step (`walked.py`). Sums are taken one tree after another, so
 that they do not depend on lanes, threads or the processor.
 
@@ -11,8 +11,10 @@ Sources: Lucchese et al. 2015 (QuickScorer: comparisons in place of branches); P
 from __future__ import annotations
 
 from onward.compiler.layout import LayoutPlanner
-from onward.compiler.routines.trees.binned import Binned, bin_trees
+from onward.compiler.routines.trees.binned import Binned
+from onward.compiler.routines.trees.bins import bin_trees
 from onward.compiler.routines.trees.rows import ROWS
+from onward.compiler.routines.trees.shapes import CompleteTrees, LeafMasks
 from onward.compiler.routines.trees.walked import Walked
 from onward.compiler.schedule.imperative import Imperative
 from onward.compiler.schedule.kernel import Kernel
@@ -26,11 +28,22 @@ def tree_ensemble(routine: Routine, layouts: LayoutPlanner, target: Target) -> l
     """One block for each 64 rows."""
     (x,), (result,) = routine.inputs, routine.results
     trees: Trees = routine.attributes["trees"]
-    bins = bin_trees(trees)
-    way = Walked(trees) if bins is None else Binned(trees, bins)
+    way = _way(trees)
     blocks = ceiling_divide(x.shape[0], ROWS)
     k = Imperative(layouts, target, [x], [result], blocks=blocks, tables=way.tables)
     way.emit(k, x, result)
     kernel = k.kernel()
     kernel.work = x.shape[0] * len(trees.roots) * 8
     return [kernel]
+
+
+def _way(trees: Trees) -> Binned | Walked:
+    """The way that takes the fewest instructions."""
+    bins = bin_trees(trees)
+    if bins is None:
+        return Walked(trees)
+    shapes = (CompleteTrees, LeafMasks)
+    costs = [shape.cost(trees, bins) for shape in shapes]
+    if min(costs) == float("inf"):
+        return Walked(trees)
+    return Binned(trees, bins, shapes[costs.index(min(costs))](trees, bins))

@@ -95,8 +95,6 @@ class Rows:
         self.b.store(pointer, self.combine(self.b.load(pointer, self.sum_kind), value))
 
 
-def lanes_of(b: Builder, vector: Value, number: int) -> Value:
-    """16 lanes of a longer vector."""
-    return b.shuffle(vector, vector, range(number * LANES, (number + 1) * LANES))
-
-
+def lanes_of(b: Builder, vector: Value, number: int, lanes: int = LANES) -> Value:
+    """A run of lanes of a longer vector."""
+    return b.shuffle(vector, vector, range(number * lanes, (number + 1) * lanes))
