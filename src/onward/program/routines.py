@@ -173,3 +173,37 @@ def bit_cast(attributes: Mapping[str, Any], source: np.ndarray) -> tuple[np.ndar
         codes = codes.astype(np.int8) - ((codes >> (bits - 1)) << bits).astype(np.int8)
         return (codes.astype(kind.numpy).reshape(source.shape),)
     return (codes.view(kind.numpy).reshape(source.shape),)
+
+
+COUPLING_ROUNDS = 100
+"""The most rounds of the iteration of `pairwise_coupling`."""
+
+
+def coupling_tolerance(classes: int) -> float:
+    """The error at which the iteration of `pairwise_coupling` ends."""
+    return 0.005 / classes
+
+
+@evaluator("pairwise_coupling")
+def pairwise_coupling(attributes: Mapping[str, Any], pairs: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Probabilities (N, classes) from pairs (N, classes, classes): the chance of i against j.
+
+    Source: Wu, Lin and Weng 2004, "Probability estimates for multi-class classification by pairwise coupling", algorithm 2.
+    """
+    classes = pairs.shape[1]
+    result = np.full(pairs.shape[:2], 1 / classes, pairs.dtype)
+    for chance, chances in zip(result, pairs):
+        matrix = -chances.T * chances
+        np.fill_diagonal(matrix, [sum(chances[j, t] ** 2 for j in range(classes) if j != t) for t in range(classes)])
+        for _ in range(COUPLING_ROUNDS):
+            product = matrix @ chance
+            total = chance @ product
+            if np.abs(product - total).max() < coupling_tolerance(classes):
+                break
+            for t in range(classes):
+                step = (total - product[t]) / matrix[t, t]
+                chance[t] += step
+                total = (total + step * (step * matrix[t, t] + 2 * product[t])) / (1 + step) ** 2
+                product = (product + step * matrix[t]) / (1 + step)
+                chance /= 1 + step
+    return (result,)

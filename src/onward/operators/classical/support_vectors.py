@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
 from onward import program as P
-from onward.errors import InvalidArgument, UnsupportedOperator
+from onward.errors import InvalidArgument
 from onward.ir.datatypes import DataType
 from onward.operators.classical.scores import best_label, label_table, labelled, transformed
 from onward.operators.registry import operator
@@ -69,13 +70,13 @@ def support_vector_classifier(
         scores = _kernel(rows, _matrix(coefficients, classes), kernel_type, kernel_params) + (rho or [0.0])[0]
         return best_label(scores, labels), transformed(scores, post_transform)
     count = len(vectors_per_class)
-    if prob_a and count > 2:
-        raise UnsupportedOperator(f"SVMClassifier with probabilities (prob_a, prob_b) of {count} classes")
     similar = _kernel(rows, _matrix(support_vectors, sum(vectors_per_class)), kernel_type, kernel_params)
     duels = _product(similar, _duels(coefficients, vectors_per_class)) + P.constant(np.array(rho, np.float32))
     votes = _votes(duels, count)
-    if prob_a and prob_b:  # the label is that of the duel, as in libsvm
-        return best_label(votes, labels), transformed(_chances(duels, prob_a[0], prob_b[0]), post_transform)
+    if prob_a and prob_b:  # the label is that of the duels all the same, as scikit-learn's predict has it
+        two = count == 2
+        chances = _chances(duels, prob_a[0], prob_b[0]) if two else _coupled(duels, prob_a, prob_b, count)
+        return best_label(votes, labels), transformed(chances, post_transform)
     if count == 2:
         return labelled(P.arg_extreme("argmax", votes, 1, False), labels), _two_decisions(duels)
     return best_label(votes, labels), transformed(duels, post_transform)
@@ -156,3 +157,21 @@ def _chances(duels: P.Array, a: float, b: float) -> P.Array:
         return P.where(P.equal(P.scalar(k), 0), first, 1.0 - first)
 
     return P.compute((duels.shape[0], 2), element)
+
+
+def _coupled(duels: P.Array, a: list[float], b: list[float], count: int) -> P.Array:
+    """The probabilities of several classes from all duels. Platt 1999; Wu, Lin and Weng 2004."""
+    pair = np.zeros((count, count), np.int64)
+    for number, (first, second) in enumerate(itertools.combinations(range(count), 2)):
+        pair[first, second] = pair[second, first] = number
+    places, slopes, offsets = P.constant(pair), P.constant(a, DataType.FLOAT), P.constant(b, DataType.FLOAT)
+
+    def element(n: P.Dimension, i: P.Dimension, j: P.Dimension) -> P.Scalar:
+        place = places[i, j]
+        chance = P.sigmoid(-(duels[n, place] * slopes[place] + offsets[place]))
+        chance = P.minimum(P.maximum(chance, 1e-7), 1 - 1e-7)
+        return P.where(P.less(P.scalar(i), P.scalar(j)), chance, 1.0 - chance)
+
+    pairs = P.compute((duels.shape[0], count, count), element)
+    (result,) = P.routine("pairwise_coupling", [pairs], [((duels.shape[0], count), DataType.FLOAT)])
+    return result
