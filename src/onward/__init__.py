@@ -20,11 +20,19 @@ if TYPE_CHECKING:
     from onward.ir import Model, load, save
     from onward.passes.optimize import optimize
     from onward.runtime import InferenceSession
+    from onward.tools import add_prefix, convert_version, diff, extract, inline, merge, rename
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "InferenceSession": "onward.runtime",
+    "add_prefix": "onward.tools",
+    "convert_version": "onward.tools",
+    "diff": "onward.tools",
+    "extract": "onward.tools",
+    "inline": "onward.tools",
+    "merge": "onward.tools",
+    "rename": "onward.tools",
     "Model": "onward.ir",
     "backend": "onward.backend",
     "build": "onward.deploy",
@@ -36,7 +44,8 @@ _HOMES = {
 }
 
 __all__ = [
-    "InferenceSession", "Model", "backend", "build", "check", "errors", "infer_shapes", "load", "optimize", "ort", "save",
+    "InferenceSession", "Model", "add_prefix", "backend", "build", "check", "convert_version", "diff", "errors", "extract",
+    "infer_shapes", "inline", "load", "merge", "optimize", "ort", "rename", "save",
 ]  # fmt: skip
 
 

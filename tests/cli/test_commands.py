@@ -16,7 +16,10 @@ from onward.cli import digits
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 PICTURES = np.random.default_rng(5).standard_normal((3, 1, 16, 16)).astype(np.float32)
-COMMANDS = ("demo", "inspect", "check", "run", "bench", "profile", "optimize", "build")
+COMMANDS = (
+    "demo", "inspect", "check", "run", "bench", "profile", "optimize", "build", "upgrade", "inline", "extract", "merge",
+    "rename", "external", "infer", "diff",
+)  # fmt: skip
 
 
 def expected_answer() -> np.ndarray:
@@ -137,3 +140,22 @@ def test_a_damaged_model_is_exit_code_1(command: Command, model_path: Path, tmp_
     for name in ("check", "inspect", "run"):
         done = command(name, "cut.onnx")
         assert done.returncode == 1 and "Error" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_models_are_made_of_models(command: Command, model_path: Path, tmp_path: Path) -> None:
+    assert command("upgrade", model_path, "-o", "old.onnx", "--opset", "13").returncode == 0
+    assert onnx.load(tmp_path / "old.onnx").opset_import[0].version == 13
+    assert command("diff", model_path, model_path).stdout.strip() == "no difference"
+    done = command("diff", model_path, "old.onnx")
+    assert done.returncode == 1 and "-> 13" in done.stdout
+    first = onnx.load(model_path).graph.node[0].output[0]
+    assert command("extract", model_path, "-o", "begin.onnx", "--to", first).returncode == 0
+    assert command("extract", model_path, "-o", "end.onnx", "--from", first).returncode == 0
+    assert command("merge", "begin.onnx", "end.onnx", "-o", "both.onnx").returncode == 0
+    onnx.checker.check_model(str(tmp_path / "both.onnx"), full_check=True)
+    assert command("external", model_path, "-o", "light.onnx", "--data", "weights.bin").returncode == 0
+    assert (tmp_path / "weights.bin").stat().st_size > (tmp_path / "light.onnx").stat().st_size
+    assert command("diff", model_path, "light.onnx").returncode == 0
+    assert command("rename", model_path, "nothing=x", "-o", "named.onnx").returncode == 2
+    assert command("infer", model_path, "-o", "typed.onnx").returncode == 0
+    assert command("inline", model_path, "-o", "inlined.onnx").returncode == 0

@@ -207,9 +207,13 @@ def _scalar(kind: str, payload: Any, path: Path, depth: int) -> Any:
 
 
 def _merge(old: Message, new: Message) -> None:
+    """A message that stands twice: the protobuf rule, at every depth. Repeated fields are joined, others replaced."""
     for name, value in new.fields.items():
-        if isinstance(value, (list, memoryview)) and isinstance(old.fields.get(name), list):
-            old.fields[name].extend(value)
+        before = old.fields.get(name)
+        if isinstance(before, Message) and isinstance(value, Message):
+            _merge(before, value)
+        elif isinstance(value, (list, memoryview)) and isinstance(before, (list, memoryview)):
+            old.fields[name] = [*before, *value]
         else:
             old.fields[name] = value
     old.unknown += new.unknown

@@ -141,6 +141,29 @@ class Node:
         if value is not None:
             value._uses[(self, index)] = None
 
+    def set_inputs(self, values: Sequence[Value | None]) -> None:
+        """Reads other values, as many as are given."""
+        self.detach()
+        self._inputs = tuple(values)
+        for index, value in enumerate(self._inputs):
+            if value is not None:
+                value._uses[(self, index)] = None
+
+    def drop_outputs(self, count: int) -> None:
+        """Makes only the first `count` values. Raises InvalidGraph where a later one is used."""
+        for value in self._outputs[count:]:
+            if value.uses or self.graph is not None and value in self.graph.outputs:
+                raise InvalidGraph(f"output '{value.name}' of node '{self.name}' ({self.op_type}) is used")
+        self.set_outputs(self._outputs[:count])
+
+    def set_outputs(self, values: Sequence[Value]) -> None:
+        """Makes other values; those it made before are made by nobody."""
+        for value in self._outputs:
+            value.producer = None
+        self._outputs = tuple(values)
+        for index, value in enumerate(self._outputs):
+            value.producer, value.output_index = self, index
+
     def detach(self) -> None:
         """Gives up all inputs."""
         for index in range(len(self._inputs)):
@@ -261,6 +284,10 @@ class Graph:
             name = f"{hint}_{next(self._fresh)}"
         self._names.add(name)
         return name
+
+    def forget_names(self) -> None:
+        """To be called after values were renamed."""
+        self._names = None
 
     def add_initializer(self, tensor: Tensor, hint: str = "constant") -> Value:
         """A new constant."""

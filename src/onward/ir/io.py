@@ -5,9 +5,11 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from onward.errors import ExternalDataError, FormatError, InvalidArgument
 from onward.format.text import parse_model_text, print_model_text
@@ -89,35 +91,78 @@ def save(
     if external_data is not None:
         if external_data != Path(external_data).name or external_data in ("", ".", "..", target.name) or "\\" in external_data:
             raise ExternalDataError(f"'{external_data}' cannot hold the tensors of '{target.name}': expected a plain file name")
-        write_whole(target.parent / external_data, _move_out(message, external_data, size_threshold))
+        data = _move_out(message, external_data, size_threshold)
+        write_together([(target.parent / external_data, data), (target, encode_parts(message))])
+        return
     write_whole(target, encode_parts(message))
 
 
 def _move_out(message: Message, location: str, threshold: int) -> list[bytes | memoryview]:
-    """Replaces the data of large initialisers by references to a file, and gives that file's content."""
-    graph = message.fields["graph"]
+    """Replaces the data of all large tensors, wherever they stand, by references to a file; gives that file's content."""
     parts: list[bytes | memoryview] = []
     position = 0
-    moved = []
-    for tensor in graph.items("initializer"):
-        raw = tensor.get("raw_data")
-        size = memoryview(raw).nbytes if raw is not None else 0
-        if raw is None or size < threshold:
-            moved.append(tensor)
+    for tensor in _tensors(message):
+        name, data = _data_of(tensor)
+        size = memoryview(data).nbytes
+        if size < threshold:
             continue
         gap = -position % EXTERNAL_ALIGNMENT
         entries = {"location": location, "offset": position + gap, "length": size}
-        fields = {name: value for name, value in tensor.fields.items() if name != "raw_data"}
         props = [Message("StringStringEntryProto", key=key, value=str(value)) for key, value in entries.items()]
-        moved.append(Message("TensorProto", **{**fields, "external_data": props, "data_location": 1}))
-        parts += [bytes(gap), raw]
+        del tensor.fields[name]
+        tensor.fields.update(external_data=props, data_location=1)
+        parts += [bytes(gap), data]
         position += gap + size
-    graph.fields["initializer"] = moved
     return parts
+
+
+def _tensors(message: Message) -> Iterator[Message]:
+    """Every tensor of a model: initialisers and attributes, those of graphs inside and of functions included."""
+    for name, value in message.fields.items():
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, Message) and item.kind == "TensorProto" and name != "sparse_initializer":
+                yield item
+            elif isinstance(item, Message) and item.kind != "SparseTensorProto":
+                yield from _tensors(item)
+
+
+NUMBERS = {"float_data": np.float32, "double_data": np.float64, "int64_data": np.int64, "uint64_data": np.uint64}
+"""The fields that hold elements one to one; int32_data holds many types and stays where it is."""
+
+
+def _data_of(tensor: Message) -> tuple[str, bytes | memoryview]:
+    """The field that holds a tensor's numbers, and the numbers as they would lie in a file."""
+    if "raw_data" in tensor.fields:
+        return "raw_data", tensor.fields["raw_data"]
+    for name, kind in NUMBERS.items():
+        if name in tensor.fields and tensor.get("data_type") in (1, 7, 11, 13):
+            value = tensor.fields[name]
+            return name, bytes(value) if isinstance(value, memoryview) else np.array(value, kind).tobytes()
+    return "", b""
+
+
+def write_together(files: Sequence[tuple[Path, Iterable[bytes | memoryview]]]) -> None:
+    """Writes several files aside, and only when all are there gives them their names."""
+    written: list[tuple[str, Path]] = []
+    try:
+        for target, parts in files:
+            written.append((_write_aside(target, parts), target))
+        while written:
+            name, target = written[0]
+            os.replace(name, target)
+            written.pop(0)
+    except BaseException:
+        for name, _ in written:
+            os.unlink(name)
+        raise
 
 
 def write_whole(target: Path, parts: Iterable[bytes | memoryview]) -> None:
     """Writes a file aside and renames it, with the permissions that a new file would have."""
+    write_together([(target, parts)])
+
+
+def _write_aside(target: Path, parts: Iterable[bytes | memoryview]) -> str:
     handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -126,7 +171,7 @@ def write_whole(target: Path, parts: Iterable[bytes | memoryview]) -> None:
         mask = os.umask(0)
         os.umask(mask)
         os.chmod(name, 0o666 & ~mask)
-        os.replace(name, target)
     except BaseException:
         os.unlink(name)
         raise
+    return name

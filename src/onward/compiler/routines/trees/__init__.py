@@ -2,7 +2,7 @@
 
 Shallow and small trees are evaluated without following a path (`binned.py`): features become bytes, every node of a tree
 compares 64 bytes at once, and masks say which lanes reach which leaf. Lanes are 64 rows, or 64 trees for a few rows.
-All other trees are walked with gathers, several rows in step (`walked.py`). Sums are taken one tree after another, so
+All other trees, and all trees for a few rows, are walked, several trees at a time (`walked.py`). Sums are taken one tree after another, so
 that they do not depend on lanes, threads or the processor.
 
 Sources: Lucchese et al. 2015 (QuickScorer: comparisons in place of branches); Prasad et al. 2022 (Treebeard).
@@ -11,9 +11,9 @@ Sources: Lucchese et al. 2015 (QuickScorer: comparisons in place of branches); P
 from __future__ import annotations
 
 from onward.compiler.layout import LayoutPlanner
-from onward.compiler.routines.trees.binned import Binned
+from onward.compiler.routines.trees.binned import MOST_OUTPUTS, Binned
 from onward.compiler.routines.trees.bins import bin_trees
-from onward.compiler.routines.trees.rows import ROWS
+from onward.compiler.routines.trees.rows import Rows
 from onward.compiler.routines.trees.shapes import CompleteTrees, LeafMasks
 from onward.compiler.routines.trees.walked import Walked
 from onward.compiler.schedule.imperative import Imperative
@@ -25,25 +25,27 @@ from onward.program.trees import Trees
 
 
 def tree_ensemble(routine: Routine, layouts: LayoutPlanner, target: Target) -> list[Kernel]:
-    """One block for each 64 rows."""
+    """One kernel, whose blocks are groups of rows."""
     (x,), (result,) = routine.inputs, routine.results
     trees: Trees = routine.attributes["trees"]
-    way = _way(trees)
-    blocks = ceiling_divide(x.shape[0], ROWS)
+    way = _way(trees, target)
+    blocks = ceiling_divide(x.shape[0], way.rows)
     k = Imperative(layouts, target, [x], [result], blocks=blocks, tables=way.tables)
-    way.emit(k, x, result)
+    rows, block_rows = Rows(k, x, result, trees), k.number(way.rows)
+    begin, end = (bound * block_rows for bound in k.b.arguments[1:])
+    way.emit(k, rows, begin, k.b.select(end < rows.count, end, rows.count))
     kernel = k.kernel()
     kernel.work = x.shape[0] * len(trees.roots) * 8
     return [kernel]
 
 
-def _way(trees: Trees) -> Binned | Walked:
+def _way(trees: Trees, target: Target) -> Binned | Walked:
     """The way that takes the fewest instructions."""
-    bins = bin_trees(trees)
+    bins = bin_trees(trees) if trees.outputs <= MOST_OUTPUTS else None
     if bins is None:
         return Walked(trees)
     shapes = (CompleteTrees, LeafMasks)
     costs = [shape.cost(trees, bins) for shape in shapes]
     if min(costs) == float("inf"):
         return Walked(trees)
-    return Binned(trees, bins, shapes[costs.index(min(costs))](trees, bins))
+    return Binned(trees, bins, shapes[costs.index(min(costs))](trees, bins), target)

@@ -8,18 +8,24 @@ from onward.compiler.builder import F32, I32, Builder, Type, Value
 from onward.compiler.routines.trees.bins import Binning, Bins
 from onward.compiler.routines.trees.rows import LANES, ROWS, Rows, lanes_of
 from onward.compiler.routines.trees.shapes import CompleteTrees, LeafMasks
+from onward.compiler.routines.trees.walked import Walked
 from onward.compiler.schedule.imperative import Imperative, table_buffer
-from onward.program.array import Array
-from onward.program.trees import Trees
+from onward.compiler.targets import Target
+from onward.program.trees import START, Trees
 
-FEW_ROWS = 8
-"""So many rows or less are evaluated one by one with trees in lanes, where the processor can look up bytes."""
+FEW_ROWS = 12
+"""So many rows or less are evaluated one by one: 64 lanes take as long as 13 rows that are walked."""
+MOST_OUTPUTS = 64
+"""Sums of more outputs take too much of a stack."""
 
 
 class Binned:
     """The code for trees of one of the two shapes."""
 
-    def __init__(self, trees: Trees, bins: Bins, shape: CompleteTrees | LeafMasks) -> None:
+    rows = ROWS
+    """Rows of a block."""
+
+    def __init__(self, trees: Trees, bins: Bins, shape: CompleteTrees | LeafMasks, target: Target) -> None:
         assert trees.targets is not None
         self.trees, self.shape = trees, shape
         self.binning = Binning(bins)
@@ -27,26 +33,27 @@ class Binned:
         padding = (0, self.groups * 64 - len(trees.roots))
         width = shape.leaves.shape[1]
         self.width = width + -width % LANES if width <= 64 else width
-        self.leaves = table_buffer(np.pad(shape.leaves, (padding, (0, self.width - width))), "leaves")
+        leaves = np.pad(shape.leaves, (padding, (0, self.width - width)), constant_values=START[trees.combine])
+        self.leaves = table_buffer(leaves, "leaves")
         self.targets = table_buffer(np.pad(trees.targets, padding), "targets")
         self.tables = [*self.binning.tables, *shape.tables, self.leaves, self.targets]
+        looks_up_bytes = self.binning.count <= 64 and "+avx512vbmi," in f"{target.features},"
+        self.walked = None if looks_up_bytes else Walked(trees)
+        if self.walked:
+            self.tables += self.walked.tables
 
-    def emit(self, k: Imperative, x: Array, result: Array) -> None:
-        """The body of the kernel."""
-        rows, b = Rows(k, x, result, self.trees), k.b
-        with k.each_block() as block:
-            first = block * k.number(ROWS)
-            if self._looks_up_bytes(b):
-                with b.if_else(rows.count - first > k.number(FEW_ROWS)) as (many, few):
-                    with many:
-                        self._rows_in_lanes(k, rows, first)
-                    with few, b.loop(first, rows.count) as row:
-                        self._trees_in_lanes(k, rows, row)
-            else:
+    def emit(self, k: Imperative, rows: Rows, begin: Value, end: Value) -> None:
+        """The sums of rows from `begin` to `end`."""
+        b = k.b
+        with b.loop(begin, end, k.number(ROWS)) as first, b.if_else(end - first > k.number(FEW_ROWS)) as (many, few):
+            with many:
                 self._rows_in_lanes(k, rows, first)
-
-    def _looks_up_bytes(self, b: Builder) -> bool:
-        return self.binning.count <= 64 and "+avx512vbmi," in f"{b.target.features},"
+            with few:
+                if self.walked:
+                    self.walked.emit(k, rows, first, end)
+                else:
+                    with b.loop(first, end) as row:
+                        self._trees_in_lanes(k, rows, row)
 
     def _rows_in_lanes(self, k: Imperative, rows: Rows, first: Value) -> None:
         b, vectors = k.b, ROWS // LANES
@@ -77,14 +84,18 @@ class Binned:
             self._add_in_order(k, rows, row, group, kept)
 
     def _add_in_order(self, k: Imperative, rows: Rows, row: Value, group: Value, kept: Value) -> None:
+        """Adds the leaves of 64 trees, one after another."""
         b = k.b
-        first = group * k.number(64)
-        left = k.number(len(self.trees.roots)) - first
-        count = b.select(left < k.number(64), left, k.number(64))
-        with b.loop(k.number(0), count) as lane:
-            output = b.load(b.offset(k.pointer(self.targets), first + lane, I32), I32)
-            value = b.load(b.offset(kept, lane, rows.sum_kind), rows.sum_kind)
-            rows.add_to_row(row, b.cast(output, Type("i64")), value)
+
+        def leaf(place: Value) -> Value:
+            return b.load(b.offset(kept, place, rows.sum_kind), rows.sum_kind)
+
+        if self.trees.outputs == 1:
+            rows.add_to_row(row, k.number(0), [leaf(k.number(lane)) for lane in range(64)])
+            return
+        with b.loop(k.number(0), k.number(64)) as lane:
+            output = b.load(b.offset(k.pointer(self.targets), group * k.number(64) + lane, I32), I32)
+            rows.add_to_row(row, b.cast(output, Type("i64")), [leaf(lane)])
 
     def _values(self, b: Builder, table: Value, leaves: Value, kind: Type) -> list[Value]:
         """The leaves' values, 16 rows at a time."""

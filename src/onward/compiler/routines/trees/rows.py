@@ -1,6 +1,9 @@
-"""What both ways of evaluating trees share: where rows and results lie, and sums in the order of the trees."""
+"""What all ways of evaluating trees share: where rows and results lie, and sums in the order of the trees."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
 
 from onward.compiler.builder import I64, Builder, Type, Value
 from onward.compiler.operations import compute_type
@@ -78,7 +81,7 @@ class Rows:
                 targets = rows * b.splat(self.out_strides[0], LANES) + column
                 b.scatter(self.out_begin, targets, value, rows < b.splat(self.count, LANES))
 
-    # -- sums of one row, trees in lanes -----------------------------------------------------------------------
+    # -- sums of one row ---------------------------------------------------------------------------------------
     def begin_row(self, row: Value) -> None:
         """Sets the results of a row to what sums begin with."""
         b = self.b
@@ -89,10 +92,10 @@ class Rows:
         """The address of a result."""
         return self.b.offset(self.out_begin, row * self.out_strides[0] + output * self.out_strides[1], self.sum_kind)
 
-    def add_to_row(self, row: Value, output: Value, value: Value) -> None:
-        """Adds one leaf."""
+    def add_to_row(self, row: Value, output: Value, values: Sequence[Value]) -> None:
+        """Adds leaves, one after another."""
         pointer = self.out_place(row, output)
-        self.b.store(pointer, self.combine(self.b.load(pointer, self.sum_kind), value))
+        self.b.store(pointer, reduce(self.combine, values, self.b.load(pointer, self.sum_kind)))
 
 
 def lanes_of(b: Builder, vector: Value, number: int, lanes: int = LANES) -> Value:
