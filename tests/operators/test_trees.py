@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from onward.errors import OnwardError
 from onward.runtime import InferenceSession
@@ -19,10 +19,19 @@ TARGETS = ("generic", "avx2", "avx512", "host")
 
 def random_trees(
     generator: np.random.Generator, trees: int, depth: int, features: int, modes: tuple[str, ...], *, full: bool = False,
-    missing: bool = False, targets: int = 1, per_leaf: bool = False,
+    missing: bool = False, targets: int = 1, per_leaf: bool = False, fine: bool = False,
 ) -> dict[str, list[Any]]:  # fmt: skip
-    """Attributes of TreeEnsembleRegressor; thresholds are multiples of 1/4, so that elements hit them."""
-    names = ("featureids", "values", "modes", "truenodeids", "falsenodeids", "missing_value_tracks_true", "treeids", "nodeids")
+    """Attributes of TreeEnsembleRegressor; thresholds are multiples of 1/4, so that elements hit them, unless `fine`."""
+    names = (
+        "featureids",
+        "values",
+        "modes",
+        "truenodeids",
+        "falsenodeids",
+        "missing_value_tracks_true",
+        "treeids",
+        "nodeids",
+    )
     nodes: dict[str, list[Any]] = {f"nodes_{name}": [] for name in names}
     leaves: dict[str, list[Any]] = {f"target_{name}": [] for name in ("treeids", "nodeids", "ids", "weights")}
     for tree in range(trees):
@@ -32,13 +41,16 @@ def random_trees(
             is_leaf = level == depth or level > 0 and not full and generator.random() < 0.25
             mode = "LEAF" if is_leaf else str(generator.choice(modes))
             children = (0, 0) if is_leaf else (count, count + 1)
-            row = (int(generator.integers(features)), float(generator.integers(-8, 9)) / 4, mode, *children,
+            value = float(np.float32(generator.normal())) if fine else float(generator.integers(-8, 9)) / 4
+            row = (int(generator.integers(features)), value, mode, *children,
                    int(missing and generator.random() < 0.5), tree, number)  # fmt: skip
             for items, item in zip(nodes.values(), row):
                 items.append(item)
             if is_leaf:
                 for target in range(targets) if per_leaf else [tree % targets]:
-                    for items, item in zip(leaves.values(), (tree, number, target, float(np.float32(generator.standard_normal())))):
+                    for items, item in zip(
+                        leaves.values(), (tree, number, target, float(np.float32(generator.standard_normal())))
+                    ):
                         items.append(item)
             else:
                 pending += [(children[0], level + 1), (children[1], level + 1)]
@@ -69,7 +81,9 @@ def walked(attributes: dict[str, Any], x: np.ndarray, targets: int) -> np.ndarra
     columns = [attributes[f"nodes_{name}"] for name in ("treeids", "nodeids")]
     number = {key: place for place, key in enumerate(zip(*columns))}
     weights: dict[tuple[int, int], list[tuple[int, float]]] = {}
-    for tree, node, target, weight in zip(*(attributes[f"target_{name}"] for name in ("treeids", "nodeids", "ids", "weights"))):
+    for tree, node, target, weight in zip(
+        *(attributes[f"target_{name}"] for name in ("treeids", "nodeids", "ids", "weights"))
+    ):
         weights.setdefault((tree, node), []).append((target, weight))
     result = np.zeros((len(x), targets), np.float32)
     for row, elements in enumerate(x):
@@ -103,6 +117,16 @@ CASES: dict[str, dict[str, Any]] = {
     "classes": {"trees": 67, "depth": 4, "modes": MODES[:4], "targets": 3, "missing": True},
     "equality": {"trees": 20, "depth": 5, "modes": MODES, "missing": True},
     "leaves for all": {"trees": 20, "depth": 7, "modes": MODES, "targets": 5, "per_leaf": True, "missing": True},
+    "many thresholds": {
+        "trees": 300,
+        "depth": 5,
+        "modes": ("BRANCH_LT", "BRANCH_GTE"),
+        "missing": True,
+        "fine": True,
+        "features": 2,
+    },
+    "many features": {"trees": 70, "depth": 4, "modes": ("BRANCH_LEQ",), "features": 300},
+    "many outputs": {"trees": 90, "depth": 3, "modes": ("BRANCH_LEQ",), "targets": 70},
     "many leaves": {"trees": 3, "depth": 11, "modes": ("BRANCH_LEQ",), "full": True},
 }
 
@@ -112,13 +136,14 @@ CASES: dict[str, dict[str, Any]] = {
 def test_sums_are_those_of_a_walk(name: str, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONWARD_CPU", target)
     generator = np.random.default_rng(len(name))
-    options = CASES[name]
+    options = {"features": 7, **CASES[name]}
+    features = options["features"]
     targets = options.get("targets", 1)
-    attributes = random_trees(generator, features=7, **options)
-    session = InferenceSession(model(attributes, 7, targets))
+    attributes = random_trees(generator, **options)
+    session = InferenceSession(model(attributes, features, targets))
     assert not session.runs_in_stages
     for count in (1, 5, 16, 100):
-        x = rows(generator, count, 7, nan=bool(options.get("missing")))
+        x = rows(generator, count, features, nan=bool(options.get("missing")))
         np.testing.assert_array_equal(session.run(None, {"x": x})[0], walked(attributes, x, targets))
 
 
@@ -129,7 +154,10 @@ def test_aggregates_and_transforms_agree_with_onnxruntime(aggregate: str, transf
     attributes = random_trees(generator, 12, 4, 7, MODES[:1], targets=3, per_leaf=True)
     data = model(attributes, 7, 3, aggregate_function=aggregate, post_transform=transform, base_values=[0.5, -1.0, 2.0])
     x = rows(generator, 40, 7)
-    (ours,), (theirs,) = InferenceSession(data).run(None, {"x": x}), onnxruntime.InferenceSession(data).run(None, {"x": x})
+    (ours,), (theirs,) = (
+        InferenceSession(data).run(None, {"x": x}),
+        onnxruntime.InferenceSession(data).run(None, {"x": x}),
+    )
     np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
@@ -161,3 +189,101 @@ def test_trees_that_make_no_sense_are_refused() -> None:
         InferenceSession(model(attributes, 3))
     with pytest.raises(OnwardError, match="BRANCH_MAYBE"):
         InferenceSession(model({**attributes, "nodes_modes": ["BRANCH_MAYBE", *attributes["nodes_modes"][1:]]}, 7))
+
+
+def ensemble(
+    generator: np.random.Generator, kind: int, modes: tuple[int, ...], *, missing: bool, targets: int
+) -> dict[str, Any]:
+    """Attributes of TreeEnsemble-5: full trees of three levels, with sets of numbers for the nodes that test membership."""
+    trees, inner, outer = 5, 7, 8
+    dtype = helper.tensor_dtype_to_np_dtype(kind)
+    count = trees * inner
+    chosen = generator.choice(modes, count).astype(np.uint8)
+    members: list[float] = []
+    for _ in range(int((chosen == 6).sum())):
+        members += [*(generator.choice(np.arange(-8, 9), 3, replace=False) / 4), np.nan]
+    place = np.arange(inner)
+    leaf = [int(2 * node + 1 >= inner) for _ in range(trees) for node in place]
+    yes = [int(tree * outer + 2 * node + 1 - inner if 2 * node + 1 >= inner else tree * inner + 2 * node + 1)
+           for tree in range(trees) for node in place]  # fmt: skip
+    attributes = {
+        "tree_roots": [tree * inner for tree in range(trees)], "n_targets": targets, "nodes_modes": tensor(chosen),
+        "nodes_featureids": generator.integers(0, 4, count).tolist(),
+        "nodes_splits": tensor((generator.integers(-8, 9, count) / 4).astype(dtype)),
+        "nodes_truenodeids": yes, "nodes_trueleafs": leaf, "nodes_falsenodeids": [number + 1 for number in yes],
+        "nodes_falseleafs": leaf, "leaf_targetids": generator.integers(0, targets, trees * outer).tolist(),
+        "leaf_weights": tensor((generator.integers(-20, 20, trees * outer) / 8).astype(dtype)),
+    }  # fmt: skip
+    if members:
+        attributes["membership_values"] = tensor(np.array(members, dtype))
+    if missing:
+        attributes["nodes_missing_value_tracks_true"] = generator.integers(0, 2, count).tolist()
+    return attributes
+
+
+def tensor(data: np.ndarray) -> Any:
+    return numpy_helper.from_array(data)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16])
+@pytest.mark.parametrize("modes", [(0,), (0, 1, 2, 3), (4, 5), (0, 6), (0, 1, 2, 3, 4, 5, 6)])
+def test_ensembles_of_all_types(
+    modes: tuple[int, ...], kind: int, missing: bool, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONWARD_CPU", target)
+    generator = np.random.default_rng(len(modes))
+    for function in range(4):
+        attributes = ensemble(generator, kind, modes, missing=missing, targets=3)
+        node = helper.make_node(
+            "TreeEnsemble", ["x"], ["y"], domain="ai.onnx.ml", aggregate_function=function, **attributes
+        )
+        values = [helper.make_tensor_value_info(name, kind, [None, size]) for name, size in (("x", 4), ("y", 3))]
+        opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 5)]
+        proto = helper.make_model(
+            helper.make_graph([node], "g", values[:1], values[1:]), opset_imports=opsets, ir_version=10
+        )
+        x = rows(generator, 70, 4).astype(helper.tensor_dtype_to_np_dtype(kind))
+        if missing:
+            x[generator.random(x.shape) < 0.2] = np.nan
+        session = InferenceSession(proto.SerializeToString())
+        assert not session.runs_in_stages
+        found = session.run(None, {"x": x})[0]
+        assert found.dtype == x.dtype
+        np.testing.assert_array_equal(found, reference(attributes, x, function))
+
+
+def reference(attributes: dict[str, Any], x: np.ndarray, function: int) -> np.ndarray:
+    """One row, one tree and one node after another. Weights are such that no sum is rounded."""
+    table = {
+        name: numpy_helper.to_array(value) if isinstance(value, TensorProto) else value
+        for name, value in attributes.items()
+    }
+    sets = iter(
+        np.split(
+            table.get("membership_values", np.zeros(0)),
+            np.flatnonzero(np.isnan(table.get("membership_values", np.zeros(0)))) + 1,
+        )
+    )
+    members = [next(sets) if mode == 6 else None for mode in table["nodes_modes"]]
+    tests = [np.less_equal, np.less, np.greater_equal, np.greater, np.equal, np.not_equal, np.isin]
+    result = np.zeros((len(x), table["n_targets"]), x.dtype)
+    for row, elements in enumerate(x):
+        found: list[list[float]] = [[] for _ in range(table["n_targets"])]
+        for node in table["tree_roots"]:
+            is_leaf = False
+            while not is_leaf:
+                element, mode = elements[table["nodes_featureids"][node]], table["nodes_modes"][node]
+                limit = members[node][:-1] if mode == 6 else table["nodes_splits"][node]
+                yes = bool(tests[mode](element, limit))
+                yes |= bool(np.isnan(element)) and bool(
+                    table.get("nodes_missing_value_tracks_true", np.zeros(node + 1))[node]
+                )
+                way = "true" if yes else "false"
+                is_leaf, node = bool(table[f"nodes_{way}leafs"][node]), table[f"nodes_{way}nodeids"][node]
+            found[table["leaf_targetids"][node]].append(float(table["leaf_weights"][node]))
+        for target, items in enumerate(found):
+            combined = [sum(items) / len(table["tree_roots"]), sum(items), min(items, default=0), max(items, default=0)]
+            result[row, target] = combined[function]
+    return result

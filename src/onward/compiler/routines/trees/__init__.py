@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from onward.compiler.layout import LayoutPlanner
 from onward.compiler.routines.trees.binned import MOST_OUTPUTS, Binned
-from onward.compiler.routines.trees.bins import bin_trees
-from onward.compiler.routines.trees.rows import Rows
+from onward.compiler.routines.trees.bins import Binning, bin_trees
+from onward.compiler.routines.trees.rows import ROWS, Rows
 from onward.compiler.routines.trees.shapes import CompleteTrees, LeafMasks
 from onward.compiler.routines.trees.walked import Walked
 from onward.compiler.schedule.imperative import Imperative
@@ -40,12 +40,14 @@ def tree_ensemble(routine: Routine, layouts: LayoutPlanner, target: Target) -> l
 
 
 def _way(trees: Trees, target: Target) -> Binned | Walked:
-    """The way that takes the fewest instructions."""
+    """The way that takes the fewest cycles."""
     bins = bin_trees(trees) if trees.outputs <= MOST_OUTPUTS else None
     if bins is None:
         return Walked(trees)
-    shapes = (CompleteTrees, LeafMasks)
-    costs = [shape.cost(trees, bins) for shape in shapes]
-    if min(costs) == float("inf"):
+    shapes: list[type[CompleteTrees] | type[LeafMasks]] = [CompleteTrees, LeafMasks]
+    shape = min(shapes, key=lambda shape: shape.cost(trees, bins))
+    count = len(trees.roots)
+    cycles = (Binning.CYCLES * len(bins.feature) + shape.cost(trees, bins) * count) * 512 / target.vector_bits
+    if cycles > Walked.CYCLES * ROWS * float(trees.depths.mean()) * count:
         return Walked(trees)
-    return Binned(trees, bins, shapes[costs.index(min(costs))](trees, bins), target)
+    return Binned(trees, bins, shape(trees, bins), target)

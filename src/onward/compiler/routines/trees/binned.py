@@ -14,7 +14,7 @@ from onward.compiler.targets import Target
 from onward.program.trees import START, Trees
 
 FEW_ROWS = 12
-"""So many rows or less are evaluated one by one: 64 lanes take as long as 13 rows that are walked."""
+"""So many rows or less are evaluated one by one: 64 lanes of 512 bits take as long as 13 rows that are walked."""
 MOST_OUTPUTS = 64
 """Sums of more outputs take too much of a stack."""
 
@@ -36,24 +36,27 @@ class Binned:
         leaves = np.pad(shape.leaves, (padding, (0, self.width - width)), constant_values=START[trees.combine])
         self.leaves = table_buffer(leaves, "leaves")
         self.targets = table_buffer(np.pad(trees.targets, padding), "targets")
+        self.by_trees = shape if isinstance(shape, CompleteTrees) and shape.with_trees_in_lanes(target) else None
+        self.walked = Walked(trees)
+        self.few_rows = FEW_ROWS * 512 // target.vector_bits
         self.tables = [*self.binning.tables, *shape.tables, self.leaves, self.targets]
-        looks_up_bytes = self.binning.count <= 64 and "+avx512vbmi," in f"{target.features},"
-        self.walked = None if looks_up_bytes else Walked(trees)
-        if self.walked:
-            self.tables += self.walked.tables
+        self.tables += [] if self.by_trees else self.walked.tables
 
     def emit(self, k: Imperative, rows: Rows, begin: Value, end: Value) -> None:
         """The sums of rows from `begin` to `end`."""
         b = k.b
-        with b.loop(begin, end, k.number(ROWS)) as first, b.if_else(end - first > k.number(FEW_ROWS)) as (many, few):
+        with (
+            b.loop(begin, end, k.number(ROWS)) as first,
+            b.if_else(end - first > k.number(self.few_rows)) as (many, few),
+        ):
             with many:
                 self._rows_in_lanes(k, rows, first)
             with few:
-                if self.walked:
-                    self.walked.emit(k, rows, first, end)
-                else:
+                if self.by_trees:
                     with b.loop(first, end) as row:
-                        self._trees_in_lanes(k, rows, row)
+                        self._trees_in_lanes(k, rows, row, self.by_trees)
+                else:
+                    self.walked.emit(k, rows, first, end)
 
     def _rows_in_lanes(self, k: Imperative, rows: Rows, first: Value) -> None:
         b, vectors = k.b, ROWS // LANES
@@ -67,13 +70,13 @@ class Binned:
                 rows.add(sums, output, vectors, vector, value)
         rows.finish_sums(sums, first, vectors)
 
-    def _trees_in_lanes(self, k: Imperative, rows: Rows, row: Value) -> None:
+    def _trees_in_lanes(self, k: Imperative, rows: Rows, row: Value, shape: CompleteTrees) -> None:
         b, number = k.b, Type("i32", LANES)
         features = self.binning.of_row(k, rows, row)
         rows.begin_row(row)
         kept = b.allocate_stack(rows.sum_kind, 64)
         with b.loop(k.number(0), k.number(self.groups)) as group:
-            leaves = self.shape.reach_trees(k, group, features)
+            leaves = shape.reach_trees(k, group, features)
             table = b.offset(k.pointer(self.leaves), group * k.number(64 * self.width), rows.sum_kind)
             for part in range(64 // LANES):
                 first = part * LANES * self.width

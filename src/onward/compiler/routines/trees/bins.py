@@ -21,7 +21,8 @@ class Bins:
     """The tests of trees as comparisons of bytes.
 
     A node asks whether bin `source` is below `threshold`, and goes to `yes` or `no`. Bin s counts the `cuts` (bins, 256,
-    padded with NaN) below feature[s]; NaN counts as 0 where `missing` says so, else as 255. `inner` tells nodes from leaves.
+    padded with NaN) below feature[s]; NaN counts as 0 where `missing` says so, else as 255. A feature of many cuts has
+    several bins. `inner` tells nodes from leaves.
     """
 
     feature: np.ndarray
@@ -47,24 +48,35 @@ def bin_trees(trees: Trees) -> Bins | None:
     missing = np.where(below, trees.missing, ~trees.missing)
     if np.isnan(limit[inner]).any():
         return None
-    keys, numbers = np.unique(np.stack([trees.feature, missing], 1)[inner], axis=0, return_inverse=True)
-    source, threshold = np.zeros(len(place), np.int32), np.ones(len(place), np.int32)
-    source[inner] = numbers.reshape(-1)
-    if len(keys) > MOST_BINS:
+    nodes = np.flatnonzero(inner)
+    keys = trees.feature[nodes].astype(np.int64) * 2 + missing[nodes]
+    nodes, keys = (table[np.lexsort((limit[nodes], keys))] for table in (nodes, keys))
+    key_begins, cut_begins = _changes(keys), _changes(keys) | _changes(limit[nodes])
+    cut = np.cumsum(cut_begins) - 1
+    rank = cut - np.maximum.accumulate(np.where(key_begins, cut, 0))  # among the cuts of its key
+    source_begins = key_begins | cut_begins & (rank % MOST_CUTS == 0)
+    number = np.cumsum(source_begins) - 1
+    count = int(number[-1]) + 1
+    if count > MOST_BINS:
         return None
-    table = np.full((len(keys), 256), np.nan, limit.dtype)
-    for number in range(len(keys)):
-        chosen = inner & (source == number)
-        cuts = np.unique(limit[chosen])
-        if len(cuts) > MOST_CUTS:
-            return None
-        table[number, : len(cuts)] = cuts
-        threshold[chosen] = np.searchsorted(cuts, limit[chosen]) + 1
-    return Bins(keys[:, 0].astype(np.int32), keys[:, 1].astype(np.bool_), table, source, threshold, yes, no, inner)
+    cuts = np.full((count, 256), np.nan, limit.dtype)
+    cuts[number, rank % MOST_CUTS] = limit[nodes]
+    source, threshold = np.zeros(len(place), np.int32), np.ones(len(place), np.int32)
+    source[nodes], threshold[nodes] = number, rank % MOST_CUTS + 1
+    firsts = keys[source_begins]
+    return Bins((firsts >> 1).astype(np.int32), (firsts & 1).astype(np.bool_), cuts, source, threshold, yes, no, inner)
+
+
+def _changes(table: np.ndarray) -> np.ndarray:
+    """Where an element is not the one before."""
+    return np.append(True, table[1:] != table[:-1])
 
 
 class Binning:
     """The code that makes bytes of features."""
+
+    CYCLES = 600.0
+    """Cycles for a bin of 64 rows, in vectors of 64 bytes."""
 
     def __init__(self, bins: Bins) -> None:
         self.count = len(bins.feature)

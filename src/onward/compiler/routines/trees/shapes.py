@@ -11,6 +11,7 @@ from onward.compiler.layout import Buffer
 from onward.compiler.routines.trees.bins import Bins
 from onward.compiler.routines.trees.rows import LANES, ROWS, lanes_of
 from onward.compiler.schedule.imperative import Imperative, table_buffer
+from onward.compiler.targets import Target
 from onward.program.trees import Trees
 
 BYTES = Type("i8", 64)
@@ -20,20 +21,16 @@ MOST_LEAVES = 64
 
 
 class Comparisons:
-    """Tests of all trees, (trees, nodes) sources and thresholds, for rows in lanes and for trees in lanes."""
+    """Tests of all trees, (trees, nodes) sources and thresholds, for 64 rows at once."""
 
     def __init__(self, source: np.ndarray, threshold: np.ndarray) -> None:
-        trees, self.nodes = source.shape
-        self.groups = -(-trees // 64)
-        grouped = [_by_group(table, self.groups).astype(np.uint8) for table in (source, threshold)]
-        # For rows: the offset of a feature's bytes, and the threshold four times in a word. For trees: 64 bytes a node.
+        self.nodes = source.shape[1]
+        # The offset of a feature's bytes, and the threshold four times in a word.
         self.offsets = table_buffer((source * ROWS).astype(np.int32), "offsets")
         self.words = table_buffer((threshold.astype(np.uint32) * 0x01010101).view(np.int32), "thresholds")
-        self.sources = table_buffer(grouped[0], "sources of trees")
-        self.thresholds = table_buffer(grouped[1], "thresholds of trees")
-        self.tables = [self.offsets, self.words, self.sources, self.thresholds]
+        self.tables = [self.offsets, self.words]
 
-    def row_less(self, k: Imperative, binned: Value, place: Value) -> Value:
+    def less(self, k: Imperative, binned: Value, place: Value) -> Value:
         """Which of 64 rows pass test number `place`."""
         b = k.b
         offset = b.cast(b.load(b.offset(k.pointer(self.offsets), place, I32), I32), Type("i64"))
@@ -41,17 +38,12 @@ class Comparisons:
         features = b.load(b.offset(binned, offset, I8), BYTES, 64)
         return b.unsigned_less(features, b.bitcast(b.splat(word, 16), BYTES))
 
-    def tree_less(self, k: Imperative, features: Value, place: Value) -> Value:
-        """Which of 64 trees' tests one row passes; `place` counts 64 bytes."""
-        b = k.b
-        at = place * k.number(64)
-        sources = b.load(b.offset(k.pointer(self.sources), at, I8), BYTES, 64)
-        found = b.intrinsic("llvm.x86.avx512.permvar.qi.512", BYTES, features, sources)
-        return b.unsigned_less(found, b.load(b.offset(k.pointer(self.thresholds), at, I8), BYTES, 64))
-
 
 class CompleteTrees:
-    """Trees filled up to one depth: node i stands above 2 i + 1 (yes) and 2 i + 2 (no). The tests are written out."""
+    """Trees filled up to one depth: node i stands above 2 i + 1 (yes) and 2 i + 2 (no). The tests are written out.
+
+    Where a processor looks up bytes, lanes may be trees as well.
+    """
 
     def __init__(self, trees: Trees, bins: Bins) -> None:
         self.depth = int(trees.depths.max(initial=1))
@@ -66,22 +58,39 @@ class CompleteTrees:
         self.comparisons = Comparisons(source, threshold)
         self.leaves = trees.values[level][:, :, 0]
         self.tables: list[Buffer] = self.comparisons.tables
+        self.by_group = (_by_group(source), _by_group(threshold)) if len(bins.feature) <= BYTES.lanes else None
 
     @staticmethod
     def cost(trees: Trees, bins: Bins) -> float:
-        """Instructions for a tree of 64 rows."""
+        """Cycles for a tree and 64 rows, in vectors of 64 bytes."""
         depth = int(trees.depths.max(initial=1))
-        return 2.5 * (1 << depth) if depth <= DEEPEST else np.inf
+        return 4.0 * (1 << depth) if depth <= DEEPEST else np.inf
 
     def reach_rows(self, k: Imperative, tree: Value, binned: Value) -> Value:
         """The leaves of 64 rows in a tree, as bytes."""
         begin = tree * k.number(self.comparisons.nodes)
-        return self._reached(k.b, lambda node: self.comparisons.row_less(k, binned, begin + k.number(node)))
+        return self._reached(k.b, lambda node: self.comparisons.less(k, binned, begin + k.number(node)))
+
+    def with_trees_in_lanes(self, target: Target) -> bool:
+        """Whether `reach_trees` can be written."""
+        if self.by_group is None or "+avx512vbmi," not in f"{target.features},":
+            return False
+        self.sources = table_buffer(self.by_group[0], "sources of trees")
+        self.thresholds = table_buffer(self.by_group[1], "thresholds of trees")
+        self.tables = [*self.tables, self.sources, self.thresholds]
+        return True
 
     def reach_trees(self, k: Imperative, group: Value, features: Value) -> Value:
         """The leaves of one row in 64 trees, as bytes."""
-        begin = group * k.number(self.comparisons.nodes)
-        return self._reached(k.b, lambda node: self.comparisons.tree_less(k, features, begin + k.number(node)))
+        b, begin = k.b, group * k.number(self.comparisons.nodes)
+
+        def less(node: int) -> Value:
+            at = (begin + k.number(node)) * k.number(64)
+            sources = b.load(b.offset(k.pointer(self.sources), at, I8), BYTES, 64)
+            found = b.intrinsic("llvm.x86.avx512.permvar.qi.512", BYTES, features, sources)
+            return b.unsigned_less(found, b.load(b.offset(k.pointer(self.thresholds), at, I8), BYTES, 64))
+
+        return self._reached(b, less)
 
     def _reached(self, b: Builder, less_at: Callable[[int], Value]) -> Value:
         leaf = b.constant(BYTES, 0)
@@ -128,12 +137,11 @@ class LeafMasks:
         kind = np.int32 if most <= 32 else np.int64
         self.lengths = table_buffer(np.array([len(tests) for _, tests in shapes], np.int32), "lengths")
         self.masks = table_buffer(masks.astype(kind), "masks")
-        self.group_masks = table_buffer(_by_group(masks, self.comparisons.groups).astype(kind), "masks of trees")
-        self.tables = [*self.comparisons.tables, self.lengths, self.masks, self.group_masks]
+        self.tables = [*self.comparisons.tables, self.lengths, self.masks]
 
     @staticmethod
     def cost(trees: Trees, bins: Bins) -> float:
-        """Instructions for a tree of 64 rows."""
+        """Cycles for a tree and 64 rows, in vectors of 64 bytes."""
         shapes = [_leaf_count(int(root), bins) for root in trees.roots]
         if max(shapes) > MOST_LEAVES:
             return np.inf
@@ -150,25 +158,11 @@ class LeafMasks:
         left = [b.variable(value) for value in self._all(b)]
         length = b.cast(b.load(b.offset(k.pointer(self.lengths), tree, I32), I32), Type("i64"))
         with b.loop(begin, begin + length) as place:
-            less = self.comparisons.row_less(k, binned, place)
+            less = self.comparisons.less(k, binned, place)
             mask = b.load(b.offset(k.pointer(self.masks), place, self.word), self.word)
             for number, variable in enumerate(left):
                 lanes = variable.type.lanes
                 kept = variable.get() & b.splat(mask, lanes)
-                variable.set(b.select(lanes_of(b, less, number, lanes), variable.get(), kept))
-        return self._first(b, [variable.get() for variable in left])
-
-    def reach_trees(self, k: Imperative, group: Value, features: Value) -> Value:
-        """The leaves of one row in 64 trees, as bytes."""
-        b = k.b
-        begin = group * k.number(self.comparisons.nodes)
-        left = [b.variable(value) for value in self._all(b)]
-        with b.loop(begin, begin + k.number(self.comparisons.nodes)) as place:
-            less = self.comparisons.tree_less(k, features, place)
-            for number, variable in enumerate(left):
-                lanes = variable.type.lanes
-                at = b.offset(k.pointer(self.group_masks), place * k.number(64) + k.number(number * lanes), self.word)
-                kept = variable.get() & b.load(at, variable.type)
                 variable.set(b.select(lanes_of(b, less, number, lanes), variable.get(), kept))
         return self._first(b, [variable.get() for variable in left])
 
@@ -185,10 +179,10 @@ class LeafMasks:
         return parts[0]
 
 
-def _by_group(table: np.ndarray, groups: int) -> np.ndarray:
-    """(trees, nodes) as (groups, nodes, 64)."""
-    padded = np.pad(table, ((0, groups * 64 - len(table)), (0, 0)))
-    return np.ascontiguousarray(padded.reshape(groups, 64, -1).transpose(0, 2, 1))
+def _by_group(table: np.ndarray) -> np.ndarray:
+    """(trees, nodes) as bytes (groups, nodes, 64)."""
+    padded = np.pad(table, ((0, -len(table) % 64), (0, 0))).astype(np.uint8)
+    return np.ascontiguousarray(padded.reshape(-1, 64, table.shape[1]).transpose(0, 2, 1))
 
 
 def _leaf_count(root: int, bins: Bins) -> int:

@@ -27,6 +27,8 @@ class Walked:
 
     rows = 16
     """Rows of a block."""
+    CYCLES = 2.7
+    """Cycles for a level."""
 
     def __init__(self, trees: Trees) -> None:
         self.trees = trees
