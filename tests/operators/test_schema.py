@@ -19,6 +19,17 @@ from onward.operators.schema import (
 ALL = defs.get_all_schemas_with_history()
 
 
+OUTSIDE_THE_STANDARD = {
+    *(
+        ("", name, since)
+        for name in ("Affine", "Crop", "ImageScaler", "ParametricSoftplus", "ScaledTanh")
+        for since in (1, 10)
+    ),
+    ("", "SimplifiedLayerNormalization", 1),
+}
+"""What onnxruntime still runs in the standard's domain although no version of the standard has it any more."""
+
+
 def test_every_operator_and_version_is_there() -> None:
     expected = {(item.domain, item.name, item.since_version) for item in ALL}
     found = {
@@ -27,7 +38,8 @@ def test_every_operator_and_version_is_there() -> None:
         for name in operator_names(domain)
         for version in operator_versions(domain, name)
     }
-    assert found == expected
+    assert found - expected == OUTSIDE_THE_STANDARD
+    assert expected <= found
 
 
 def test_the_signatures_agree() -> None:

@@ -30,9 +30,13 @@ class Capability:
             found.append(array)
             if array.dtype == DataType.STRING:
                 return f"{array} holds text, which is handled outside of compiled code"
-            if isinstance(array, RoutineOutput) and array.routine.name not in ROUTINES:
+            sources = list(array.sources)
+            if isinstance(array, RoutineOutput) and array.routine.name == "recurrence":
+                body = array.routine.attributes["body"]
+                sources += [*body.following, *body.collected]
+            elif isinstance(array, RoutineOutput) and array.routine.name not in ROUTINES:
                 return f"the routine '{array.routine.name}' has no native code"
-            new = [source for source in array.sources if source not in self._sound and source not in seen]
+            new = [source for source in sources if source not in self._sound and source not in seen]
             seen.update(new)
             pending.extend(new)
         self._sound.update(found)

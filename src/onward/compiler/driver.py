@@ -11,20 +11,18 @@ from onward import operators, passes
 from onward.compiler import dump
 from onward.compiler.artifact import Artifact, CompileOptions, KernelInfo, PortSpec
 from onward.compiler.capability import Capability
-from onward.compiler.entry import EntryBuilder, Launch, symbols_of
-from onward.compiler.layout import Buffer, LayoutPlanner
+from onward.compiler.entry import EntryBuilder, Event, Launch, LoopBegin, LoopEnd, symbols_of
+from onward.compiler.layout import Buffer
 from onward.compiler.memory import Lifetime, aligned, plan_memory
 from onward.compiler.native import compile_modules
-from onward.compiler.roots import Root, RootFinder
+from onward.compiler.plan import LoopRegion, Plan
 from onward.compiler.schedule import schedule_step
-from onward.compiler.steps import BorderStep, RoutineStep, Step, StepPlanner
+from onward.compiler.steps import CopyStep, RoutineStep, Step
 from onward.compiler.targets import Target
 from onward.errors import UnsupportedOperator
 from onward.ir import Model
 from onward.ir.expressions import Dimension
-from onward.program.array import Array, Constant, Input
-from onward.program.content import depends_on_constants_alone
-from onward.program.functions import compute
+from onward.program.array import Array
 
 
 def compile_model(model: Model, options: CompileOptions | None = None) -> Artifact:
@@ -53,41 +51,47 @@ class _Compilation:
         self.program = program
         self.target = target
         self.options = options
-        self.outputs = _distinct_outputs(list(program.outputs.values()))
-        finder = RootFinder(self.outputs)
-        self.roots = finder.find()
-        self.order = [array for array in finder.order if array not in finder.known]
-        extra = [root.array for root in self.roots if root.array not in set(finder.order)]
-        stored = [array for array in finder.order if array in finder.stored] + extra
-        self.layouts = LayoutPlanner(self.roots, stored, self.outputs, finder.copies, finder.known)
+        self.plan = Plan(list(program.outputs.values()))
+        self.outputs = self.plan.outputs
         for index, item in enumerate(program.inputs):
-            self.layouts.view(item).buffer.index = index
-        self.steps = StepPlanner(self.order, self.roots, self.layouts).steps
-        dump.steps(self.steps, self.layouts)
-        self.launches = self._schedule()
+            self.plan.layouts.view(item).buffer.index = index
+        self.events = self._schedule(self.plan)
+        self.launches = [event for event in self.events if isinstance(event, Launch)]
 
     # -- kernels -----------------------------------------------------------------------------------------------
-    def _schedule(self) -> list[Launch]:
-        needed = self._needed()
-        launches: list[Launch] = []
-        for step in self.steps:
-            for kernel in schedule_step(step, self.layouts, self.target, needed):
+    def _schedule(self, plan: Plan) -> list[Event]:
+        needed = plan.needed()
+        events: list[Event] = []
+        for step in plan.steps:
+            if isinstance(step, RoutineStep) and step.routine.name == "recurrence":
+                events += self._loop(step, plan)
+                continue
+            for kernel in schedule_step(step, plan.layouts, self.target, needed):
                 kernel.origins = _origins(step)
-                launches.append(Launch(kernel, len(launches), tuple(kernel.symbol_slots)))
-        return launches
+                events.append(Launch(kernel, self._next_number(), tuple(kernel.symbol_slots)))
+        return events
 
-    def _needed(self) -> set[Array]:
-        """Arrays that are read by another step than the one that makes them."""
-        needed = set(self.outputs)
-        for step in self.steps:
-            made = {stage.root.array for stage in getattr(step, "stages", ())}
-            needed.update(array for array in _reads(step) if array not in made)
-        for array in list(needed):
-            source = array
-            while source.sources and source not in {root.array for root in self.roots}:
-                needed.update(source.sources)
-                source = source.sources[0]
-        return needed
+    def _next_number(self) -> int:
+        self.launched = getattr(self, "launched", -1) + 1
+        return self.launched
+
+    def _loop(self, step: RoutineStep, plan: Plan) -> list[Event]:
+        """The body of a recurrence between the marks of a loop. The states live where the last ones are to lie."""
+        region = LoopRegion(step.routine, plan.layouts)
+        before = self._copies(region.entering, region.plan)
+        inside = self._schedule(region.plan)
+        if any(isinstance(event, Launch) and event.defines for event in inside):
+            raise UnsupportedOperator("a loop whose body finds sizes by looking at data")
+        inside += self._copies(region.following, region.plan)
+        for event in (*before, *inside):
+            if isinstance(event, Launch) and not event.kernel.origins:
+                event.kernel.origins = _origins(step)
+        return [*before, region.begin, *inside, LoopEnd(region.begin)]
+
+    def _copies(self, pairs: Sequence[tuple[Array, Array]], plan: Plan) -> list[Event]:
+        steps = [CopyStep(source, target, source.shape, ()) for source, target in pairs]
+        kernels = [kernel for step in steps for kernel in schedule_step(step, plan.layouts, self.target, set())]
+        return [Launch(kernel, self._next_number(), ()) for kernel in kernels]
 
     # -- memory ------------------------------------------------------------------------------------------------
     def artifact(self) -> Artifact:
@@ -106,7 +110,7 @@ class _Compilation:
             weights,
             profile=self.options.profile,
             guards=self.program.guards,
-        ).build(self.launches)
+        ).build(self.events)
         dump.llvm([*texts.values(), entry])
         objects = compile_modules([*texts.values(), entry], self.target, self.options.processes)
         return Artifact(
@@ -129,10 +133,13 @@ class _Compilation:
     def _lifetimes(self, later: set[str]) -> tuple[list[Lifetime], dict[Buffer, Dimension]]:
         first: dict[Buffer, int] = {}
         last: dict[Buffer, int] = {}
-        for launch in self.launches:
-            for buffer in launch.kernel.buffers:
-                first.setdefault(buffer, launch.number)
-                last[buffer] = launch.number
+        for number, event in enumerate(self.events):
+            for buffer in event.kernel.buffers if isinstance(event, Launch) else ():
+                first.setdefault(buffer, number)
+                last[buffer] = number
+        for number, event in enumerate(self.events):
+            if isinstance(event, LoopEnd):
+                _outlive_loop(first, last, self.events.index(event.begin), number, event.begin)
         lifetimes, allocated = [], {}
         for buffer, begin in first.items():
             size = buffer.size * storage_bytes(buffer)
@@ -185,31 +192,12 @@ def storage_bytes(buffer: Buffer) -> int:
     return buffer.dtype.numpy.itemsize
 
 
-def _distinct_outputs(outputs: Sequence[Array]) -> list[Array]:
-    """Every output gets memory of its own: inputs, constants and repeated arrays are copied."""
-    seen: set[Array] = set()
-    result: list[Array] = []
-    for array in outputs:
-        if isinstance(array, (Input, Constant)) or array in seen or depends_on_constants_alone(array):
-            source = array
-            array = compute(source.shape, lambda *position, source=source: source[tuple(position)])
-        seen.add(array)
-        result.append(array)
-    return result
-
-
-def _reads(step: Step) -> list[Array]:
-    roots: list[Root] = [stage.root for stage in getattr(step, "stages", ())]
-    if getattr(step, "root", None) is not None:
-        roots.append(step.root)  # type: ignore[union-attr]
-    found = [read.array for root in roots for read in root.reads()]
-    if isinstance(step, RoutineStep):
-        found.extend(step.routine.inputs)
-    if isinstance(step, BorderStep):  # whoever reads the padded array reads its inside, which the source's step writes
-        found.append(step.padding.source)
-    if getattr(step, "source", None) is not None:
-        found.append(step.source)  # type: ignore[union-attr]
-    return found
+def _outlive_loop(first: dict[Buffer, int], last: dict[Buffer, int], begin: int, end: int, loop: LoopBegin) -> None:
+    """What a loop takes from before it, keeps from turn to turn, or leaves behind is there during all of it."""
+    for buffer in first:
+        inside = begin <= last[buffer] and first[buffer] <= end
+        if inside and (first[buffer] < begin or last[buffer] > end or buffer in loop.kept):
+            first[buffer], last[buffer] = min(first[buffer], begin), max(last[buffer], end)
 
 
 def _origins(step: Step) -> tuple[str, ...]:

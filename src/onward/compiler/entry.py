@@ -7,6 +7,7 @@ the routine that finds them; buffers that depend on them are allocated through t
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -35,6 +36,30 @@ class Launch:
     kernel: Kernel
     number: int
     defines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class LoopBegin:
+    """What follows, up to the LoopEnd, is done `count` times, for `time` from 0 on, or down to 0.
+
+    `kept` is memory whose content passes from turn to turn. With a `flag`, a BOOL in memory, turns go on while that is true.
+    """
+
+    time: str
+    count: Dimension
+    backwards: bool
+    kept: frozenset[Buffer]
+    flag: Buffer | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LoopEnd:
+    """The end of a loop."""
+
+    begin: LoopBegin
+
+
+Event = Launch | LoopBegin | LoopEnd
 
 
 class EntryBuilder:
@@ -78,15 +103,23 @@ class EntryBuilder:
         """A dimension as i64."""
         return Emitter(self.b, self, None, {}).index(dimension)  # type: ignore[arg-type]
 
-    def build(self, launches: Sequence[Launch]) -> str:
+    def build(self, events: Sequence[Event]) -> str:
         """The text of the module that defines `run`."""
         b = self.b
+        launches = [event for event in events if isinstance(event, Launch)]
+        loops: list[contextlib.ExitStack] = []
         most = max((_slot_count(item.kernel) for item in launches), default=1)
         b.store(b.offset(self.context, b.constant(I64, int(Slot.SIZES)), I64), self.size_slots)
         slots = b.allocate_stack(I64, most, 64)
         later = {name for launch in launches for name in launch.defines}
         open_guards = [guard for guard in self.guards if symbols_of((guard.left, guard.right)) & later]
-        for launch in launches:
+        for place, launch in enumerate(events):
+            if isinstance(launch, LoopBegin):
+                loops.append(self._enter(launch, events[place:]))
+                continue
+            if isinstance(launch, LoopEnd):
+                loops.pop().close()
+                continue
             self._launch(launch, slots)
             later -= set(launch.defines)
             decided = [guard for guard in open_guards if not symbols_of((guard.left, guard.right)) & later]
@@ -95,6 +128,28 @@ class EntryBuilder:
                 self._check(guard, launch)
         b.ret(b.constant(I32, 0))
         return self.module.text()
+
+    def _enter(self, loop: LoopBegin, rest: Sequence[Event]) -> contextlib.ExitStack:
+        """Begins a loop; closing the stack ends it. What its kernels use is looked up before, for all turns and after."""
+        b = self.b
+        for event in rest[: next(n for n, event in enumerate(rest) if isinstance(event, LoopEnd) and event.begin is loop)]:
+            for buffer in event.kernel.buffers if isinstance(event, Launch) else ():
+                self._base(buffer)
+        count = self.dimension(loop.count)
+        stack = contextlib.ExitStack()
+        sizes, bases = dict(self.sizes), dict(self.bases)
+        turn = stack.enter_context(b.loop(b.constant(I64, 0), count))
+        self.sizes[loop.time] = count - b.constant(I64, 1) - turn if loop.backwards else turn
+        if loop.flag is not None:
+            byte = Type("i8")
+            goes_on = b.load(self._base(loop.flag), byte) != b.constant(byte, 0)
+            stack.enter_context(b.when(goes_on))
+
+        def restore() -> None:
+            self.sizes, self.bases = sizes, bases
+
+        stack.callback(restore)
+        return stack
 
     def _slot(self, slot: Slot) -> Value:
         return self.b.load(self.b.offset(self.context, self.b.constant(I64, int(slot)), I64), POINTER)

@@ -140,6 +140,7 @@ class LayoutPlanner:
         outputs: Sequence[Array],
         row_major: Set[Array],
         known: Mapping[Array, Constant],
+        given: Mapping[Array, View] | None = None,
     ) -> None:
         self.row_major = row_major
         self.known = known
@@ -147,7 +148,7 @@ class LayoutPlanner:
         self.outputs: dict[Array, int] = {}
         for index, output in enumerate(outputs):
             self.outputs.setdefault(output, index)
-        self.views: dict[Array, View] = {}
+        self.views: dict[Array, View] = dict(given or {})
         self.copied: set[Array] = set()
         """Reshapes and parts of concatenations that need a copy kernel."""
         self.hosts: dict[Array, tuple[Array, tuple[Dimension, ...]]] = {}
@@ -159,7 +160,8 @@ class LayoutPlanner:
         for array in stored:
             self.orders[array] = self._order(array)
         for array in stored:
-            self._offer_home(array)
+            if array not in self.views:
+                self._offer_home(array)
 
     # -- orders ------------------------------------------------------------------------------------------------
     def _desire(self, roots: Sequence[Root]) -> None:

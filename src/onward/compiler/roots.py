@@ -7,7 +7,7 @@ one root.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -93,8 +93,11 @@ class Contraction:
 Parts = tuple[tuple[Expression, ...], tuple[Expression, ...], tuple[Expression, ...]]
 
 
-def topological(outputs: Iterable[Array]) -> list[Array]:
-    """All arrays the outputs depend on, sources first; routines that define a size come before its users."""
+def topological(outputs: Iterable[Array], given: Set[Array] = frozenset()) -> list[Array]:
+    """All arrays the outputs depend on, sources first; routines that define a size come before its users.
+
+    What is `given` is among them, and nothing that it depends on.
+    """
     order: list[Array] = []
     state: dict[Array, bool] = {}
     pending = [(output, False) for output in reversed(list(outputs))]
@@ -106,7 +109,8 @@ def topological(outputs: Iterable[Array]) -> list[Array]:
         elif array not in state:
             state[array] = False
             pending.append((array, True))
-            pending.extend((source, False) for source in reversed(dependencies(array)) if source not in state)
+            if array not in given:
+                pending.extend((source, False) for source in reversed(dependencies(array)) if source not in state)
     return order
 
 
@@ -162,17 +166,22 @@ def _is_affine(read: Read) -> bool:
 
 
 class RootFinder:
-    """Decides what is stored. Run once over a program; `roots` then lists the roots in topological order."""
+    """Decides what is stored. Run once over a program; `roots` then lists the roots in topological order.
 
-    def __init__(self, outputs: Sequence[Array]) -> None:
+    `given` arrays are in memory already: the program begins with them.
+    """
+
+    def __init__(self, outputs: Sequence[Array], given: Set[Array] = frozenset()) -> None:
         self.outputs = list(outputs)
-        self.order = topological(outputs)
+        self.given = given
+        self.order = topological(outputs, given)
         self.rank = {array: position for position, array in enumerate(self.order)}
         self.consumers: dict[Array, list[Array]] = {array: [] for array in self.order}
-        for array in self.order:
+        self.made = [array for array in self.order if array not in given]
+        for array in self.made:
             for source in array.sources:
                 self.consumers[source].append(array)
-        self.stored: set[Array] = set(outputs)
+        self.stored: set[Array] = {*outputs, *given}
         self.contractions: dict[Reduce, tuple[Read, Read]] = {}
         self.known = self._find_known()
         """Arrays of constants alone, as data that is computed when it is asked for."""
@@ -188,7 +197,7 @@ class RootFinder:
         for array in self.order:
             if isinstance(array, Constant):
                 constant.add(array)
-            elif isinstance(array, Input) or not isinstance(array.size, int) or array.size > LARGEST_KNOWN or array in self.outputs:
+            elif isinstance(array, Input) or array in self.given or not isinstance(array.size, int) or array.size > LARGEST_KNOWN or array in self.outputs:
                 continue
             elif all(source in constant for source in array.sources) and not _mentions_sizes(array):
                 if isinstance(array, RoutineOutput) and not array.sources:
@@ -203,18 +212,18 @@ class RootFinder:
         return isinstance(base, Constant) or base in self.known
 
     def _decide(self) -> None:
-        for array in self.order:
+        for array in self.made:
             if not isinstance(array, Compute):
                 self.stored.add(array)
             if isinstance(array, (Reshape, Concatenate, RoutineOutput)):
                 self.stored.update(source for source in array.sources)
-        for array in self.order:  # sources first: whether a body is cheap depends on what it inlines
+        for array in self.made:  # sources first: whether a body is cheap depends on what it inlines
             if isinstance(array, Compute) and array not in self.stored and self._must_store(array):
                 self.stored.add(array)
-        for array in self.order:
+        for array in self.made:
             if isinstance(array, Reduce):
                 self._find_contraction(array)
-        for array in self.order:
+        for array in self.made:
             if isinstance(array, Compute) and array not in self.stored and self._ends_epilogue(array):
                 self.stored.add(array)
 
@@ -299,7 +308,7 @@ class RootFinder:
 
     def _reads_alone(self, array: Compute, read: Read) -> bool:
         source = read.array
-        if not (isinstance(source, Reduce) and source not in self.outputs):
+        if not (isinstance(source, Reduce) and source not in self.outputs and source not in self.given):
             return False
         if source not in self.contractions and not self._is_lane_reduction(source):
             return False
@@ -314,14 +323,14 @@ class RootFinder:
         readers = self._readers()
         carried: dict[Reduce, Compute] = {}
         taken: set[Compute] = set()
-        for array in reversed(self.order):  # the last reduction an element waits for carries it
+        for array in reversed(self.made):  # the last reduction an element waits for carries it
             if isinstance(array, Reduce) and array not in self.outputs:
                 user = self._epilogue(array, readers)
                 if user is not None and user not in taken:
                     carried[array] = user
                     taken.add(user)
         reduction_of = {user: source for source, user in carried.items()}
-        for array in self.order:
+        for array in self.made:
             if array not in self.stored or array in carried or array in self.known:
                 continue
             if isinstance(array, Compute):
@@ -337,7 +346,7 @@ class RootFinder:
 
     def _readers(self) -> dict[Array, set[Array]]:
         readers: dict[Array, set[Array]] = {}
-        for array in self.order:
+        for array in self.made:
             if array not in self.stored:
                 continue
             if isinstance(array, (Compute, Reduce)):

@@ -36,10 +36,14 @@ def evaluate(arrays: Sequence[Array], feeds: Mapping[Input | str, np.ndarray]) -
 
 
 def evaluate_body(
-    arrays: Sequence[Array], feeds: Mapping[Input | str, np.ndarray], known: Mapping[Array, np.ndarray]
+    arrays: Sequence[Array],
+    feeds: Mapping[Input | str, np.ndarray],
+    known: Mapping[Array, np.ndarray],
+    sizes: Mapping[str, int],
 ) -> list[np.ndarray]:
-    """As `evaluate`, for a part of a program: the elements of the arrays in `known` are given."""
+    """As `evaluate`, for a part of a program: the elements of the arrays in `known` are given, and some sizes."""
     evaluator = _Evaluator(feeds)
+    evaluator.sizes.update(sizes)
     for array, value in known.items():
         bind_shape(array.shape, value.shape, evaluator.sizes, array.label)
     evaluator.done.update(known)
@@ -131,7 +135,7 @@ class _Evaluator:
         routine = array.routine
         if routine not in self.routines:
             inputs = [self.done[source] for source in routine.inputs]
-            results = EVALUATORS[routine.name](routine.attributes, *inputs)
+            results = EVALUATORS[routine.name]({**routine.attributes, "sizes": self._size}, *inputs)
             if routine.name == "read_sizes":
                 self.sizes.update({str(s): int(v) for s, v in zip(routine.symbols, inputs[0].reshape(-1))})
             for (shape, _), result in zip(routine.outputs, results):

@@ -1,9 +1,9 @@
 """Recurrence: a body that is computed once for each step, with states carried from step to step.
 
-This is what a recurrent layer or a Scan is. A few steps are written out one after another: their kernels are alike and
-compiled once, and what surrounds them fuses. Many, or an unknown number, are a routine named `recurrence` whose
-attribute `body` is a program of its own, written over inputs that stand for the step's number, the states and the
-step's slices. The arrays of the outer program that the body reads are inputs of the routine.
+This is what a recurrent layer, a Scan or a Loop is. A few steps are written out one after another: their kernels are alike
+and compiled once, and what surrounds them fuses. Many, or an unknown number, are a routine named `recurrence` whose
+attribute `body` is a program of its own, written over a symbol that is the step's number, and over inputs that stand for
+the states and the step's slices. The arrays of the outer program that the body reads are inputs of the routine.
 """
 
 from __future__ import annotations
@@ -12,53 +12,74 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from onward.errors import InvalidArgument
-from onward.ir.datatypes import DataType
-from onward.ir.expressions import Dimension
-from onward.program.array import Array, Input, compute, routine
+from onward.ir.expressions import Dimension, Expression
+from onward.program.array import (
+    Array,
+    Compute,
+    Input,
+    Reduce,
+    compute,
+    defining_routine,
+    fresh_symbol,
+    routine,
+    sizes_are_defined,
+)
+from onward.program.content import depends_on_constants_alone
 from onward.program.functions import concatenate, expand_axes
-from onward.program.scalar import Scalar, scalar
+from onward.program.scalar import Read, Scalar, scalar
 
-MOST_WRITTEN_OUT = 512
+MOST_WRITTEN_OUT = 16
 """Longer sequences are routines."""
 
 Step = Callable[[Scalar, Sequence[Array], Sequence[Array]], tuple[Sequence[Array], Sequence[Array]]]
 """(number of the step, states, slices) -> (next states, what is collected)"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Body:
-    """One step: `following` and `collected` are computed from `number`, `states`, `slices` and `captured`."""
+    """One step: `following` and `collected` are computed from the symbol `time`, `states`, `slices` and `captured`.
 
-    number: Input
+    The steps end before `condition` (a scalar among the states) is false, if there is one.
+    """
+
+    time: Expression
     states: tuple[Input, ...]
     slices: tuple[Input, ...]
     captured: tuple[Array, ...]
     following: tuple[Array, ...]
     collected: tuple[Array, ...]
+    condition: Input | None = None
 
 
 def recurrence(
-    step: Step, states: Sequence[Array], sequences: Sequence[Array], length: Dimension, *, backwards: bool = False
+    step: Step,
+    states: Sequence[Array],
+    sequences: Sequence[Array],
+    length: Dimension,
+    *,
+    backwards: bool = False,
+    condition: int | None = None,
 ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     """The last states, and what was collected with the steps on a new first axis, in the sequences' order.
 
     Each of `sequences` is cut along its first axis, of extent `length`; `backwards` begins at its end. The states keep
-    their shapes and dtypes. Raises InvalidArgument where they do not.
+    their shapes and dtypes. With `condition`, the number of a BOOL scalar among the states, the steps go on only while that
+    is true; nothing can be collected then. Raises InvalidArgument where the states do not keep their form.
     """
-    if isinstance(length, int) and 1 <= length <= MOST_WRITTEN_OUT:
+    if condition is None and isinstance(length, int) and 1 <= length <= MOST_WRITTEN_OUT:
         return _written_out(step, states, sequences, length, backwards)
-    number = Input((), DataType.INT64)
+    time = fresh_symbol("time", length)
     carried = tuple(Input(state.shape, state.dtype) for state in states)
     slices = tuple(Input(sequence.shape[1:], sequence.dtype) for sequence in sequences)
-    following, collected = (tuple(items) for items in step(number.item(), carried, slices))
+    following, collected = (tuple(items) for items in step(scalar(time), carried, slices))
     _check(states, following)
-    captured = _captured((*following, *collected), {number, *carried, *slices})
-    body = Body(number, carried, slices, captured, following, collected)
+    captured = _captured((*following, *collected), {*carried, *slices}, time)
+    flag = None if condition is None else carried[condition]
+    body = Body(time, carried, slices, captured, following, collected, flag)
     outputs = [(state.shape, state.dtype) for state in states]
     outputs += [((length, *item.shape), item.dtype) for item in collected]
-    results = routine(
-        "recurrence", [*states, *sequences, *captured], outputs, body=body, length=length, backwards=backwards
-    )
+    inputs = [*states, *sequences, *captured]
+    results = routine("recurrence", inputs, outputs, body=body, length=length, backwards=backwards)
     return results[: len(states)], results[len(states) :]
 
 
@@ -90,20 +111,55 @@ def _differ(left: Dimension, right: Dimension) -> bool:
     return isinstance(left, int) and isinstance(right, int) and left != right
 
 
-def _captured(results: Sequence[Array], own: set[Input]) -> tuple[Array, ...]:
-    """The outermost arrays that the body reads and that do not depend on its own inputs, in order of first use."""
-    order: dict[Array, bool] = {}  # whether it depends on the body's inputs; filled sources first
+def _captured(results: Sequence[Array], own: set[Input], time: Expression) -> tuple[Array, ...]:
+    """The outermost arrays that the body reads and that do not depend on its own inputs, in order of first use.
+
+    Constants and views are not captured but what they are views of: the body then sees the constants themselves.
+    """
+    order: dict[Array, bool] = {}  # whether it belongs to the body; filled sources first
     pending = [(item, False) for item in reversed(results)]
     while pending:
         item, ready = pending.pop()
         if ready:
-            order[item] = item in own or any(order[source] for source in item.sources)
+            order[item] = item in own or any(order[source] for source in item.sources) or _mentions(item, time)
         elif item not in order:
             pending.append((item, True))
             pending.extend((source, False) for source in item.sources if source not in order)
-    outside = {item for item, inside in order.items() if not inside}
-    found = [item for item in results if item in outside]
+    outside: dict[Array, None] = dict.fromkeys(item for item in results if not order[item])
     for item, inside in order.items():
         if inside:
-            found.extend(source for source in item.sources if source in outside)
-    return tuple(dict.fromkeys(found))
+            outside.update(dict.fromkeys(source for source in item.sources if not order[source]))
+            outside.update(dict.fromkeys(_sizes(item)))
+    found: dict[Array, None] = {}
+    remaining = list(outside)
+    while remaining:
+        item = remaining.pop(0)
+        if depends_on_constants_alone(item):
+            continue
+        if isinstance(item, Compute) and isinstance(item.body, Read):
+            remaining[:0] = item.sources
+        else:
+            found[item] = None
+    return tuple(found)
+
+
+def _mentions(array: Array, time: Expression) -> bool:
+    """Whether the element depends on the step's number."""
+    return str(time) in _symbols(array)
+
+
+def _symbols(array: Array) -> set[str]:
+    """The names of all symbols that an array's shape and definition mention."""
+    places: list[Dimension] = [*array.shape, *getattr(array, "extents", ())]
+    if isinstance(array, (Compute, Reduce)):
+        for item in array.body.walk():
+            places += [*getattr(item, "indices", ()), getattr(item, "expression", 0)]
+    return {name for place in places if isinstance(place, Expression) for name in place.symbols}
+
+
+def _sizes(array: Array) -> list[Array]:
+    """The routines that find sizes which an array mentions."""
+    if not sizes_are_defined():
+        return []
+    found = [defining_routine(name) for name in sorted(_symbols(array))]
+    return [routine.results[0] for routine in found if routine is not None]

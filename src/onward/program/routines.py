@@ -130,26 +130,33 @@ def _intersection_over_union(box: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 @evaluator("recurrence")
 def recurrence(attributes: Mapping[str, Any], *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The steps of a `recurrence.Body` one after another. Inputs: states, sequences, captured arrays."""
+    """The steps of a `recurrence.Body` one after another. Inputs: states, sequences, captured arrays.
+
+    The number of steps is that of the sequences, or the attribute `length` in terms of `sizes`.
+    """
     from onward.program.evaluate import evaluate_body
 
-    body, backwards = attributes["body"], attributes["backwards"]
+    body, backwards, sizes = attributes["body"], attributes["backwards"], attributes["sizes"]
     count = len(body.states)
     states, sequences = list(inputs[:count]), inputs[count : count + len(body.slices)]
     captured = dict(zip(body.captured, inputs[count + len(body.slices) :]))
-    length = len(sequences[0])
+    length = len(sequences[0]) if len(sequences) else sizes(attributes["length"])
 
     def step(number: int, slices: Sequence[np.ndarray]) -> list[np.ndarray]:
-        feeds = {body.number: np.asarray(number), **dict(zip((*body.states, *body.slices), (*states, *slices)))}
-        return evaluate_body([*body.following, *body.collected], feeds, captured)
+        feeds = dict(zip((*body.states, *body.slices), (*states, *slices)))
+        return evaluate_body([*body.following, *body.collected], feeds, captured, {str(body.time): number})
 
     rows: list[list[np.ndarray]] = []
     for number in reversed(range(length)) if backwards else range(length):
+        if body.condition is not None and not states[body.states.index(body.condition)].item():
+            break
         results = step(number, [sequence[number] for sequence in sequences])
         states = results[:count]
         rows.append(results[count:])
-    if not rows:  # a step on zeros tells the shapes
-        shapes = [item.shape for item in step(0, [np.zeros(item.shape[1:], item.dtype) for item in sequences])[count:]]
+    if not body.collected:
+        return tuple(states)
+    if not rows:
+        shapes = [tuple(map(sizes, item.shape)) for item in body.collected]
         stacked = [np.empty((0, *shape), item.dtype.numpy) for shape, item in zip(shapes, body.collected)]
     else:
         stacked = [np.stack(items[::-1] if backwards else items) for items in zip(*rows)]

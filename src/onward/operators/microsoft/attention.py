@@ -16,6 +16,7 @@ from onward.operators.attention.attention import join_heads, mix, scores, split_
 from onward.operators.attention.rotary_embedding import rotary_embedding
 from onward.operators.microsoft.activations import DOMAIN
 from onward.operators.microsoft.quantized import matmul_integer_to_float
+from onward.operators.normalization.rms_normalization import rms_normalization
 from onward.operators.numeric import wide
 from onward.operators.registry import operator
 
@@ -263,11 +264,18 @@ def group_query_attention(
     positions: P.Array | None = None,
     attention_bias: P.Array | None = None,
     sink: P.Array | None = None,
+    key_scale: P.Array | None = None,
+    value_scale: P.Array | None = None,
+    query_norm: P.Array | None = None,
+    key_norm: P.Array | None = None,
+    query_lengths: P.Array | None = None,
     *,
     kv_num_heads: int,
     num_heads: int,
+    causal: int = 1,
     do_rotary: int = 0,
     local_window_size: int = -1,
+    qk_norm_epsilon: float = 1e-6,
     rotary_interleaved: int = 0,
     scale: float = 0.0,
     smooth_softmax: int = -1,
@@ -277,9 +285,15 @@ def group_query_attention(
 
     query (B, S, H * D), or with keys and values behind it (B, S, (H + 2 G) * D). `last` (B) is the position of each
     sequence's last token, `total` the greatest number of tokens. T is the greater one of that and the cache's length.
+    `query_norm` and `key_norm` (D) are weights of an RMS normalization of each head.
     """
+    if key_scale is not None or value_scale is not None or query_lengths is not None:
+        raise UnsupportedOperator("GroupQueryAttention with a quantised cache or with packed queries")
     batch, steps = query.shape[:2]
     q, k, v = _grouped(query, key, value, num_heads, kv_num_heads)
+    if query_norm is not None and key_norm is not None:
+        q = rms_normalization(q, query_norm, epsilon=qk_norm_epsilon)
+        k = rms_normalization(k, key_norm, epsilon=qk_norm_epsilon)
     longest = P.cast(P.reshape(total, ()), DataType.INT64).item()
 
     def before(b: Dimension) -> P.Scalar:
@@ -308,7 +322,7 @@ def group_query_attention(
 
     def seen(e: P.Scalar, p: Place) -> P.Scalar:
         position, place = start[p[0]] + P.scalar(p[2]), P.scalar(p[3])
-        visible = P.less_equal(place, position)
+        visible = P.less_equal(place, position) if causal else P.less(place, start[p[0]] + P.scalar(steps))
         if local_window_size > 0:
             visible = visible & P.greater(place, position - local_window_size)
         return P.where(visible, e, MASKED)

@@ -1,0 +1,123 @@
+"""The plan of a program: what is stored, where it lies, and in which steps it is computed; and that of a loop's body."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from onward.compiler import dump
+from onward.compiler.entry import LoopBegin
+from onward.compiler.layout import Buffer, LayoutPlanner, View, contiguous_strides
+from onward.compiler.roots import Root, RootFinder
+from onward.compiler.steps import BorderStep, RoutineStep, Step, StepPlanner
+from onward.program.array import Array, Constant, Input, Routine
+from onward.program.content import depends_on_constants_alone
+from onward.program.functions import compute
+from onward.program.recurrence import Body
+
+
+class Plan:
+    """Roots, layouts and steps for some outputs. `given` arrays lie in memory when the program begins, at their views."""
+
+    def __init__(self, outputs: Sequence[Array], given: Mapping[Array, View] | None = None) -> None:
+        given = given or {}
+        self.outputs = distinct_outputs(outputs)
+        finder = RootFinder(self.outputs, given.keys())
+        self.roots = finder.find()
+        self.order = [array for array in finder.order if array not in finder.known and array not in given]
+        extra = [root.array for root in self.roots if root.array not in set(finder.order)]
+        stored = [array for array in finder.order if array in finder.stored] + extra
+        self.layouts = LayoutPlanner(self.roots, stored, self.outputs, finder.copies, finder.known, given)
+        self._settle_outputs(given)
+        self.steps: list[Step] = StepPlanner(self.order, self.roots, self.layouts).steps
+        dump.steps(self.steps, self.layouts)
+
+    def _settle_outputs(self, given: Mapping[Array, View]) -> None:
+        """Where the outputs lie; those of a whole program are given by the caller of the run."""
+
+    def needed(self) -> set[Array]:
+        """Arrays that are read by another step than the one that makes them."""
+        needed = set(self.outputs)
+        for step in self.steps:
+            made = {stage.root.array for stage in getattr(step, "stages", ())}
+            needed.update(array for array in _reads(step) if array not in made)
+        for array in list(needed):
+            source = array
+            while source.sources and source not in {root.array for root in self.roots}:
+                needed.update(source.sources)
+                source = source.sources[0]
+        return needed
+
+
+class _BodyPlan(Plan):
+    """The plan of a loop's body: its outputs lie in memory of their own, or inside what the loop collects."""
+
+    def __init__(self, outputs: Sequence[Array], given: Mapping[Array, View], homes: Sequence[View | None]) -> None:
+        self.homes = homes
+        super().__init__(outputs, given)
+
+    def _settle_outputs(self, given: Mapping[Array, View]) -> None:
+        for array, home in zip(self.outputs, self.homes):
+            buffer = Buffer("arena", array.dtype, array.size, label=array.label)
+            self.layouts.views[array] = home or View(buffer, contiguous_strides(array.shape))
+
+
+class LoopRegion:
+    """A recurrence as steps inside a loop.
+
+    `entering` are pairs (first state, state) to be copied before the loop, `following` pairs (next state, state) to be
+    copied at the end of every turn. Slices of sequences and of what is collected are views at the symbol of time.
+    """
+
+    def __init__(self, routine: Routine, layouts: LayoutPlanner) -> None:
+        body: Body = routine.attributes["body"]
+        count = len(body.states)
+        first, rest = routine.inputs[:count], routine.inputs[count:]
+        sequences = rest[: len(body.slices)]
+        last, collected = routine.results[:count], routine.results[count:]
+        given: dict[Array, View] = {array: layouts.view(array) for array in (*body.captured, *first)}
+        for state, result in zip(body.states, last):
+            given[state] = layouts.view(result)
+        for part, sequence in zip(body.slices, sequences):
+            given[part] = _at(layouts.view(sequence), body)
+        homes = [*[None] * count, *(_at(layouts.view(result), body) for result in collected)]
+        self.plan = _BodyPlan([*body.following, *body.collected], given, homes)
+        self.plan.layouts.views.update(given)
+        self.entering = list(zip(first, body.states))
+        self.following = list(zip(self.plan.outputs[:count], body.states))
+        kept = frozenset(layouts.view(result).buffer for result in routine.results)
+        flag = None if body.condition is None else layouts.view(last[body.states.index(body.condition)]).buffer
+        self.begin = LoopBegin(str(body.time), routine.attributes["length"], routine.attributes["backwards"], kept, flag)
+
+
+def _at(view: View, body: Body) -> View:
+    """The slice of a sequence that belongs to a step."""
+    return View(view.buffer, view.strides[1:], view.offset + body.time * view.strides[0])
+
+
+def distinct_outputs(outputs: Sequence[Array]) -> list[Array]:
+    """Every output gets memory of its own: inputs, constants and repeated arrays are copied."""
+    seen: set[Array] = set()
+    result: list[Array] = []
+    for array in outputs:
+        if isinstance(array, (Input, Constant)) or array in seen or depends_on_constants_alone(array):
+            source = array
+            array = compute(source.shape, lambda *position, source=source: source[tuple(position)])
+        seen.add(array)
+        result.append(array)
+    return result
+
+
+def _reads(step: Step) -> list[Array]:
+    roots: list[Root] = [stage.root for stage in getattr(step, "stages", ())]
+    if getattr(step, "root", None) is not None:
+        roots.append(step.root)  # type: ignore[union-attr]
+    found = [read.array for root in roots for read in root.reads()]
+    if isinstance(step, RoutineStep):
+        found.extend(step.routine.inputs)
+    if isinstance(step, BorderStep):  # whoever reads the padded array reads its inside, which the source's step writes
+        found.append(step.padding.source)
+    if getattr(step, "source", None) is not None:
+        found.append(step.source)  # type: ignore[union-attr]
+    return found
+
+
