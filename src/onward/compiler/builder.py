@@ -596,8 +596,10 @@ class Builder:
 
     # -- control -----------------------------------------------------------------------------------------------
     @contextlib.contextmanager
-    def loop(self, begin: Value, end: Value, step: Value | None = None) -> Iterator[Value]:
-        """for i in range(begin, end, step), i64."""
+    def loop(
+        self, begin: Value, end: Value, step: Value | None = None, condition: Callable[[], Value] | None = None
+    ) -> Iterator[Value]:
+        """for i in range(begin, end, step), i64; a condition that no longer holds before a turn ends it."""
         kind = begin.type
         step = step if step is not None else self.constant(kind, 1)
         head, body, done = (self.fresh(prefix)[1:] for prefix in ("head", "loop", "done"))
@@ -610,7 +612,7 @@ class Builder:
         self.lines.append("")  # the phi, written when the last block of the body is known
         position = len(self.lines) - 1
         value = Value(self, kind, counter)
-        inside = value < end
+        inside = value < end if condition is None else self.bitwise_and(value < end, condition())
         self.line(f"br i1 {inside}, label %{body}, label %{done}")
         self.label(body)
         yield value

@@ -19,6 +19,7 @@ class Slot(IntEnum):
     - NOW: i64(), nanoseconds
     - SIZES: the sizes of the run, for kernels that define some
     - STOP: address of a word that is not 0 once the run shall end
+    - MOST_TURNS: the most turns of a loop that has no known end, 0 for any number
     - PROFILE: where a profiling entry stores two timestamps for each launch
     """
 
@@ -37,6 +38,7 @@ class Slot(IntEnum):
     PROFILE = 12
     SIZES = 13
     STOP = 14
+    MOST_TURNS = 15
     COUNT = 16
 
 
@@ -48,6 +50,7 @@ class Status(IntEnum):
     TERMINATED = 2
     OUT_OF_MEMORY = 3
     INVALID_SIZE = 4
+    TOO_MANY_TURNS = 5
 
 
 ErrorCode = Status

@@ -23,6 +23,7 @@ from onward.program.guards import Guard
 POINTER = Type("ptr")
 I64 = Type("i64")
 I32 = Type("i32")
+I8 = Type("i8")
 
 SERIAL_WORK = 40_000
 """Launches of less work than this (in simple vectorisable operations) run on the calling thread alone: waking another
@@ -43,6 +44,7 @@ class LoopBegin:
     """What follows, up to the LoopEnd, is done `count` times, for `time` from 0 on, or down to 0.
 
     `kept` is memory whose content passes from turn to turn. With a `flag`, a BOOL in memory, turns go on while that is true.
+    `limited` loops obey the limit of turns in the context.
     """
 
     time: str
@@ -50,6 +52,7 @@ class LoopBegin:
     backwards: bool
     kept: frozenset[Buffer]
     flag: Buffer | None = None
+    limited: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,18 +141,33 @@ class EntryBuilder:
         count = self.dimension(loop.count)
         stack = contextlib.ExitStack()
         sizes, bases = dict(self.sizes), dict(self.bases)
-        turn = stack.enter_context(b.loop(b.constant(I64, 0), count))
+        flag = loop.flag
+
+        def goes_on() -> Value:
+            return b.load(self._base(flag), I8) != b.constant(I8, 0)  # type: ignore[arg-type]
+
+        turn = stack.enter_context(b.loop(b.constant(I64, 0), count, condition=None if flag is None else goes_on))
         self.sizes[loop.time] = count - b.constant(I64, 1) - turn if loop.backwards else turn
-        if loop.flag is not None:
-            byte = Type("i8")
-            goes_on = b.load(self._base(loop.flag), byte) != b.constant(byte, 0)
-            stack.enter_context(b.when(goes_on))
+        if loop.limited:
+            self._limit(turn)
 
         def restore() -> None:
             self.sizes, self.bases = sizes, bases
 
         stack.callback(restore)
         return stack
+
+    def _limit(self, turn: Value) -> None:
+        """Ends the run when a loop takes more turns than its caller allows; 0 allows any number."""
+        b = self.b
+        most = self._slot_value(Slot.MOST_TURNS)
+        with b.when(b.bitwise_and(most > b.constant(I64, 0), turn >= most)):
+            for slot, value in ((Slot.STATUS, b.constant(I64, int(Status.TOO_MANY_TURNS))), (Slot.DETAIL_A, most)):
+                b.store(b.offset(self.context, b.constant(I64, int(slot)), I64), value)
+            b.ret(b.constant(I32, int(Status.TOO_MANY_TURNS)))
+
+    def _slot_value(self, slot: Slot) -> Value:
+        return self.b.load(self.b.offset(self.context, self.b.constant(I64, int(slot)), I64), I64)
 
     def _slot(self, slot: Slot) -> Value:
         return self.b.load(self.b.offset(self.context, self.b.constant(I64, int(slot)), I64), POINTER)

@@ -86,7 +86,8 @@ class LoopRegion:
         self.following = list(zip(self.plan.outputs[:count], body.states))
         kept = frozenset(layouts.view(result).buffer for result in routine.results)
         flag = None if body.condition is None else layouts.view(last[body.states.index(body.condition)]).buffer
-        self.begin = LoopBegin(str(body.time), routine.attributes["length"], routine.attributes["backwards"], kept, flag)
+        length, backwards, limited = (routine.attributes[name] for name in ("length", "backwards", "limited"))
+        self.begin = LoopBegin(str(body.time), length, backwards, kept, flag, limited)
 
 
 def _at(view: View, body: Body) -> View:

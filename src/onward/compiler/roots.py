@@ -27,8 +27,10 @@ from onward.program.array import (
     RoutineOutput,
     compute,
     defining_routine,
+    mentioned_symbols,
     sizes_are_defined,
 )
+from onward.program.content import is_recurrence
 from onward.program.evaluate import evaluate
 from onward.program.scalar import Cast, IndexValue, Literal, Operation, Read, Scalar, Select
 
@@ -117,29 +119,13 @@ def topological(outputs: Iterable[Array], given: Set[Array] = frozenset()) -> li
 def dependencies(array: Array) -> list[Array]:
     """The sources, and the routines that define symbols of the shape, the extents or the body."""
     found = list(array.sources)
-    symbols: set[str] = set()
     if not sizes_are_defined():
         return found
-    for extent in (*array.shape, *getattr(array, "extents", ())):
-        if isinstance(extent, Expression):
-            symbols |= extent.symbols
-    if isinstance(array, (Compute, Reduce)):
-        symbols |= body_symbols(array.body)
-    for symbol in sorted(symbols):
+    for symbol in sorted(mentioned_symbols(array)):
         routine = defining_routine(symbol)
         if routine is not None and not (isinstance(array, RoutineOutput) and array.routine is routine):
             found.append(routine.results[0])
     return found
-
-
-def body_symbols(body: Scalar) -> set[str]:
-    """The names of all symbols in index expressions, index variables included."""
-    symbols: set[str] = set()
-    for scalar in body.walk():
-        for place in scalar.indices if isinstance(scalar, Read) else (getattr(scalar, "expression", 0),):
-            if isinstance(place, Expression):
-                symbols |= place.symbols
-    return symbols
 
 
 def cost(body: Scalar) -> float:
@@ -200,7 +186,7 @@ class RootFinder:
             elif isinstance(array, Input) or array in self.given or not isinstance(array.size, int) or array.size > LARGEST_KNOWN or array in self.outputs:
                 continue
             elif all(source in constant for source in array.sources) and not _mentions_sizes(array):
-                if isinstance(array, RoutineOutput) and not array.sources:
+                if isinstance(array, RoutineOutput) and not array.sources or is_recurrence(array):
                     continue
                 constant.add(array)
                 known[array] = Constant(Tensor(array.dtype, array.shape, _evaluation(array)), array.label)  # type: ignore[arg-type]

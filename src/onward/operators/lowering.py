@@ -10,6 +10,7 @@ from onward import program as P
 from onward.errors import InferenceError, InvalidArgument, OnwardError, UnsupportedOperator
 from onward.ir import Attribute, Graph, Model, Node, Origin, TensorType, Value
 from onward.ir.expressions import Dimension, Expression, Symbol
+from onward.ir.graph import captured_values
 from onward.operators.arguments import ABSENT, NotConstant
 from onward.operators.registry import Context, Definition, find_definition
 from onward.operators.schema import Schema, find_schema, type_string
@@ -208,7 +209,12 @@ class Lowering:
         named = _attributes(node, definition, schema, scope)
         if definition.wants_context:
             named["context"] = Context(
-                node, schema, opset, len(node.outputs), lambda graph, given: self._inline(graph, given, scope)
+                node,
+                schema,
+                opset,
+                len(node.outputs),
+                lambda graph, given: self._inline(graph, given, scope),
+                lambda: [self._value(value) for value in captured_values(node)],
             )
         if definition.maximum_inputs is not None:
             if len(inputs) > definition.maximum_inputs:

@@ -28,7 +28,8 @@ class Context:
     """What a definition may ask about the place where it is used.
 
     `schema` is None in domains beyond ONNX; `outputs` is the number of outputs of the node. `inline(graph, inputs)`
-    lowers a sub-graph with the given arrays as its inputs and returns its outputs.
+    lowers a sub-graph with the given arrays as its inputs and returns its outputs; `captured()` is what the node's
+    sub-graphs read from around it.
     """
 
     node: Node
@@ -36,6 +37,7 @@ class Context:
     opset: int
     outputs: int
     inline: Callable[[Graph, Sequence[Any]], tuple[Any, ...]]
+    captured: Callable[[], list[Any]]
 
 
 @dataclass(frozen=True)

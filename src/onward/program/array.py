@@ -348,6 +348,17 @@ def reduce(
     return Reduce(operation, variables, shape, reduction, extents, body)
 
 
+def mentioned_symbols(array: Array) -> set[str]:
+    """The names of all symbols that an array's shape and definition mention, index variables included."""
+    places: list[Any] = [*array.shape, *getattr(array, "extents", ())]
+    if isinstance(array, (Compute, Reduce)):
+        for item in array.body.walk():
+            places += [*getattr(item, "indices", ()), getattr(item, "expression", 0)]
+    if isinstance(array, RoutineOutput):
+        places += array.routine.attributes.values()
+    return {name for place in places if isinstance(place, Expression) for name in place.symbols}
+
+
 def routine(
     name: str,
     inputs: Sequence[Array],

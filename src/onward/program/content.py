@@ -15,7 +15,7 @@ import numpy as np
 
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, is_nonnegative, maximum, minimum, substitute
-from onward.program.array import Array, Compute, Concatenate, Constant, Input, Reduce, Reshape
+from onward.program.array import Array, Compute, Concatenate, Constant, Input, Reduce, Reshape, RoutineOutput
 from onward.program.scalar import Cast, IndexValue, Literal, Operation, Read, Scalar, ScalarKey, Select
 
 LARGEST = 1024
@@ -89,8 +89,15 @@ def depends_on_constants_alone(array: Array) -> bool:
             return False
         if not item.sources and not isinstance(item, (Constant, Compute, Reduce)):
             return False
+        if is_recurrence(item):
+            return False
         pending.extend(item.sources)
     return True
+
+
+def is_recurrence(array: Array) -> bool:
+    """Whether the array comes out of a loop: of how many turns, and whether it ends, is a matter of the run."""
+    return isinstance(array, RoutineOutput) and array.routine.name == "recurrence"
 
 
 def _reads_sizes(array: Compute | Reduce) -> bool:

@@ -17,10 +17,10 @@ from onward.program.array import (
     Array,
     Compute,
     Input,
-    Reduce,
     compute,
     defining_routine,
     fresh_symbol,
+    mentioned_symbols,
     routine,
     sizes_are_defined,
 )
@@ -59,12 +59,16 @@ def recurrence(
     *,
     backwards: bool = False,
     condition: int | None = None,
+    limited: bool = False,
+    outside: Sequence[Array] | None = None,
 ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     """The last states, and what was collected with the steps on a new first axis, in the sequences' order.
 
     Each of `sequences` is cut along its first axis, of extent `length`; `backwards` begins at its end. The states keep
     their shapes and dtypes. With `condition`, the number of a BOOL scalar among the states, the steps go on only while that
-    is true; nothing can be collected then. Raises InvalidArgument where the states do not keep their form.
+    is true; what would have been collected later is undefined then. `limited` recurrences are those that a caller of the
+    run may limit in their number of steps. What does not change from step to step is computed once, before; or, if the
+    arrays `outside` are given, only these and what they are made of are. Raises InvalidArgument where the states do not keep their form.
     """
     if condition is None and isinstance(length, int) and 1 <= length <= MOST_WRITTEN_OUT:
         return _written_out(step, states, sequences, length, backwards)
@@ -73,13 +77,13 @@ def recurrence(
     slices = tuple(Input(sequence.shape[1:], sequence.dtype) for sequence in sequences)
     following, collected = (tuple(items) for items in step(scalar(time), carried, slices))
     _check(states, following)
-    captured = _captured((*following, *collected), {*carried, *slices}, time)
+    captured = _captured((*following, *collected), {*carried, *slices}, time, outside)
     flag = None if condition is None else carried[condition]
     body = Body(time, carried, slices, captured, following, collected, flag)
     outputs = [(state.shape, state.dtype) for state in states]
     outputs += [((length, *item.shape), item.dtype) for item in collected]
     inputs = [*states, *sequences, *captured]
-    results = routine("recurrence", inputs, outputs, body=body, length=length, backwards=backwards)
+    results = routine("recurrence", inputs, outputs, body=body, length=length, backwards=backwards, limited=limited)
     return results[: len(states)], results[len(states) :]
 
 
@@ -103,35 +107,23 @@ def _written_out(
 
 def _check(states: Sequence[Array], following: Sequence[Array]) -> None:
     for state, new in zip(states, following, strict=True):
-        if state.rank != new.rank or state.dtype != new.dtype or any(map(_differ, state.shape, new.shape)):
+        if state.dtype != new.dtype or state.shape != new.shape:
             raise InvalidArgument(f"a recurrent state is {state} before a step and {new} after it")
 
 
-def _differ(left: Dimension, right: Dimension) -> bool:
-    return isinstance(left, int) and isinstance(right, int) and left != right
-
-
-def _captured(results: Sequence[Array], own: set[Input], time: Expression) -> tuple[Array, ...]:
-    """The outermost arrays that the body reads and that do not depend on its own inputs, in order of first use.
+def _captured(
+    results: Sequence[Array], own: set[Input], time: Expression, outside: Sequence[Array] | None
+) -> tuple[Array, ...]:
+    """The outermost arrays that the body reads and that are not computed in it, in order of first use.
 
     Constants and views are not captured but what they are views of: the body then sees the constants themselves.
     """
-    order: dict[Array, bool] = {}  # whether it belongs to the body; filled sources first
-    pending = [(item, False) for item in reversed(results)]
-    while pending:
-        item, ready = pending.pop()
-        if ready:
-            order[item] = item in own or any(order[source] for source in item.sources) or _mentions(item, time)
-        elif item not in order:
-            pending.append((item, True))
-            pending.extend((source, False) for source in item.sources if source not in order)
-    outside: dict[Array, None] = dict.fromkeys(item for item in results if not order[item])
-    for item, inside in order.items():
-        if inside:
-            outside.update(dict.fromkeys(source for source in item.sources if not order[source]))
-            outside.update(dict.fromkeys(_sizes(item)))
+    inside = _changing(results, own, time) if outside is None else _within(results, own, outside)
     found: dict[Array, None] = {}
-    remaining = list(outside)
+    remaining = list(dict.fromkeys(item for item in results if item not in inside))
+    for item in inside:
+        remaining += [*(source for source in item.sources if source not in inside), *_sizes(item)]
+    remaining = list(dict.fromkeys(remaining))
     while remaining:
         item = remaining.pop(0)
         if depends_on_constants_alone(item):
@@ -143,23 +135,48 @@ def _captured(results: Sequence[Array], own: set[Input], time: Expression) -> tu
     return tuple(found)
 
 
+def _changing(results: Sequence[Array], own: set[Input], time: Expression) -> dict[Array, None]:
+    """What depends on the step, its states and its slices, sources first."""
+    order: dict[Array, bool] = {}
+    pending = [(item, False) for item in reversed(results)]
+    while pending:
+        item, ready = pending.pop()
+        if ready:
+            order[item] = item in own or any(order[source] for source in item.sources) or _mentions(item, time)
+        elif item not in order:
+            pending.append((item, True))
+            pending.extend((source, False) for source in item.sources if source not in order)
+    return dict.fromkeys(item for item, changes in order.items() if changes)
+
+
+def _within(results: Sequence[Array], own: set[Input], outside: Sequence[Array]) -> dict[Array, None]:
+    """What leads to the results and is no part of what lies outside."""
+    beyond: set[Array] = set()
+    pending = [item for item in outside if isinstance(item, Array)]
+    while pending:
+        item = pending.pop()
+        if item not in beyond:
+            beyond.add(item)
+            pending.extend(item.sources)
+    within: dict[Array, None] = {}
+    pending = list(results)
+    while pending:
+        item = pending.pop()
+        foreign = isinstance(item, Input) and item not in own
+        if item not in beyond and item not in within and not foreign and not depends_on_constants_alone(item):
+            within[item] = None
+            pending.extend(item.sources)
+    return within
+
+
 def _mentions(array: Array, time: Expression) -> bool:
     """Whether the element depends on the step's number."""
-    return str(time) in _symbols(array)
-
-
-def _symbols(array: Array) -> set[str]:
-    """The names of all symbols that an array's shape and definition mention."""
-    places: list[Dimension] = [*array.shape, *getattr(array, "extents", ())]
-    if isinstance(array, (Compute, Reduce)):
-        for item in array.body.walk():
-            places += [*getattr(item, "indices", ()), getattr(item, "expression", 0)]
-    return {name for place in places if isinstance(place, Expression) for name in place.symbols}
+    return str(time) in mentioned_symbols(array)
 
 
 def _sizes(array: Array) -> list[Array]:
     """The routines that find sizes which an array mentions."""
     if not sizes_are_defined():
         return []
-    found = [defining_routine(name) for name in sorted(_symbols(array))]
+    found = [defining_routine(name) for name in sorted(mentioned_symbols(array))]
     return [routine.results[0] for routine in found if routine is not None]

@@ -160,6 +160,7 @@ def recurrence(attributes: Mapping[str, Any], *inputs: np.ndarray) -> tuple[np.n
         stacked = [np.empty((0, *shape), item.dtype.numpy) for shape, item in zip(shapes, body.collected)]
     else:
         stacked = [np.stack(items[::-1] if backwards else items) for items in zip(*rows)]
+        stacked = [np.concatenate([item, np.zeros((length - len(rows), *item.shape[1:]), item.dtype)]) for item in stacked]
     return (*states, *stacked)
 
 

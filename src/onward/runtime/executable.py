@@ -62,6 +62,7 @@ class _State:
         context[Slot.ALLOCATE] = ctypes.cast(self.allocate, ctypes.c_void_p).value or 0
         context[Slot.STOP] = self.stop.ctypes.data
         context[Slot.PROFILE] = self.profile.ctypes.data
+        context[Slot.MOST_TURNS] = executable.most_turns
         self.addresses = (
             context.ctypes.data, ctypes.addressof(self.inputs), ctypes.addressof(self.outputs), ctypes.addressof(self.sizes),
         )  # fmt: skip
@@ -108,13 +109,20 @@ class Executable:
     """Machine code and weights; `run` may be called from many threads at once."""
 
     def __init__(
-        self, artifact: Artifact, weights: np.ndarray | None = None, *, threads: int = 0, patience: int = PATIENCE
+        self,
+        artifact: Artifact,
+        weights: np.ndarray | None = None,
+        *,
+        threads: int = 0,
+        patience: int = PATIENCE,
+        most_turns: int = 0,
     ) -> None:
         from onward.runtime.threads import available_cores
 
         self.artifact = artifact
         self.threads = threads or available_cores()
         self.patience = patience
+        self.most_turns = most_turns
         self.library = Library(artifact.objects, [artifact.entry])
         self._entry = _ENTRY(self.library.address(artifact.entry))
         self._weights = weights if weights is not None else _gather_weights(artifact)
@@ -234,6 +242,8 @@ class Executable:
             raise Terminated("the run was stopped on request")
         if status == Status.OUT_OF_MEMORY:
             raise RunError("there is not enough memory for values whose sizes depend on the data")
+        if status == Status.TOO_MANY_TURNS:
+            raise RunError(f"a loop took more than {detail[0]} turns, the limit onward.loop_limit")
         if status == Status.INVALID_SIZE:
             raise RunError(
                 f"{where}: sizes found during the run are out of range or do not go together: {detail[0]} and {detail[1]}"

@@ -426,7 +426,11 @@ class _Code:
 
     def _executable(self, artifact: Artifact, weights: np.ndarray | None) -> Executable:
         return Executable(
-            artifact, weights, threads=self.session.intra_op_num_threads, patience=self.session.patience()
+            artifact,
+            weights,
+            threads=self.session.intra_op_num_threads,
+            patience=self.session.patience(),
+            most_turns=self.session.loop_limit() or 0,
         )
 
     def find(self, part: str) -> Executable | None:

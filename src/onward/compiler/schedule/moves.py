@@ -22,7 +22,7 @@ def copy_kernel(step: CopyStep, layouts: LayoutPlanner, target: Target) -> Kerne
         view = View(home.buffer, contiguous_strides(step.shape), home.offset)
     else:
         view = View(home.buffer, home.strides, home.address(step.shift))
-        layouts.orders[copy] = layouts.orders[step.target]
+        layouts.orders[copy] = layouts.orders.get(step.target, tuple(range(step.target.rank)))
     return _map_into(copy, view, layouts, target)
 
 

@@ -1,4 +1,4 @@
-"""Loop and Scan. Loops whose number of turns is known before the run are unrolled; equal turns share compiled code."""
+"""Loop and Scan. Few turns are written out one after another, many or an unknown number are a recurrence."""
 
 from __future__ import annotations
 
@@ -9,10 +9,22 @@ from onward import program as P
 from onward.errors import InvalidArgument, UnsupportedOperator
 from onward.ir import Graph
 from onward.ir.datatypes import DataType
+from onward.ir.expressions import Dimension
 from onward.operators.arguments import NotConstant
 from onward.operators.registry import Context, operator
 
+MOST_WRITTEN_OUT = 16
+"""Turns of a loop that are written out at once."""
+
 MOST_TURNS = 4096
+"""Turns of a loop that are written out because its states change their shapes, or that collect until the data ends it."""
+
+ENDLESS = 2**40 - 1
+"""Turns of a loop that only its condition ends; no loop gets that far."""
+
+
+class _Unsteady(Exception):
+    """The body's condition depends on the run."""
 
 
 @operator("Loop")
@@ -23,14 +35,31 @@ def loop(
 
     The body takes (turn, condition, *state) and gives (condition, *state, *collected); what is collected is stacked.
     """
-    turns = _turns(count)
+    flag = P.constant(True, DataType.BOOL) if condition is None else condition
+    turns: Dimension = ENDLESS
+    if count is not None:
+        number = P.cast(P.reshape(count, (1,)), DataType.INT64)
+        (turns,) = P.dimensions(P.minimum(P.maximum(number, P.constant([0])), P.constant([ENDLESS])))
+    few = isinstance(turns, int) and turns <= MOST_WRITTEN_OUT
+    repeat, otherwise = (_written_out, _repeated) if few else (_repeated, _written_out)
+    try:
+        return repeat(turns, flag, state, body, context)
+    except UnsupportedOperator as first:
+        try:
+            return otherwise(turns, flag, state, body, context)
+        except UnsupportedOperator:
+            raise first from None
+
+
+def _written_out(
+    turns: Dimension, flag: P.Array, state: Sequence[Any], body: Graph, context: Context
+) -> tuple[Any, ...]:
     carried = list(state)
     collected: list[list[P.Array]] = [[] for _ in range(len(body.outputs) - 1 - len(state))]
-    flag = P.constant(True, DataType.BOOL) if condition is None else condition
     turn = 0
-    while turns is None or turn < turns:
-        if not _holds(flag):
-            break
+    if not isinstance(turns, int):
+        raise UnsupportedOperator(f"a loop of {turns} turns")
+    while turn < turns and _holds(flag):
         if turn == MOST_TURNS:
             raise UnsupportedOperator(f"a loop of more than {MOST_TURNS} turns")
         flag, *results = context.inline(body, [P.constant(turn, DataType.INT64), flag, *carried])
@@ -39,6 +68,45 @@ def loop(
             items.append(item)
         turn += 1
     return (*carried, *(_stacked(items, 0) for items in collected))
+
+
+def _repeated(turns: Dimension, flag: P.Array, state: Sequence[Any], body: Graph, context: Context) -> tuple[Any, ...]:
+    """The loop as a recurrence; first as one that its condition never ends."""
+    if not all(isinstance(item, P.Array) for item in state):
+        raise UnsupportedOperator("a loop that carries sequences or optional values")
+
+    def always(time: P.Scalar, states: Sequence[P.Array], _: Any) -> tuple[Sequence[P.Array], Sequence[P.Array]]:
+        held, *results = context.inline(body, [P.compute((), lambda: time), P.constant(True, DataType.BOOL), *states])
+        if held.known is None or not held.known.all():
+            raise _Unsteady
+        return results[: len(state)], results[len(state) :]
+
+    def until(time: P.Scalar, states: Sequence[P.Array], _: Any) -> tuple[Sequence[P.Array], Sequence[P.Array]]:
+        done, held, *carried = states
+        held, *results = context.inline(body, [P.compute((), lambda: time), held, *carried])
+        return [done + 1, P.reshape(held, ()), *results[: len(state)]], results[len(state) :]
+
+    try:
+        if flag.known is not None and flag.known.all():
+            try:
+                states, collected = P.recurrence(always, state, [], turns, limited=True)
+                return (*states, *collected)
+            except _Unsteady:
+                pass
+        if len(body.outputs) - 1 > len(state) and not (isinstance(turns, int) and turns <= MOST_TURNS):
+            raise UnsupportedOperator("a loop that the data ends and that collects outputs of no known number")
+        first = [P.constant(0, DataType.INT64), P.reshape(flag, ()), *state]
+        (done, _, *carried), collected = P.recurrence(until, first, [], turns, condition=1, limited=True)
+    except InvalidArgument as problem:  # states that change their shapes
+        raise UnsupportedOperator(str(problem)) from problem
+    if not collected:
+        return tuple(carried)
+    (extent,) = P.dimensions(P.reshape(done, (1,)))
+    return (*carried, *(_first(item, extent) for item in collected))
+
+
+def _first(item: P.Array, extent: Dimension) -> P.Array:
+    return P.compute((extent, *item.shape[1:]), lambda *position: item[position])
 
 
 @operator("Scan", since=8)
@@ -90,34 +158,49 @@ def scan(
     if len(lengths) != 1:
         raise InvalidArgument(f"the scanned inputs have different lengths {sorted(map(str, lengths))}")
     (length,) = lengths
-    if not isinstance(length, int) or length > MOST_TURNS:
-        raise UnsupportedOperator(f"a scan of {length} turns")
     backward = scan_input_directions or [0] * num_scan_inputs
-    collected: list[list[P.Array]] = [[] for _ in range(len(body.outputs) - len(states))]
-    for turn in range(length):
-        slices = [
-            _slice(item, axis, length - 1 - turn if reverse else turn)
-            for item, axis, reverse in zip(scanned, axes, backward)
-        ]
-        results = context.inline(body, [*states, *slices])
-        states = list(results[: len(states)])
-        for items, item in zip(collected, results[len(states) :]):
-            items.append(item)
+    sequences = [_along(item, axis, reverse) for item, axis, reverse in zip(scanned, axes, backward)]
+
+    def step(
+        _: P.Scalar, carried: Sequence[P.Array], slices: Sequence[P.Array]
+    ) -> tuple[Sequence[P.Array], Sequence[P.Array]]:
+        results = context.inline(body, [*carried, *slices])
+        return results[: len(states)], results[len(states) :]
+
+    try:
+        last, collected = P.recurrence(step, states, sequences, length)
+    except InvalidArgument as problem:
+        raise UnsupportedOperator(str(problem)) from problem
     reversed_ = scan_output_directions or [0] * len(collected)
     places = scan_output_axes or [0] * len(collected)
-    outputs = [
-        _stacked(items[::-1] if reverse else items, place)
-        for items, reverse, place in zip(collected, reversed_, places)
-    ]
-    return (*states, *outputs)
+    return (*last, *(_back(item, place, reverse) for item, place, reverse in zip(collected, places, reversed_)))
 
 
-def _turns(count: P.Array | None) -> int | None:
-    if count is None:
-        return None
-    if count.known is None:
-        raise NotConstant(f"its number of turns {count} must be a constant", [count])
-    return max(0, int(count.known.reshape(-1)[0]))
+def _along(item: P.Array, axis: int, reverse: int) -> P.Array:
+    """The axis first, in the order in which it is gone through."""
+    extent = item.shape[axis]
+    shape = (extent, *item.shape[:axis], *item.shape[axis + 1 :])
+    if not axis and not reverse:
+        return item
+
+    def element(time: Dimension, *place: Dimension) -> P.Scalar:
+        return item[(*place[:axis], extent - 1 - time if reverse else time, *place[axis:])]
+
+    return P.compute(shape, element)
+
+
+def _back(item: P.Array, axis: int, reverse: int) -> P.Array:
+    """The first axis in another place."""
+    place, extent = P.normalize_axis(axis, item.rank), item.shape[0]
+    if not place and not reverse:
+        return item
+    shape = (*item.shape[1 : place + 1], extent, *item.shape[place + 1 :])
+
+    def element(*position: Dimension) -> P.Scalar:
+        time = position[place]
+        return item[(extent - 1 - time if reverse else time, *position[:place], *position[place + 1 :])]
+
+    return P.compute(shape, element)
 
 
 def _holds(flag: P.Array) -> bool:
