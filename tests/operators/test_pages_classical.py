@@ -19,6 +19,11 @@ FEATURES = 4
 X = RANDOM.standard_normal((7, FEATURES)).astype(np.float32)
 
 
+@pytest.fixture(autouse=True)
+def _the_same_numbers_in_any_order_of_tests() -> None:
+    RANDOM.bit_generator.state = np.random.default_rng(7).bit_generator.state
+
+
 def floats(*shape: int) -> list[float]:
     return np.asarray(RANDOM.standard_normal(shape), np.float32).reshape(-1).tolist()
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from onward.ir.datatypes import DataType
-from onward.program.array import Array, RoutineOutput
+from onward.program.array import Array, Compute, Reduce, RoutineOutput
+from onward.program.scalar import Cast, Operation
 
 
 class Capability:
@@ -36,8 +37,20 @@ class Capability:
                 sources += [*body.following, *body.collected]
             elif isinstance(array, RoutineOutput) and array.routine.name not in ROUTINES:
                 return f"the routine '{array.routine.name}' has no native code"
+            if _computes_with_complex_numbers(array):
+                return f"{array} computes with complex numbers, which compiled code only moves"
             new = [source for source in sources if source not in self._sound and source not in seen]
             seen.update(new)
             pending.extend(new)
         self._sound.update(found)
         return None
+
+
+def _computes_with_complex_numbers(array: Array) -> bool:
+    if isinstance(array, RoutineOutput):
+        moved = array.routine.attributes.get("reduction", "none") == "none"
+        return not moved and any(item.dtype.is_complex for item in array.routine.inputs)
+    if not isinstance(array, (Compute, Reduce)):
+        return False
+    parts = [item for item in array.body.walk() if isinstance(item, (Operation, Cast))]
+    return any(part.dtype.is_complex or any(item.dtype.is_complex for item in part.arguments) for part in parts)

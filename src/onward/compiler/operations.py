@@ -19,8 +19,10 @@ _KINDS = {
     DataType.FLOAT: "f32", DataType.DOUBLE: "f64", DataType.FLOAT16: "f16", DataType.BFLOAT16: "bf16",
     DataType.INT8: "i8", DataType.UINT8: "i8", DataType.INT16: "i16", DataType.UINT16: "i16", DataType.INT32: "i32",
     DataType.UINT32: "i32", DataType.INT64: "i64", DataType.UINT64: "i64", DataType.INT4: "i8", DataType.UINT4: "i8",
-    DataType.INT2: "i8", DataType.UINT2: "i8",
+    DataType.INT2: "i8", DataType.UINT2: "i8", DataType.COMPLEX64: "i64", DataType.COMPLEX128: "i128",
 }  # fmt: skip
+"""Complex numbers are moved as bits; no operator of the standard computes with them."""
+
 NARROW = (DataType.FLOAT16, DataType.BFLOAT16)
 
 
@@ -45,6 +47,8 @@ def emit_literal(b: Builder, value: Any, dtype: DataType, lanes: int = 1) -> Val
         import numpy as np
 
         value = int(np.asarray(value, dtype.numpy).view(np.uint8))
+    elif dtype.is_complex:
+        value = int.from_bytes(dtype.numpy.type(value).tobytes(), "little")
     elif dtype.is_integer:
         value = int(value)
     return b.constant(compute_type(dtype, lanes), value)

@@ -232,8 +232,23 @@ def _write_whole(path: Path, data: bytes) -> None:
 
 
 def _trim(place: Path, keep: str) -> None:
-    """Removes the entries used longest ago until the cache is below its cap."""
+    """Removes the entries used longest ago once the cache is above its cap.
+
+    The file `total` says how many bytes there were after the last look at all entries, and what has been added since.
+    """
     cap = int(os.environ.get("ONWARD_CACHE_SIZE") or DEFAULT_SIZE)
+    record = place / "files" / "total"
+    try:
+        total = int(record.read_text()) + _size((place / keep).iterdir())
+    except (OSError, ValueError):
+        total = cap + 1
+    if total > cap:
+        total = _remove_oldest(place, keep, cap)
+    _write_whole(record, str(total).encode())
+
+
+def _remove_oldest(place: Path, keep: str, cap: int) -> int:
+    """Down to the cap, and a tenth below it when there is anything to remove; gives the bytes that remain."""
     entries = []
     for item in place.glob("new-*"):  # what a process that was killed has left
         if item.stat().st_mtime < time.time() - 86400:
@@ -242,11 +257,13 @@ def _trim(place: Path, keep: str) -> None:
         if item.is_dir() and item.name not in (keep, "files") and not item.name.startswith("new-"):
             entries.append((item.stat().st_mtime, _size(item.iterdir()), item))
     total = sum(size for _, size, _ in entries) + _size((place / keep).iterdir())
+    goal = cap if total <= cap else cap - cap // 10
     for _, size, item in sorted(entries, key=lambda entry: entry[0]):
-        if total <= cap:
-            return
+        if total <= goal:
+            break
         shutil.rmtree(item, ignore_errors=True)
         total -= size
+    return total
 
 
 def _size(files: Iterable[Path]) -> int:

@@ -60,9 +60,9 @@ def _loop(node: Node, inputs: list[Any], body: Body, limits: RunLimits) -> list[
 
 
 def _scan(node: Node, inputs: list[Any], body: Body, limits: RunLimits) -> list[Any]:
-    if node.attribute("directions") is not None or len(node.inputs) and node.inputs[0] is None:
-        return _scan_8(node, inputs, body, limits)
     graph: Graph = node.attribute("body")
+    if len(graph.inputs) == len(inputs) - 1:
+        return _scan_8(node, inputs, body, limits)
     scanned = node.attribute("num_scan_inputs")
     state, sequences = inputs[: len(inputs) - scanned], inputs[len(inputs) - scanned :]
     axes = node.attribute("scan_input_axes") or [0] * scanned

@@ -9,8 +9,9 @@ import numpy as np
 from onward import program as P
 from onward.errors import InvalidArgument
 from onward.ir.datatypes import DataType
+from onward.ir.types import MapType, TensorType
 from onward.operators.arguments import NotConstant
-from onward.operators.registry import operator
+from onward.operators.registry import Context, operator
 
 CASTS = {"TO_FLOAT": DataType.FLOAT, "TO_INT64": DataType.INT64, "TO_STRING": DataType.STRING}
 
@@ -31,18 +32,31 @@ def zip_map(
 
 @operator("DictVectorizer", domain="ai.onnx.ml")
 def dict_vectorizer(
-    x: dict[Any, Any], *, int64_vocabulary: list[int] | None = None, string_vocabulary: list[str] | None = None
+    x: dict[Any, Any],
+    *,
+    int64_vocabulary: list[int] | None = None,
+    string_vocabulary: list[str] | None = None,
+    context: Context,
 ) -> P.Array:
     """The values of the keys in a vocabulary, 0 for those the map lacks, (1, keys). ONNX DictVectorizer-1."""
     if not isinstance(x, dict):
         raise InvalidArgument(f"DictVectorizer takes a map, got {x}")
     keys: list[Any] = list(string_vocabulary or int64_vocabulary or [])
-    values = list(x.values())
-    is_text = any(isinstance(item, str) for item in values)
-    is_whole = values and all(isinstance(item, (int, np.integer)) for item in values)
-    kind = DataType.STRING if is_text else DataType.INT64 if is_whole else DataType.FLOAT
-    nothing = "" if is_text else 0
+    kind = _value_type(context, list(x.values()))
+    nothing = "" if kind == DataType.STRING else 0
     return P.constant(np.array([[x.get(key, nothing) for key in keys]], kind.numpy))
+
+
+def _value_type(context: Context, values: list[Any]) -> DataType:
+    """As the input declares it; otherwise as the values show."""
+    source = context.node.inputs[0]
+    declared = source.type if source is not None else None
+    if isinstance(declared, MapType) and isinstance(declared.value, TensorType):
+        return declared.value.dtype
+    if any(isinstance(item, str) for item in values):
+        return DataType.STRING
+    is_whole = values and all(isinstance(item, (int, np.integer)) for item in values)
+    return DataType.INT64 if is_whole else DataType.FLOAT
 
 
 @operator("CastMap", domain="ai.onnx.ml")

@@ -118,19 +118,21 @@ def scan_8(
     directions: list[int] | None = None,
     context: Context,
 ) -> tuple[P.Array, ...]:
-    """A scan for each element of the batch, which is axis 0 of all inputs; all have the full length. ONNX Scan-8."""
-    if lengths is not None:
-        raise UnsupportedOperator("a scan of sequences of different lengths")
+    """A scan for each element of the batch, which is axis 0 of all inputs. ONNX Scan-8.
+
+    Behind the `lengths` (B) of the sequences the states stay as they are, and the outputs are 0.
+    """
     batch = inputs[0].shape[0]
     if not isinstance(batch, int):
         raise UnsupportedOperator(f"a scan of a batch of {batch}")
     results = [
-        scan(
-            *(_slice(item, 0, place) for item in inputs),
-            body=body,
-            num_scan_inputs=num_scan_inputs,
-            scan_input_directions=directions,
-            context=context,
+        _scan(
+            [_slice(item, place) for item in inputs],
+            [0] * num_scan_inputs,
+            directions or [0] * num_scan_inputs,
+            body,
+            context,
+            None if lengths is None else lengths[place],
         )
         for place in range(batch)
     ]
@@ -151,29 +153,48 @@ def scan(
     """The body once for each slice of the scanned inputs, with a state carried along. ONNX Scan-9 to Scan-25."""
     if not 0 < num_scan_inputs <= len(inputs):
         raise InvalidArgument(f"{num_scan_inputs} of {len(inputs)} inputs are scanned")
-    states = list(inputs[: len(inputs) - num_scan_inputs])
-    scanned = inputs[len(inputs) - num_scan_inputs :]
-    axes = [P.normalize_axis(axis, item.rank) for axis, item in zip(scan_input_axes or [0] * num_scan_inputs, scanned)]
-    lengths = {item.shape[axis] for item, axis in zip(scanned, axes)}
+    states = len(inputs) - num_scan_inputs
+    axes = scan_input_axes or [0] * num_scan_inputs
+    results = _scan(inputs, axes, scan_input_directions or [0] * num_scan_inputs, body, context)
+    last, collected = results[:states], results[states:]
+    reversed_ = scan_output_directions or [0] * len(collected)
+    places = scan_output_axes or [0] * len(collected)
+    return (*last, *(_back(item, place, reverse) for item, place, reverse in zip(collected, places, reversed_)))
+
+
+def _scan(
+    inputs: Sequence[P.Array],
+    axes: Sequence[int],
+    directions: Sequence[int],
+    body: Graph,
+    context: Context,
+    steps: P.Scalar | None = None,
+) -> tuple[P.Array, ...]:
+    """The last states, and what was collected. Only the first `steps` steps count."""
+    count = len(inputs) - len(axes)
+    states, scanned = list(inputs[:count]), inputs[count:]
+    places = [P.normalize_axis(axis, item.rank) for axis, item in zip(axes, scanned)]
+    lengths = {item.shape[axis] for item, axis in zip(scanned, places)}
     if len(lengths) != 1:
         raise InvalidArgument(f"the scanned inputs have different lengths {sorted(map(str, lengths))}")
     (length,) = lengths
-    backward = scan_input_directions or [0] * num_scan_inputs
-    sequences = [_along(item, axis, reverse) for item, axis, reverse in zip(scanned, axes, backward)]
+    sequences = [_along(item, axis, reverse) for item, axis, reverse in zip(scanned, places, directions)]
 
     def step(
-        _: P.Scalar, carried: Sequence[P.Array], slices: Sequence[P.Array]
+        time: P.Scalar, carried: Sequence[P.Array], slices: Sequence[P.Array]
     ) -> tuple[Sequence[P.Array], Sequence[P.Array]]:
-        results = context.inline(body, [*carried, *slices])
-        return results[: len(states)], results[len(states) :]
+        results = list(context.inline(body, [*carried, *slices]))
+        if steps is not None:
+            active = P.compute((), lambda: P.less(time, P.cast(steps, DataType.INT64)))
+            before = [*carried, *(P.full(item.shape, 0, item.dtype) for item in results[count:])]
+            results = [P.where(active, new, old) for new, old in zip(results, before)]
+        return results[:count], results[count:]
 
     try:
         last, collected = P.recurrence(step, states, sequences, length)
     except InvalidArgument as problem:
         raise UnsupportedOperator(str(problem)) from problem
-    reversed_ = scan_output_directions or [0] * len(collected)
-    places = scan_output_axes or [0] * len(collected)
-    return (*last, *(_back(item, place, reverse) for item, place, reverse in zip(collected, places, reversed_)))
+    return (*last, *collected)
 
 
 def _along(item: P.Array, axis: int, reverse: int) -> P.Array:
@@ -209,9 +230,8 @@ def _holds(flag: P.Array) -> bool:
     return bool(flag.known.reshape(-1)[0])
 
 
-def _slice(item: P.Array, axis: int, place: int) -> P.Array:
-    shape = (*item.shape[:axis], *item.shape[axis + 1 :])
-    return P.compute(shape, lambda *position: item[(*position[:axis], place, *position[axis:])])
+def _slice(item: P.Array, place: int) -> P.Array:
+    return P.compute(item.shape[1:], lambda *position: item[(place, *position)])
 
 
 def _stacked(items: Sequence[P.Array], axis: int) -> P.Array:
