@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from onward.compiler.bounds import Bounds
 from onward.compiler.targets import Target
 
 _LLVM = {"f16": "half", "bf16": "bfloat", "f32": "float", "f64": "double", "ptr": "ptr"}
@@ -235,6 +236,7 @@ class Builder:
         self.counter = 0
         self.block = "body"
         self.closed = False
+        self.bounds = Bounds(self) if module.target.checked else None
 
     def text(self) -> str:
         """The function as LLVM assembly."""
@@ -424,6 +426,10 @@ class Builder:
             return narrowing.bfloat16_of(self, value)
         if kind.kind == "f16" and not target.has_float16:
             return narrowing.half_of(self, value)
+        if source.kind == "bf16":  # as bits: an fpext would let LLVM compute in bfloat, which needs a library
+            bits = self.cast(self.bitcast(value, Type("i16", source.lanes)), Type("i32", source.lanes), signed=False)
+            wide = self.bitcast(bits << self.constant(bits.type, 16), Type("f32", source.lanes))
+            return self.cast(wide, kind)
         if source.kind == "f16" and not target.has_float16:
             wide = narrowing.float_of_half(self, value)
             return self.cast(wide, kind)
@@ -489,14 +495,22 @@ class Builder:
     # -- memory ------------------------------------------------------------------------------------------------
     def offset(self, pointer: Value, index: Value, kind: Type) -> Value:
         """The address of element `index` of an array of `kind`."""
-        return self.emit(POINTER, f"getelementptr inbounds {kind}, ptr {pointer}, {index.type} {index}")
+        result = self.emit(POINTER, f"getelementptr inbounds {kind}, ptr {pointer}, {index.type} {index}")
+        if self.bounds is not None:
+            self.bounds.follow(pointer, result)
+        return result
 
     def load(
         self, pointer: Value, kind: Type, alignment: int | None = None, mask: Value | None = None,
         *, invariant: bool = False, volatile: bool = False,
     ) -> Value:  # fmt: skip
         """A value from memory; lanes outside the mask are zero and not touched."""
+        if kind.kind == "bf16":  # processors without such numbers take them for calls of a library
+            bits = self.load(pointer, Type("i16", kind.lanes), alignment, mask, invariant=invariant, volatile=volatile)
+            return self.bitcast(bits, kind)
         alignment = alignment or max(1, kind.bits // 8)
+        if self.bounds is not None:
+            self.bounds.check(pointer, kind, mask)
         if mask is not None:
             zero = self.constant(kind, 0)
             name = f"llvm.masked.load.{kind.mangled}.p0"
@@ -510,7 +524,12 @@ class Builder:
     def store(self, pointer: Value, value: Value, alignment: int | None = None, mask: Value | None = None) -> None:
         """A value to memory; lanes outside the mask are not touched."""
         kind = value.type
+        if kind.kind == "bf16":
+            self.store(pointer, self.bitcast(value, Type("i16", kind.lanes)), alignment, mask)
+            return
         alignment = alignment or max(1, kind.bits // 8)
+        if self.bounds is not None:
+            self.bounds.check(pointer, kind, mask)
         if mask is not None:
             name = f"llvm.masked.store.{kind.mangled}.p0"
             self.module.declarations.setdefault(name, f"declare void @{name}({kind}, ptr, i32 immarg, {mask.type})")
@@ -525,7 +544,11 @@ class Builder:
     def gather(self, pointer: Value, indices: Value, kind: Type, mask: Value | None = None) -> Value:
         """Elements pointer[indices] of type `kind` (a scalar type); lanes outside the mask are zero."""
         lanes = indices.type.lanes
+        if kind.kind == "bf16":
+            return self.bitcast(self.gather(pointer, indices, Type("i16"), mask), kind.with_lanes(lanes))
         vector = kind.with_lanes(lanes)
+        if self.bounds is not None:
+            self.bounds.check_each(pointer, indices, kind, mask)
         places = self._addresses(pointer, indices, kind)
         mask = mask or self.constant(Type("i1", lanes), 1)
         name = f"llvm.masked.gather.{vector.mangled}.v{lanes}p0"
@@ -541,7 +564,12 @@ class Builder:
     def scatter(self, pointer: Value, indices: Value, value: Value, mask: Value | None = None) -> None:
         """Stores each lane at pointer[indices]."""
         lanes = indices.type.lanes
+        if value.type.kind == "bf16":
+            self.scatter(pointer, indices, self.bitcast(value, Type("i16", lanes)), mask)
+            return
         kind = value.type.with_lanes(1)
+        if self.bounds is not None:
+            self.bounds.check_each(pointer, indices, kind, mask)
         places = self._addresses(pointer, indices, kind)
         mask = mask or self.constant(Type("i1", lanes), 1)
         name = f"llvm.masked.scatter.{value.type.mangled}.v{lanes}p0"

@@ -52,5 +52,7 @@ def _computes_with_complex_numbers(array: Array) -> bool:
         return not moved and any(item.dtype.is_complex for item in array.routine.inputs)
     if not isinstance(array, (Compute, Reduce)):
         return False
+    if isinstance(array, Reduce) and array.dtype.is_complex:
+        return True
     parts = [item for item in array.body.walk() if isinstance(item, (Operation, Cast))]
     return any(part.dtype.is_complex or any(item.dtype.is_complex for item in part.arguments) for part in parts)

@@ -51,6 +51,7 @@ class Status(IntEnum):
     OUT_OF_MEMORY = 3
     INVALID_SIZE = 4
     TOO_MANY_TURNS = 5
+    OUT_OF_BOUNDS_ACCESS = 6
 
 
 ErrorCode = Status

@@ -142,7 +142,7 @@ class _Compilation:
                 _outlive_loop(first, last, self.events.index(event.begin), number, event.begin)
         lifetimes, allocated = [], {}
         for buffer, begin in first.items():
-            size = buffer.size * storage_bytes(buffer)
+            size = buffer.bytes
             if buffer.kind in ("arena", "output") and symbols_of([size]) & later:
                 allocated[buffer] = aligned(size)
             elif buffer.kind == "arena":
@@ -183,13 +183,8 @@ class _Compilation:
         kernel = launch.kernel
         moved: Dimension = 0
         for buffer in kernel.buffers:
-            moved = moved + buffer.size * storage_bytes(buffer)
+            moved = moved + buffer.bytes
         return KernelInfo(kernel.function, kernel.kind, kernel.origins, kernel.flops, moved)
-
-
-def storage_bytes(buffer: Buffer) -> int:
-    """Bytes of one element in memory."""
-    return buffer.dtype.numpy.itemsize
 
 
 def _outlive_loop(first: dict[Buffer, int], last: dict[Buffer, int], begin: int, end: int, loop: LoopBegin) -> None:

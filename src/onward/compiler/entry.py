@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from onward.compiler.builder import Builder, Module, Type, Value
 from onward.compiler.context import Slot, Status
 from onward.compiler.layout import Buffer
+from onward.compiler.memory import aligned
 from onward.compiler.schedule.emitter import Emitter
 from onward.compiler.schedule.kernel import Kernel
 from onward.compiler.targets import Target
@@ -85,6 +86,7 @@ class EntryBuilder:
         self.allocated = allocated
         self.weights = weights
         self.profile = profile
+        self.target = target
         self.module = Module(target)
         arguments = [("context", POINTER), ("inputs", POINTER), ("outputs", POINTER), ("sizes", POINTER)]
         self.b: Builder = self.module.function("run", arguments, I32)
@@ -204,6 +206,8 @@ class EntryBuilder:
         b, kernel = self.b, launch.kernel
         places = [b.constant(I64, self.symbols[name]) for name in kernel.symbol_slots]
         values = [*map(self._base, kernel.buffers), *map(self.dimension, kernel.sizes), *places, self.context]
+        if self.target.checked:
+            values += [self.dimension(_bytes(buffer)) for buffer in kernel.buffers]
         for position, value in enumerate(values):
             b.store(b.offset(slots, b.constant(I64, position), I64), value)
         function = self.module.declare(kernel.function, [("arguments", POINTER), ("begin", I64), ("end", I64)])
@@ -268,7 +272,13 @@ class EntryBuilder:
 
 
 def _slot_count(kernel: Kernel) -> int:
-    return len(kernel.buffers) + len(kernel.sizes) + len(kernel.symbol_slots) + 1
+    return 2 * len(kernel.buffers) + len(kernel.sizes) + len(kernel.symbol_slots) + 1
+
+
+def _bytes(buffer: Buffer) -> Dimension:
+    """What may be touched: of inputs and outputs their elements alone, of our own memory whole cache lines."""
+    size = buffer.data().nbytes if buffer.kind == "constant" else buffer.bytes
+    return size if buffer.kind in ("input", "output") else aligned(size)
 
 
 def symbols_of(dimensions: Sequence[Dimension]) -> set[str]:

@@ -40,6 +40,11 @@ class Buffer:
     packing_key: tuple[Hashable, ...] = ()
 
     @property
+    def bytes(self) -> Dimension:
+        """How much memory its elements take."""
+        return self.size * self.dtype.numpy.itemsize
+
+    @property
     def key(self) -> tuple[Hashable, ...]:
         """Equal for constants with equal data by construction."""
         assert self.constant is not None

@@ -332,15 +332,14 @@ def reduce(
 ) -> Array:
     """`operation` over all (k, ...) below `extents` of `definition(i, ..., k, ...)`, for every (i, ...) below `shape`.
 
-    Sums and products of float16 and bfloat16 are accumulated in float32 and rounded once.
+    float16 and bfloat16 are accumulated in float32 and rounded once.
     """
     from onward.program.functions import cast
 
     variables = [fresh_symbol("i", extent) for extent in shape]
     reduction = [fresh_symbol("k", extent) for extent in extents]
     body = scalar(definition(*variables, *reduction), dtype)
-    narrow = body.dtype in (DataType.FLOAT16, DataType.BFLOAT16) and operation in ("sum", "prod")
-    if narrow:
+    if body.dtype in (DataType.FLOAT16, DataType.BFLOAT16) and operation in ("sum", "prod", "max", "min"):
         from onward.program.scalar import cast as cast_scalar
 
         result = Reduce(operation, variables, shape, reduction, extents, cast_scalar(body, DataType.FLOAT))

@@ -5,6 +5,7 @@ An evaluator takes the routine's attributes and inputs and returns its outputs.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -73,7 +74,7 @@ def scatter(attributes: Mapping[str, Any], data: np.ndarray, indices: np.ndarray
     data (R, ...), indices (n,) int64 row numbers, updates (n, ...); `reduction` is none, add, mul, max or min, applied
     in the order of the updates.
     """
-    result = data.copy()
+    result = data.copy() if data.dtype.kind not in "US" else data.astype(object)
     if indices.size and (indices.min() < 0 or indices.max() >= data.shape[0]):
         raise IndexOutOfBounds(f"scatter index {int(indices.min())}..{int(indices.max())} is outside [0, {data.shape[0] - 1}]")
     reduction = attributes["reduction"]
@@ -81,6 +82,8 @@ def scatter(attributes: Mapping[str, Any], data: np.ndarray, indices: np.ndarray
         result[indices] = updates
         return (result,)
     function = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}[reduction]
+    if result.dtype == object:  # text has an order
+        function = np.frompyfunc({"max": max, "min": min}.get(reduction, operator.add), 2, 1)
     for row, update in zip(indices, updates):
         result[row] = function(result[row], update)
     return (result,)

@@ -62,6 +62,16 @@ class Arguments:
             self._sizes[name] = b.load(b.offset(slots, b.constant(I64, position), I64), I64, invariant=True)
         last = len(self.buffers) + len(self.sizes)
         self.context = b.load(b.offset(slots, b.constant(I64, last), I64), POINTER, invariant=True)
+        if b.bounds is not None:
+            self._protect(b, slots, last + 1)
+
+    def _protect(self, b: Builder, slots: Value, place: int) -> None:
+        """Checked code finds the bytes of each buffer behind the other arguments."""
+        assert b.bounds is not None
+        for position, buffer in enumerate(self.buffers, place):
+            size = b.load(b.offset(slots, b.constant(I64, position), I64), I64, invariant=True)
+            b.bounds.protect(self._pointers[buffer], size)
+        b.bounds.report = lambda *details: self.fail(ErrorCode.OUT_OF_BOUNDS_ACCESS, *details)
 
     def pointer(self, buffer: Buffer) -> Value:
         """The first element of a buffer."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llvmlite import binding
 
@@ -22,6 +22,8 @@ class Target:
     has_masks: bool
     l1: int = 32 << 10
     l2: int = 1 << 20
+    checked: bool = False
+    """Whether every access to memory is compared with the ends of its buffer (ONWARD_CHECKED=1; see bounds.py)."""
 
     @property
     def has_float16(self) -> bool:
@@ -40,6 +42,12 @@ class Target:
         aarch64 can be compiled for on every machine. Any other name is the baseline.
         """
         name = name or os.environ.get("ONWARD_CPU") or "host"
+        if os.environ.get("ONWARD_CHECKED") == "1":
+            return replace(cls._parse(name), checked=True)
+        return cls._parse(name)
+
+    @classmethod
+    def _parse(cls, name: str) -> Target:
         triple = binding.get_process_triple()
         is_arm = triple.startswith(("aarch64", "arm64"))
         if name == "aarch64" or is_arm:

@@ -55,7 +55,7 @@ def attention(
     tests = _tests(offset, lengths, left_window_size, 0 if is_causal else right_window_size)
     biased = _masked(capped, mask, tests)
     weights = _weights(biased, softmax_precision, mask is not None or bool(tests))
-    result = mix(P.cast(weights, q.dtype), v)
+    result = P.cast(mix(P.cast(weights, q.dtype), v), q.dtype)
     if packed:
         result = join_heads(result)
     if context.outputs == 1:
@@ -77,6 +77,8 @@ def join_heads(x: P.Array) -> P.Array:
 def scores(q: P.Array, k: P.Array, scale: float | None) -> P.Array:
     """q k^T * scale, (B, H, S, T), in the computing precision; scale is 1 / sqrt(D) by default."""
     q, k = wide(q), wide(k)
+    precision = DataType.DOUBLE if DataType.DOUBLE in (q.dtype, k.dtype) else DataType.FLOAT
+    q, k = P.cast(q, precision), P.cast(k, precision)
     size = q.shape[3]
     factor = P.scalar(scale, q.dtype) if scale is not None else 1.0 / P.sqrt(P.scalar(size, q.dtype))
     if isinstance(size, int) and scale is None:
@@ -87,7 +89,10 @@ def scores(q: P.Array, k: P.Array, scale: float | None) -> P.Array:
 
 def mix(weights: P.Array, v: P.Array) -> P.Array:
     """weights v, (B, H, S, E)."""
-    result = _per_head(wide(weights), wide(v), v.shape[3], v.shape[2], lambda other, column, inner: (*other, inner, column))
+    left, right = wide(weights), wide(v)
+    precision = DataType.DOUBLE if DataType.DOUBLE in (left.dtype, right.dtype) else DataType.FLOAT
+    left, right = P.cast(left, precision), P.cast(right, precision)
+    result = _per_head(left, right, v.shape[3], v.shape[2], lambda other, column, inner: (*other, inner, column))
     return P.cast(result, v.dtype)
 
 

@@ -67,7 +67,8 @@ def tree_ensemble(
         given,
         _sets(modes, membership_values, inner + leaves),
     )
-    return transformed(forest.scores(x, _AGGREGATES[aggregate_function], None), _TRANSFORMS[post_transform])
+    scores = forest.scores(x, _AGGREGATES[aggregate_function], None)
+    return P.cast(transformed(scores, _TRANSFORMS[post_transform]), x.dtype)
 
 
 def _sets(modes: Sequence[str], values: Tensor | None, count: int) -> np.ndarray | None:

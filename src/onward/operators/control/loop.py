@@ -87,12 +87,11 @@ def _repeated(turns: Dimension, flag: P.Array, state: Sequence[Any], body: Graph
         return [done + 1, P.reshape(held, ()), *results[: len(state)]], results[len(state) :]
 
     try:
-        if flag.known is not None and flag.known.all():
-            try:
-                states, collected = P.recurrence(always, state, [], turns, limited=True)
-                return (*states, *collected)
-            except _Unsteady:
-                pass
+        try:  # a body whose condition follows from the one before goes through all turns, or through none
+            states, collected = P.recurrence(always, state, [], _if(flag, turns), limited=True)
+            return (*states, *collected)
+        except _Unsteady:
+            pass
         if len(body.outputs) - 1 > len(state) and not (isinstance(turns, int) and turns <= MOST_TURNS):
             raise UnsupportedOperator("a loop that the data ends and that collects outputs of no known number")
         first = [P.constant(0, DataType.INT64), P.reshape(flag, ()), *state]
@@ -103,6 +102,13 @@ def _repeated(turns: Dimension, flag: P.Array, state: Sequence[Any], body: Graph
         return tuple(carried)
     (extent,) = P.dimensions(P.reshape(done, (1,)))
     return (*carried, *(_first(item, extent) for item in collected))
+
+
+def _if(flag: P.Array, turns: Dimension) -> Dimension:
+    if flag.known is not None:
+        return turns if flag.known.all() else 0
+    (number,) = P.dimensions(P.where(P.reshape(flag, (1,)), P.dimensions_array([turns]), P.constant([0])))
+    return number
 
 
 def _first(item: P.Array, extent: Dimension) -> P.Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from onward import program as P
+from onward.ir.datatypes import DataType
 from onward.operators.registry import operator
 
 
@@ -51,4 +52,4 @@ def logarithm(x: P.Array) -> P.Array:
 @operator("Erf", since=9)
 def error_function(x: P.Array) -> P.Array:
     """The error function. ONNX Erf-9."""
-    return P.erf(x)
+    return P.cast(P.erf(P.cast(x, DataType.FLOAT)), x.dtype) if x.dtype.is_integer else P.erf(x)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
+import numpy as np
+
 from onward import program as P
-from onward.errors import InvalidArgument, UnsupportedOperator
+from onward.errors import InvalidArgument, InvalidInput
 from onward.ir.datatypes import DataType
 from onward.operators.registry import operator
 
@@ -63,5 +66,33 @@ def _two_to(exponent: P.Array) -> P.Array:
 
 def _cast(data: P.Array, dtype: DataType, saturate: bool) -> P.Array:
     if (data.dtype == DataType.STRING) != (dtype == DataType.STRING):
-        raise UnsupportedOperator(f"Cast from {data.dtype.name} to {dtype.name}")
+        convert = functools.partial(_text, source=data.dtype) if dtype == DataType.STRING else functools.partial(_number, dtype=dtype)
+        return P.routine("host", [data], [(data.shape, dtype)], function=convert)[0]
     return P.cast(data, dtype, saturate)
+
+
+def _text(data: np.ndarray, source: DataType) -> tuple[np.ndarray]:
+    """Numbers as the shortest text that reads back as the same number; BOOL as True and False."""
+    exact = data if source.is_integer or source in (DataType.BOOL, DataType.FLOAT, DataType.DOUBLE) else data.astype(np.float32)
+    result = np.empty(data.shape, object)
+    result[...] = np.asarray(exact).astype(str)
+    return (result,)
+
+
+def _number(data: np.ndarray, dtype: DataType) -> tuple[np.ndarray]:
+    """Text such as 3.14, -2e5, inf or NaN as numbers. Raises InvalidInput for other text."""
+    try:
+        if dtype.is_integer and dtype.bits == 64:
+            whole = [_whole(item) for item in data.reshape(-1)]
+            return (np.array(whole, dtype.numpy).reshape(data.shape),)
+        wide = np.array([float(item) for item in data.reshape(-1)], np.float64).reshape(data.shape)
+    except (ValueError, OverflowError) as problem:
+        raise InvalidInput(f"Cast to {dtype.name}: {problem}") from problem
+    return (P.evaluate([P.cast(P.constant(wide), dtype)], {})[0],)
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        return int(float(text))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from onward import program as P
+from onward.errors import InvalidArgument
+from onward.ir.datatypes import DataType
 from onward.operators.arguments import known_integers
 from onward.operators.registry import operator
 
@@ -18,6 +20,8 @@ def col2im(
     strides: list[int] | None = None,
 ) -> P.Array:
     """(N, C * block, positions) to (N, C, *image_shape): blocks put back, overlaps summed. ONNX Col2Im-18."""
+    if columns.dtype == DataType.STRING:
+        raise InvalidArgument("Col2Im sums where blocks overlap, and text has no sum")
     image = P.dimensions(image_shape, "the image shape of Col2Im")
     block = known_integers(block_shape, "the block shape of Col2Im")
     rank = len(block)

@@ -40,7 +40,7 @@ def _zero(data: P.Array) -> P.Scalar:
 
 
 def _only(value: P.Array) -> P.Scalar:
-    return P.scalar(value.known.reshape(-1)[0].item(), value.dtype) if value.known is not None else value.item()
+    return P.scalar(value.known.reshape(-1).tolist()[0], value.dtype) if value.known is not None else value.item()
 
 
 def _pad(data: P.Array, pads: Sequence[P.Dimension], places: list[int], mode: str, value: P.Scalar) -> P.Array:

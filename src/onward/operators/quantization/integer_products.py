@@ -78,7 +78,7 @@ def quantized_matmul(
     y_zero_point: P.Array,
 ) -> P.Array:
     """The product of quantised matrices, quantised. ONNX QLinearMatMul-10, QLinearMatMul-21."""
-    product = matmul_integer(a, b, a_zero_point, b_zero_point)
+    product = _centred_product(a, b, a_zero_point, b_zero_point)
     left, right = aligned(a_scale, a, a.rank - 2), aligned(b_scale, b, b.rank - 1)
     return _requantized(product, left, right, y_scale, y_zero_point)
 
@@ -120,6 +120,15 @@ def quantized_convolution(
     return _requantized(total, aligned(x_scale, x, 1), aligned(w_scale, total, 1), y_scale, y_zero_point)
 
 
+def _centred_product(a: P.Array, b: P.Array, a_zero_point: P.Array, b_zero_point: P.Array) -> P.Array:
+    """In int32, or in float32 where an operand is float8."""
+    if a.dtype.is_integer and b.dtype.is_integer:
+        return matmul_integer(a, b, a_zero_point, b_zero_point)
+    operands = [P.cast(item, DataType.FLOAT) for item in (a, b)]
+    zeros = [P.cast(aligned(item, x, axis), DataType.FLOAT) for item, x, axis in ((a_zero_point, a, a.rank - 2), (b_zero_point, b, b.rank - 1))]
+    return P.matmul(operands[0] - zeros[0], operands[1] - zeros[1])
+
+
 def _is_zero(zero_point: P.Array) -> bool:
     return zero_point.known is not None and not np.any(zero_point.known)
 
@@ -139,6 +148,8 @@ def _requantized(
     def element(value: P.Scalar, left: P.Scalar, right: P.Scalar, out: P.Scalar, zero: P.Scalar) -> P.Scalar:
         left, right, out = (P.cast(item, DataType.FLOAT) for item in (left, right, out))
         number = P.round_even(P.cast(value, DataType.FLOAT) * (left * right / out))
+        if not zero_point.dtype.is_integer:
+            return P.cast(P.cast(value, DataType.FLOAT) * (left * right / out), zero_point.dtype, True)
         return saturated(number + P.cast(zero, DataType.FLOAT), zero_point.dtype)
 
     last = total.rank - 1

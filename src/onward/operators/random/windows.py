@@ -35,4 +35,10 @@ def _window(size: P.Array, dtype: int, periodic: int, shape: Callable[[P.Scalar]
     (count,) = P.dimensions(size, "the size of a window")
     period = P.scalar(count if periodic else count - 1, DataType.DOUBLE)
     step = P.scalar(2 * math.pi, DataType.DOUBLE) / period
-    return P.compute((count,), lambda n: P.cast(shape(P.scalar(n, DataType.DOUBLE) * step), DataType(dtype)))
+    kind = DataType(dtype)
+    rounding = 1e-9 if kind.is_integer else 0.0  # what is 1 but for a rounding error does not become 0
+
+    def element(n: P.Dimension) -> P.Scalar:
+        return P.cast(shape(P.scalar(n, DataType.DOUBLE) * step) + rounding, kind)
+
+    return P.compute((count,), element)

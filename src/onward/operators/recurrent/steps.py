@@ -53,8 +53,11 @@ class Layer:
 
 
 def directions(direction: str) -> list[bool]:
-    """Whether each direction of a layer runs backwards. Raises InvalidArgument for an unknown name."""
-    found = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}.get(direction)
+    """Whether each direction of a layer runs backwards. Raises InvalidArgument for an unknown name.
+
+    "foward" is the default that the schema of GRU-1 gives.
+    """
+    found = {"forward": [False], "foward": [False], "reverse": [True], "bidirectional": [False, True]}.get(direction)
     if found is None:
         raise InvalidArgument(f"direction is forward, reverse or bidirectional, got '{direction}'")
     return found

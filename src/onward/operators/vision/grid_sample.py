@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from onward import program as P
 from onward.errors import InvalidArgument
@@ -26,6 +27,8 @@ def grid_sample(
     taps = {"nearest": 1, "linear": 2, "cubic": 4}.get(mode)
     if taps is None or padding_mode not in ("zeros", "border", "reflection"):
         raise InvalidArgument(f"GridSample has no mode '{mode}' with padding_mode '{padding_mode}'")
+    if x.dtype == DataType.STRING and mode != "nearest":
+        raise InvalidArgument(f"GridSample cannot interpolate text; mode '{mode}' is for numbers, nearest for all types")
     rank = x.rank - 2
     axes = [
         _Axis(wide(grid), rank - 1 - axis, x.shape[axis + 2], bool(align_corners), padding_mode, taps)
@@ -43,6 +46,10 @@ def grid_sample_16(
     return grid_sample(x, grid, align_corners=align_corners, mode=names.get(mode, mode), padding_mode=padding_mode)
 
 
+def _nothing(values: P.Array) -> Any:
+    return "" if values.dtype == DataType.STRING else 0
+
+
 def _interpolated(x: P.Array, axes: Sequence[_Axis], taps: int, extents: Sequence[Dimension]) -> P.Array:
     rank = len(axes)
     values = wide(x) if x.dtype.is_float else x
@@ -55,7 +62,7 @@ def _interpolated(x: P.Array, axes: Sequence[_Axis], taps: int, extents: Sequenc
         n, _, *place = position
         value = read(position, [0] * rank)
         for axis in axes:
-            value = P.where(P.equal(axis.weights[(n, *place, 0)], 0.0), P.scalar(0, values.dtype), value)
+            value = P.where(P.equal(axis.weights[(n, *place, 0)], 0.0), P.scalar(_nothing(values), values.dtype), value)
         return value
 
     def weighted(*position: Dimension) -> P.Scalar:

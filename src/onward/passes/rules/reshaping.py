@@ -20,7 +20,7 @@ def _to_result_shape(builder: Builder, match: Match) -> Value | None:
 
 
 def _target_is_computed(match: Match) -> bool:
-    return not match.facts.is_constant(match.root.inputs[1])
+    return len(match.root.inputs) > 1 and not match.facts.is_constant(match.root.inputs[1])
 
 
 def _batched_transpose(builder: Builder, match: Match) -> Value | None:

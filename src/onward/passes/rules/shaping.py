@@ -28,7 +28,7 @@ def _steps_forward(match: Match) -> bool:
 
 
 def _pads_nothing(match: Match) -> bool:
-    return all(amount == 0 for amount in match.pads)
+    return match.pads is not None and all(amount == 0 for amount in match.pads)
 
 
 def _takes_all_in_order(match: Match) -> bool:
