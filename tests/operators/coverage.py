@@ -675,7 +675,9 @@ def _difference(ours: Any, theirs: Any, random: bool, widened: bool) -> str:
 
 
 def _narrowed(data: np.ndarray, kind: np.dtype) -> np.ndarray:
-    if kind.kind in "iub":
+    if kind == np.bool_:
+        return data != 0
+    if kind.kind in "iu":
         return data.astype(np.int64).astype(kind) if data.dtype.kind in "iub" else np.trunc(data).astype(kind)
     return data.astype(kind)
 

@@ -103,7 +103,7 @@ TREE = """
 """One tree that asks for the first feature."""
 
 MORE: list[tuple[Any, ...]] = [
-    (_default('(float[2, 3] x) => (int32[2, 3] y) { y = Cast<to = "INT32">(x) }', 1), [X]),
+    (_default('(float[2, 3] x) => (int32[2, 3] y) { y = Cast<to = "INT32">(x) }', 1), [X], lambda x: [np.asarray(x).astype(float)]),
     (
         _default("(float[1, 2, 4, 4] x) => (float[1, 2, 1, 1] y) { y = GlobalLpPool<p = 3>(x) }"),
         [IMAGE],

@@ -52,6 +52,7 @@ class Status(IntEnum):
     INVALID_SIZE = 4
     TOO_MANY_TURNS = 5
     OUT_OF_BOUNDS_ACCESS = 6
+    DIVISION_BY_ZERO = 7
 
 
 ErrorCode = Status

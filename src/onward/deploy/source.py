@@ -152,6 +152,7 @@ def wrapper_text(artifact: Artifact, name: str, stamp: bytes, embedded: Path | N
     messages = {
         Status.OK: "no error", Status.INDEX_OUT_OF_BOUNDS: "an index in the data is outside the array it points into",
         Status.TERMINATED: "the run was stopped", Status.OUT_OF_MEMORY: "out of memory",
+        Status.DIVISION_BY_ZERO: "a whole number is divided by 0",
         Status.TOO_MANY_TURNS: "a loop took more turns than it may",
         Status.INVALID_SIZE: "a size is negative or too large, or sizes do not go together",
     }  # fmt: skip

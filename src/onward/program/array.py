@@ -332,18 +332,18 @@ def reduce(
 ) -> Array:
     """`operation` over all (k, ...) below `extents` of `definition(i, ..., k, ...)`, for every (i, ...) below `shape`.
 
-    float16 and bfloat16 are accumulated in float32 and rounded once.
+    float16 and bfloat16 are accumulated (or compared) in float32 and rounded once; argmax and argmin give INT64.
     """
     from onward.program.functions import cast
 
     variables = [fresh_symbol("i", extent) for extent in shape]
     reduction = [fresh_symbol("k", extent) for extent in extents]
     body = scalar(definition(*variables, *reduction), dtype)
-    if body.dtype in (DataType.FLOAT16, DataType.BFLOAT16) and operation in ("sum", "prod", "max", "min"):
+    if body.dtype in (DataType.FLOAT16, DataType.BFLOAT16):
         from onward.program.scalar import cast as cast_scalar
 
         result = Reduce(operation, variables, shape, reduction, extents, cast_scalar(body, DataType.FLOAT))
-        return cast(result, body.dtype)
+        return result if result.dtype == DataType.INT64 else cast(result, body.dtype)
     return Reduce(operation, variables, shape, reduction, extents, body)
 
 

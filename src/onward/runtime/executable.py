@@ -242,6 +242,8 @@ class Executable:
             raise Terminated("the run was stopped on request")
         if status == Status.OUT_OF_MEMORY:
             raise RunError("there is not enough memory for values whose sizes depend on the data")
+        if status == Status.DIVISION_BY_ZERO:
+            raise RunError(f"{where}: a whole number is divided by 0; check the data that was fed")
         if status == Status.TOO_MANY_TURNS:
             raise RunError(f"a loop took more than {detail[0]} turns, the limit onward.loop_limit")
         if status == Status.INVALID_SIZE:
