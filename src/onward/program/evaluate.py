@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from onward.errors import IndexOutOfBounds, InvalidInput
+from onward.errors import IndexOutOfBounds, InvalidInput, RunError
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import BinaryAtom, Dimension, Expression, OpaqueAtom, SymbolAtom
 from onward.ir.expressions import evaluate as evaluate_dimension
@@ -375,6 +375,12 @@ def _reciprocal(value: np.ndarray) -> np.ndarray:
     return (1 / value).astype(value.dtype)
 
 
+def _divisor(value: np.ndarray) -> np.ndarray:
+    if not value.all():
+        raise RunError("a whole number is divided by 0; check the data that was fed")
+    return value
+
+
 OPERATIONS: dict[str, Callable[..., np.ndarray]] = {
     "add": np.add, "subtract": np.subtract, "multiply": np.multiply, "divide": _divide,
     "remainder": _remainder, "truncated_remainder": _truncated_remainder, "power": _power,
@@ -385,6 +391,7 @@ OPERATIONS: dict[str, Callable[..., np.ndarray]] = {
     "erf": _erf, "sigmoid": _sigmoid, "expm1": np.expm1, "log1p": np.log1p,
     "floor": np.floor, "ceil": np.ceil, "round_even": np.rint, "truncate": np.trunc,
     "is_nan": np.isnan, "is_infinite": np.isinf,
+    "divisor": _divisor,
     "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor, "not": np.invert,
     "shift_left": _shift_left, "shift_right": _shift_right,
     "equal": np.equal, "not_equal": np.not_equal, "less": np.less, "less_equal": np.less_equal,

@@ -220,6 +220,8 @@ is_infinite = _function("is_infinite")
 logical_and = _function("and")
 logical_or = _function("or")
 logical_xor = _function("xor")
+divisor = _function("divisor")
+"""A whole number itself; a 0 ends the run with an error. Without it, a division by 0 gives 0."""
 logical_not = _function("not")
 shift_left = _function("shift_left")
 shift_right = _function("shift_right")  # logical for unsigned, arithmetic for signed

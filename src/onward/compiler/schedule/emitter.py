@@ -28,9 +28,6 @@ from onward.program.scalar import Cast, IndexValue, Literal, Operation, Read, Sc
 I64 = Type("i64")
 
 
-DIVISIONS = frozenset({"divide", "remainder", "truncated_remainder"})
-
-
 class Emitter:
     """Emits scalars at one point of a kernel.
 
@@ -95,15 +92,13 @@ class Emitter:
                 return self._select(scalar)
             case Operation():
                 values = self._together([self.scalar(argument) for argument in scalar.arguments])
-                if scalar.name in DIVISIONS and scalar.arguments[1].dtype.is_integer:
-                    self._check_divisor(scalar.arguments[1], values[1])
+                if scalar.name == "divisor":
+                    return self._divisor(values[0])
                 return emit_operation(self.b, scalar.name, values, scalar.arguments[0].dtype)
         raise TypeError(f"no rule for {type(scalar).__name__}")
 
-    def _check_divisor(self, divisor: Scalar, value: Value) -> None:
-        """Whole numbers from data that something is divided by: a 0 in a lane that counts is reported."""
-        if self.layouts is None or next(divisor.reads(), None) is None:
-            return
+    def _divisor(self, value: Value) -> Value:
+        """A whole number that something is divided by: a 0 in a lane that counts is reported."""
         wrong = value == self.b.constant(value.type, 0)
         guard = self._access_mask(value.type.lanes)
         if guard is not None:
@@ -111,6 +106,7 @@ class Emitter:
             wrong = self.b.bitwise_and(wrong, guard)
         with self.b.when(self._any(wrong) if wrong.type.lanes > 1 else wrong):
             self.arguments.fail(ErrorCode.DIVISION_BY_ZERO)
+        return value
 
     def _together(self, values: list[Value]) -> list[Value]:
         lanes = max(value.type.lanes for value in values)

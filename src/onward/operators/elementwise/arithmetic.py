@@ -28,7 +28,7 @@ def multiply(a: P.Array, b: P.Array) -> P.Array:
 @operator("Div", since=7)
 def divide(a: P.Array, b: P.Array) -> P.Array:
     """Quotient, with broadcasting; integers are rounded towards zero. ONNX Div-7, Div-14."""
-    return a / b
+    return a / divisor(b)
 
 
 @operator("Add", since=1)
@@ -52,4 +52,11 @@ def multiply_1(a: P.Array, b: P.Array, *, axis: int | None = None, broadcast: in
 @operator("Div", since=1)
 def divide_1(a: P.Array, b: P.Array, *, axis: int | None = None, broadcast: int = 0) -> P.Array:
     """Quotient, broadcast when asked for. ONNX Div-1, Div-6."""
-    return a / legacy_broadcast(a, b, axis, broadcast)
+    return a / legacy_broadcast(a, divisor(b), axis, broadcast)
+
+
+def divisor(b: P.Array) -> P.Array:
+    """What is divided by: whole numbers of the run are looked at, because 0 is an error."""
+    if not b.dtype.is_integer or b.content is not None and 0 not in b.content.reshape(-1).tolist():
+        return b
+    return P.divisor(b)
