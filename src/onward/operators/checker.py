@@ -229,7 +229,16 @@ class _Checker:
             return
         self._arity(node, schema, place)
         self._schema_attributes(node, schema, place, scope)
+        self._subgraph_outputs(node, domain, place)
         self._types(node, schema, place)
+
+    def _subgraph_outputs(self, node: Node, domain: str, place: str) -> None:
+        """If, Loop and Scan have as many outputs as their sub-graphs give; a Loop's body gives its condition, too."""
+        extra = {"If": 0, "Scan": 0, "Loop": 1}.get(node.op_type)
+        for graph in node.subgraphs() if extra is not None and not domain else ():
+            if len(graph.outputs) != len(node.outputs) + extra:  # type: ignore[operator]
+                shown = f"it has {len(node.outputs)} outputs, but its sub-graph '{graph.name}' gives {len(graph.outputs)}"
+                self.report(place, f"{shown}{', the condition included' if extra else ''}")
 
     def _call(self, node: Node, place: str) -> None:
         function = self.model.functions[node.domain, node.op_type, node.overload]

@@ -31,9 +31,20 @@ def infer(model: Model) -> Model:
         if isinstance(array, P.Array):
             shape = tuple(substitute(extent, names) for extent in array.shape)
             value.type = TensorType(array.dtype, _merge(value, array, shape))
-        elif isinstance(array, list) and value.type is None:
-            value.type = SequenceType(_common_type(array))
+        elif isinstance(array, list):
+            _settle_sequence(value, _common_type(array))
     return model
+
+
+def _settle_sequence(value: Value, found: TensorType | None) -> None:
+    declared = value.type
+    if declared is None:
+        value.type = SequenceType(found)
+    elif isinstance(declared, SequenceType) and isinstance(declared.element, TensorType) and found is not None:
+        if declared.element.dtype not in (found.dtype, 0):
+            raise InferenceError(
+                f"{_place(value)} is declared as a sequence of {declared.element.dtype.name}, but holds {found.dtype.name}"
+            )
 
 
 def _common_type(items: list[Any]) -> TensorType | None:
