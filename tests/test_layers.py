@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "src" / "onward"
 
 ROOMS = (
-    ("cli",), ("ort", "backend"), ("deploy",), ("runtime",), ("compiler", "tools"), ("passes",), ("operators",), ("program",), ("ir",),
+    ("cli",), ("ort", "backend", "converters"), ("deploy",), ("runtime",), ("compiler", "tools"), ("passes",), ("operators",), ("program",), ("ir",),
     ("format",), ("errors",),
 )  # fmt: skip
 """From the top of the house to its foundation; rooms of one storey do not import each other."""
@@ -20,7 +20,7 @@ ROOMS = (
 HEIGHT = {room: len(ROOMS) - index for index, storey in enumerate(ROOMS) for room in storey}
 
 FOREIGN = {"numpy", "ml_dtypes", "llvmlite"}
-FOREIGN_OF_ROOM = {"cli": {"typer", "rich", "onnxruntime", "openvino"}, "backend": {"onnx"}, "operators": {"PIL"}}
+FOREIGN_OF_ROOM = {"cli": {"typer", "rich", "onnxruntime", "openvino"}, "backend": {"onnx"}, "operators": {"PIL"}, "converters": {"xgboost"}}
 """The peers are imported where `onward bench` finds them installed; `onnx.backend.base` likewise; ImageDecoder asks for Pillow."""
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

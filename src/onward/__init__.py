@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from onward import backend, errors, ort
+    from onward.converters import convert
     from onward.deploy import build
     from onward.ir import Model, load, save
     from onward.passes.optimize import optimize
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "InferenceSession": "onward.runtime",
     "add_prefix": "onward.tools",
+    "convert": "onward.converters",
     "convert_version": "onward.tools",
     "diff": "onward.tools",
     "extract": "onward.tools",
@@ -44,7 +46,7 @@ _HOMES = {
 }
 
 __all__ = [
-    "InferenceSession", "Model", "add_prefix", "backend", "build", "check", "convert_version", "diff", "errors", "extract",
+    "InferenceSession", "Model", "add_prefix", "backend", "build", "check", "convert", "convert_version", "diff", "errors", "extract",
     "infer_shapes", "inline", "load", "merge", "optimize", "ort", "rename", "save",
 ]  # fmt: skip
 

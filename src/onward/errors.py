@@ -29,6 +29,14 @@ class UnsupportedOperator(OnwardError):
     """Operators, versions or attributes that no page defines; the message lists all of them."""
 
 
+class UnsupportedModel(OnwardError):
+    """A source that no converter reads."""
+
+
+class ConversionMismatch(OnwardError):
+    """A converted model that does not compute what its source computes."""
+
+
 class CheckError(OnwardError):
     """A model that breaks the standard. `problems` lists everything that is wrong, each with its place."""
 

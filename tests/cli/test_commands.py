@@ -18,7 +18,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 PICTURES = np.random.default_rng(5).standard_normal((3, 1, 16, 16)).astype(np.float32)
 COMMANDS = (
     "demo", "inspect", "check", "run", "bench", "profile", "optimize", "build", "upgrade", "inline", "extract", "merge",
-    "rename", "external", "infer", "diff",
+    "rename", "external", "infer", "diff", "convert",
 )  # fmt: skip
 
 
@@ -159,3 +159,15 @@ def test_models_are_made_of_models(command: Command, model_path: Path, tmp_path:
     assert command("rename", model_path, "nothing=x", "-o", "named.onnx").returncode == 2
     assert command("infer", model_path, "-o", "typed.onnx").returncode == 0
     assert command("inline", model_path, "-o", "inlined.onnx").returncode == 0
+
+
+def test_convert(command: Command, tmp_path: Path) -> None:
+    import xgboost
+
+    import onward
+
+    rows = np.random.default_rng(0).standard_normal((50, 3)).astype(np.float32)
+    xgboost.train({"max_depth": 2}, xgboost.DMatrix(rows, label=rows[:, 0]), 3).save_model(tmp_path / "m.json")
+    done = command("convert", str(tmp_path / "m.json"), "-o", str(tmp_path / "m.onnx"))
+    assert done.returncode == 0 and "absolute 0" in done.stdout, done.stderr
+    assert onward.InferenceSession(tmp_path / "m.onnx").run(None, {"x": rows})[0].shape == (50,)

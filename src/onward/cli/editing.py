@@ -32,6 +32,26 @@ def upgrade(
 
 
 @app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="A model file of another framework: XGBoost's .json or .ubj.")],
+    output: Output,
+    opset: Annotated[int | None, typer.Option(help="The operator set version of the result.")] = None,
+) -> None:
+    """Convert a model of another framework, prove that it computes the same, and show the proof."""
+    import onward
+    from onward.converters.certificate import Certificate
+
+    model = onward.convert(source, opset=opset)
+    onward.save(model, output)
+    certificate = Certificate.of(model)
+    assert certificate is not None
+    rows = sum(shape[0] for shape in certificate.shapes.values())
+    for name, found in certificate.differences.items():
+        shown = ", ".join(f"{kind} {value:.3g}" for kind, value in found.items())
+        typer.echo(f"{name}: greatest difference from {certificate.framework} on {rows} rows: {shown}")
+
+
+@app.command()
 def inline(model: ModelPath, output: Output) -> None:
     """Put the bodies of functions in the place of their calls."""
     import onward

@@ -1,0 +1,58 @@
+"""Writes the graph of a converted model: `b.op("Sigmoid", x)` adds a node and gives its output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from onward.ir import Graph, Model, Node, TensorType, Value
+from onward.ir.datatypes import DataType
+from onward.ir.expressions import Dimension, Symbol
+from onward.ir.tensor import Tensor
+
+OPSET = 21
+CLASSICAL_OPSET = 5
+
+
+class ModelBuilder:
+    """A graph under construction. Names of inputs and outputs are the caller's; others are made up."""
+
+    def __init__(self, name: str, opset: int | None = None) -> None:
+        self.graph = Graph(name)
+        self.opset = opset or OPSET
+        self.domains: dict[str, int] = {"": self.opset}
+
+    def input(self, name: str, dtype: DataType, shape: Sequence[int | str]) -> Value:
+        """An input; extents that are text are symbols."""
+        extents: list[Dimension] = [Symbol(extent) if isinstance(extent, str) else extent for extent in shape]
+        value = Value(name, TensorType(dtype, tuple(extents)))
+        value.graph = self.graph
+        self.graph.inputs.append(value)
+        return value
+
+    def constant(self, array: np.ndarray, name: str = "constant") -> Value:
+        """An initializer."""
+        return self.graph.add_initializer(Tensor.of(np.ascontiguousarray(array)), name)
+
+    def op(self, operator: str, *inputs: Value | None, outputs: int = 1, domain: str = "", **attributes: Any) -> Any:
+        """The output of a new node, or all of them when there are several."""
+        if domain:
+            self.domains[domain] = CLASSICAL_OPSET
+        results = [self.graph.new_value(hint=operator.lower()) for _ in range(outputs)]
+        given = {name: value for name, value in attributes.items() if value is not None}
+        self.graph.append(Node(operator, inputs, results, given, domain=domain, name=self.graph.fresh_name(operator)))
+        return results[0] if outputs == 1 else results
+
+    def output(self, value: Value, name: str) -> None:
+        """Makes a value an output of that name."""
+        result = self.op("Identity", value)
+        result.name = name
+        self.graph.outputs.append(result)
+
+    def model(self) -> Model:
+        """The finished model, with the types of its outputs."""
+        from onward.operators import infer
+
+        return infer(Model(self.graph, self.domains, ir_version=10))

@@ -1,0 +1,263 @@
+"""XGBoost: a Booster, an estimator of its scikit-learn interface, or a model file (JSON or UBJSON is read by the library).
+
+What is read is the library's own JSON. The sums are those of the library to the last bit: the base score comes first, as a
+tree of one leaf, then the trees in their order, each sum rounded to float32.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onward.converters.builder import ModelBuilder
+from onward.converters.certificate import Reference
+from onward.converters.trees import LESS, MEMBER, Tree, constant_tree, tree_ensemble
+from onward.errors import FormatError, UnsupportedOperator
+from onward.ir import Model, Value
+from onward.ir.datatypes import DataType
+
+LOGISTIC = frozenset({"binary:logistic", "reg:logistic"})
+EXPONENTIAL = frozenset({"count:poisson", "reg:gamma", "reg:tweedie", "survival:cox", "survival:aft"})
+IDENTICAL = frozenset({
+    "reg:squarederror", "reg:squaredlogerror", "reg:pseudohubererror", "reg:absoluteerror", "reg:quantileerror", "reg:linear",
+    "binary:logitraw", "rank:ndcg", "rank:map", "rank:pairwise", "reg:expectileerror",
+})  # fmt: skip
+"""Objectives by what they make of a margin; besides binary:hinge, multi:softmax and multi:softprob."""
+
+
+def load_booster(path: Path) -> Any:
+    """The Booster of a model file. Raises FormatError for a file that the library does not read."""
+    import xgboost
+
+    booster = xgboost.Booster()
+    try:
+        booster.load_model(path)
+    except xgboost.core.XGBoostError as problem:
+        raise FormatError(f"'{path}' is no model of XGBoost: {str(problem).splitlines()[0]}") from problem
+    return booster
+
+
+def convert_booster(
+    source: Any, opset: int | None, input_names: list[str], output_names: list[str] | None
+) -> tuple[Model, Reference]:
+    """The model of a Booster or estimator, and what it is to reproduce.
+
+    A Booster gives one output, `prediction`, as its `predict` does; a classifier gives `label` and `probabilities`.
+    """
+    booster = source.get_booster() if hasattr(source, "get_booster") else source
+    learner = json.loads(booster.save_raw("json"))["learner"]
+    b = ModelBuilder("xgboost", opset)
+    (name_of_input,) = input_names or ["x"]
+    x = b.input(name_of_input, DataType.FLOAT, ["rows", int(learner["learner_model_param"]["num_feature"])])
+    margins = _margins(b, x, learner, _trees_used(source, learner))
+    name = learner["objective"]["name"]
+    classes = getattr(source, "classes_", None) if hasattr(source, "predict_proba") else None
+    results = (
+        {"prediction": _prediction(b, margins, name)} if classes is None else _classified(b, margins, name, classes)
+    )
+    names = output_names or list(results)
+    for value, label in zip(results.values(), names, strict=True):
+        b.output(value, label)
+    return b.model(), _reference(source, booster, learner, classes)
+
+
+def _reference(source: Any, booster: Any, learner: dict[str, Any], classes: Any) -> Reference:
+    import xgboost
+
+    columns = int(learner["learner_model_param"]["num_feature"])
+
+    def outputs(rows: np.ndarray) -> dict[str, np.ndarray]:
+        names, types = booster.feature_names, booster.feature_types
+        matrix = xgboost.DMatrix(rows, feature_names=names, feature_types=types, enable_categorical=types is not None)
+        if classes is None:
+            count = _iterations(source, learner)
+            return {"prediction": booster.predict(matrix, iteration_range=(0, count or 0))}
+        return {"label": np.asarray(source.predict(rows)).astype(np.int64), "probabilities": source.predict_proba(rows)}
+
+    return Reference(f"xgboost {xgboost.__version__}", _rows(learner, columns), outputs)
+
+
+def _rows(learner: dict[str, Any], columns: int) -> dict[str, np.ndarray]:
+    """Data that goes all ways: at thresholds, right beside them, missing, infinite, and categories known and unknown."""
+    random = np.random.default_rng(0)
+    booster = learner["gradient_booster"]
+    trees = booster.get("gbtree", booster).get("model", {}).get("trees", [])
+    found: list[list[float]] = [[0.0] for _ in range(columns)]
+    categorical: set[int] = set()
+    for tree in trees:
+        for feature, split, kind, left in zip(
+            tree["split_indices"], tree["split_conditions"], tree["split_type"], tree["left_children"]
+        ):
+            if left >= 0 and kind:
+                categorical.add(int(feature))
+            elif left >= 0:
+                found[feature].append(split)
+    thresholds = np.empty((500, columns), np.float32)
+    for feature, splits in enumerate(found):
+        values = np.unique(np.array(splits, np.float32))
+        values = np.concatenate(
+            [values, np.nextafter(values, np.float32(np.inf)), np.nextafter(values, -np.float32(np.inf))]
+        )
+        thresholds[:, feature] = random.choice(values, 500)
+        if feature in categorical:
+            thresholds[:, feature] = random.integers(0, 40, 500)
+    missing = np.where(random.random(thresholds.shape) < 0.4, np.float32(np.nan), thresholds)
+    numeric = [feature for feature in range(columns) if feature not in categorical]
+    normal = thresholds.copy()
+    normal[:, numeric] = random.standard_normal((500, len(numeric)))
+    return {
+        "thresholds and their neighbours": thresholds,
+        "missing values": missing,
+        "random numbers": normal,
+        "one row": normal[:1],
+    }
+
+
+def _iterations(source: Any, learner: dict[str, Any]) -> int | None:
+    """How many rounds an estimator that has stopped early uses; None for all."""
+    stopped = hasattr(source, "get_booster") and learner["attributes"].get("best_iteration")
+    return int(source.best_iteration) + 1 if stopped else None
+
+
+def _trees_used(source: Any, learner: dict[str, Any]) -> int | None:
+    """How many trees an estimator that has stopped early uses; None for all."""
+    rounds = _iterations(source, learner)
+    model = learner["gradient_booster"].get("gbtree", learner["gradient_booster"]).get("model", {})
+    steps = model.get("iteration_indptr")
+    return None if rounds is None or steps is None else int(steps[rounds])
+
+
+def _base(learner: dict[str, Any], targets: int) -> np.ndarray:
+    """The margins that every row begins with."""
+    text = learner["learner_model_param"]["base_score"]
+    scores = np.atleast_1d(np.array(json.loads(text), np.float32))
+    name = learner["objective"]["name"]
+    if name in LOGISTIC:
+        scores = np.array([-math.log(1.0 / score - 1.0) for score in scores.astype(np.float64)], np.float32)
+    elif name in EXPONENTIAL:
+        scores = np.log(scores)
+    return np.broadcast_to(scores, (targets,))
+
+
+def _margins(b: ModelBuilder, x: Value, learner: dict[str, Any], count: int | None) -> Value:
+    booster = learner["gradient_booster"]
+    parameters = learner["learner_model_param"]
+    targets = max(1, int(parameters["num_class"]), int(parameters["num_target"]))
+    if booster["name"] == "gblinear":
+        weights = np.array(booster["model"]["weights"], np.float32).reshape(-1, targets)
+        bias = weights[-1] + _base(learner, targets)
+        zero = b.constant(np.zeros((), np.float32))
+        known = b.op("Where", b.op("IsNaN", x), zero, x)
+        return b.op("Gemm", known, b.constant(weights[:-1], "weights"), b.constant(bias, "bias"))
+    drop = [np.float32(1)] * 10**6
+    if booster["name"] == "dart":
+        drop = [np.float32(item) for item in booster["weight_drop"]]
+        booster = booster["gbtree"]
+    elif booster["name"] != "gbtree":
+        raise UnsupportedOperator(f"XGBoost booster '{booster['name']}'; known are gbtree, dart and gblinear")
+    model = booster["model"]
+    trees = [constant_tree(score, target, np.float32) for target, score in enumerate(_base(learner, targets)) if score]
+    for number, (data, group) in enumerate(zip(model["trees"][:count], model["tree_info"])):
+        trees += _trees(data, int(group), drop[number])
+    return tree_ensemble(b, x, trees or [constant_tree(0, 0, np.float32)], targets)
+
+
+def _trees(data: dict[str, Any], group: int, weight: np.float32) -> list[Tree]:
+    """A tree of the library: one, or one for each element of its leaves when these are vectors."""
+    left, right = np.array(data["left_children"]), np.array(data["right_children"])
+    splits = np.array(data["split_conditions"], np.float32)
+    default_left = np.array(data["default_left"], np.int64)
+    categorical = np.array(data["split_type"], np.int64) == 1
+    members = {
+        int(node): [float(item) for item in data["categories"][start : start + size]]
+        for node, start, size in zip(data["categories_nodes"], data["categories_segments"], data["categories_sizes"])
+    }
+    width = int(data["tree_param"]["size_leaf_vector"])
+    leaves = left < 0
+    if width > 1:
+        values = _vector_leaves(data, leaves, width)
+    else:
+        values = splits[:, None]
+    # Categories in the set go to the right.
+    return [
+        Tree(
+            np.array(data["split_indices"]),
+            np.where(categorical, MEMBER, LESS),
+            np.where(categorical, 0, splits).astype(np.float32),
+            np.where(leaves, -1, np.where(categorical, right, left)),
+            np.where(leaves, -1, np.where(categorical, left, right)),
+            np.where(categorical, 1 - default_left, default_left),
+            values[:, column] * weight,
+            column if width > 1 else group,
+            members,
+        )
+        for column in range(width if width > 1 else 1)
+    ]
+
+
+def _vector_leaves(data: dict[str, Any], leaves: np.ndarray, width: int) -> np.ndarray:
+    weights = np.array(data["leaf_weights"] if "leaf_weights" in data else data["base_weights"], np.float32)
+    if weights.size == leaves.size * width:
+        return weights.reshape(-1, width)
+    values = np.zeros((leaves.size, width), np.float32)
+    order = np.array(data["right_children"])[leaves]  # the leaf's number stands in the place of its right child
+    values[leaves] = weights.reshape(-1, width)[order]
+    return values
+
+
+def _prediction(b: ModelBuilder, margins: Value, name: str) -> Value:
+    """What Booster.predict gives."""
+    if name in LOGISTIC:
+        return _flat(b, b.op("Sigmoid", margins), margins)
+    if name in EXPONENTIAL:
+        return _flat(b, b.op("Exp", margins), margins)
+    if name == "binary:hinge":
+        zero = b.constant(np.zeros((), np.float32))
+        return _flat(b, b.op("Cast", b.op("Greater", margins, zero), to=1), margins)
+    if name == "multi:softprob":
+        return b.op("Softmax", margins, axis=1)
+    if name == "multi:softmax":
+        return b.op("Cast", b.op("ArgMax", margins, axis=1, keepdims=0), to=1)
+    if name in IDENTICAL:
+        return _flat(b, margins, margins)
+    raise UnsupportedOperator(
+        f"XGBoost objective '{name}'; known are {', '.join(sorted(LOGISTIC | EXPONENTIAL | IDENTICAL))} and multi:*"
+    )
+
+
+def _flat(b: ModelBuilder, value: Value, margins: Value) -> Value:
+    """One column is a vector."""
+    columns = (
+        margins.producer.attribute("n_targets")
+        if margins.producer and margins.producer.op_type == "TreeEnsemble"
+        else None
+    )
+    if columns is None and margins.producer is not None:
+        columns = margins.producer.inputs[1].tensor.shape[1]  # type: ignore[union-attr]
+    return b.op("Squeeze", value, b.constant(np.array([1]))) if columns == 1 else value
+
+
+def _classified(b: ModelBuilder, margins: Value, name: str, classes: np.ndarray) -> dict[str, Value]:
+    """What XGBClassifier.predict and predict_proba give."""
+    labels = b.constant(np.asarray(classes).astype(np.int64), "classes")
+    if name in ("multi:softprob", "multi:softmax"):
+        probabilities = b.op("Softmax", margins, axis=1)
+        place = b.op("ArgMax", margins, axis=1, keepdims=0)
+        return {"label": b.op("Gather", labels, place), "probabilities": probabilities}
+    if name == "binary:hinge":
+        zero = b.constant(np.zeros((), np.float32))
+        positive = b.op("Cast", b.op("Greater", margins, zero), to=1)
+    else:
+        positive = b.op("Sigmoid", margins)
+    one = b.constant(np.ones((), np.float32))
+    half = b.constant(np.array(0.5, np.float32))
+    columns = margins.producer.attribute("n_targets") if margins.producer is not None else 1
+    if columns and columns > 1:  # several labels at once
+        return {"label": b.op("Cast", b.op("Greater", positive, half), to=7), "probabilities": positive}
+    place = b.op("Cast", b.op("Greater", b.op("Squeeze", positive, b.constant(np.array([1]))), half), to=7)
+    probabilities = b.op("Concat", b.op("Sub", one, positive), positive, axis=1)
+    return {"label": b.op("Gather", labels, place), "probabilities": probabilities}

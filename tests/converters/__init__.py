@@ -1,0 +1,1 @@
+"""Models of other frameworks become ONNX models that compute the same."""
