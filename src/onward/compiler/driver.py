@@ -51,6 +51,7 @@ class _Compilation:
         self.program = program
         self.target = target
         self.options = options
+        self.launched = 0
         self.plan = Plan(list(program.outputs.values()))
         self.outputs = self.plan.outputs
         for index, item in enumerate(program.inputs):
@@ -72,8 +73,8 @@ class _Compilation:
         return events
 
     def _next_number(self) -> int:
-        self.launched = getattr(self, "launched", -1) + 1
-        return self.launched
+        self.launched += 1
+        return self.launched - 1
 
     def _loop(self, step: RoutineStep, plan: Plan) -> list[Event]:
         """The body of a recurrence between the marks of a loop. The states live where the last ones are to lie."""

@@ -16,9 +16,18 @@ from onward.program.recurrence import Body
 
 
 class Plan:
-    """Roots, layouts and steps for some outputs. `given` arrays lie in memory when the program begins, at their views."""
+    """Roots, layouts and steps for some outputs. `given` arrays lie in memory when the program begins, at their views.
 
-    def __init__(self, outputs: Sequence[Array], given: Mapping[Array, View] | None = None) -> None:
+    The outputs of a whole program lie where the caller of a run says. Those of a loop's body have `homes`: inside what the
+    loop collects, or (None) in memory of their own.
+    """
+
+    def __init__(
+        self,
+        outputs: Sequence[Array],
+        given: Mapping[Array, View] | None = None,
+        homes: Sequence[View | None] = (),
+    ) -> None:
         given = given or {}
         self.outputs = distinct_outputs(outputs)
         finder = RootFinder(self.outputs, given.keys())
@@ -27,12 +36,11 @@ class Plan:
         extra = [root.array for root in self.roots if root.array not in set(finder.order)]
         stored = [array for array in finder.order if array in finder.stored] + extra
         self.layouts = LayoutPlanner(self.roots, stored, self.outputs, finder.copies, finder.known, given)
-        self._settle_outputs(given)
+        for array, home in zip(self.outputs, homes):
+            buffer = Buffer("arena", array.dtype, array.size, label=array.label)
+            self.layouts.views[array] = home or View(buffer, contiguous_strides(array.shape))
         self.steps: list[Step] = StepPlanner(self.order, self.roots, self.layouts).steps
         dump.steps(self.steps, self.layouts)
-
-    def _settle_outputs(self, given: Mapping[Array, View]) -> None:
-        """Where the outputs lie; those of a whole program are given by the caller of the run."""
 
     def needed(self) -> set[Array]:
         """Arrays that are read by another step than the one that makes them."""
@@ -46,19 +54,6 @@ class Plan:
                 needed.update(source.sources)
                 source = source.sources[0]
         return needed
-
-
-class _BodyPlan(Plan):
-    """The plan of a loop's body: its outputs lie in memory of their own, or inside what the loop collects."""
-
-    def __init__(self, outputs: Sequence[Array], given: Mapping[Array, View], homes: Sequence[View | None]) -> None:
-        self.homes = homes
-        super().__init__(outputs, given)
-
-    def _settle_outputs(self, given: Mapping[Array, View]) -> None:
-        for array, home in zip(self.outputs, self.homes):
-            buffer = Buffer("arena", array.dtype, array.size, label=array.label)
-            self.layouts.views[array] = home or View(buffer, contiguous_strides(array.shape))
 
 
 class LoopRegion:
@@ -80,7 +75,7 @@ class LoopRegion:
         for part, sequence in zip(body.slices, sequences):
             given[part] = _at(layouts.view(sequence), body)
         homes = [*[None] * count, *(_at(layouts.view(result), body) for result in collected)]
-        self.plan = _BodyPlan([*body.following, *body.collected], given, homes)
+        self.plan = Plan([*body.following, *body.collected], given, homes)
         self.plan.layouts.views.update(given)
         self.entering = list(zip(first, body.states))
         self.following = list(zip(self.plan.outputs[:count], body.states))
