@@ -33,7 +33,7 @@ def upgrade(
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(help="A model file of another framework: XGBoost's .json or .ubj.")],
+    source: Annotated[Path, typer.Argument(help="A model file of another framework: XGBoost's .json or .ubj, LightGBM's .txt.")],
     output: Output,
     opset: Annotated[int | None, typer.Option(help="The operator set version of the result.")] = None,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["Certificate", "ConversionMismatch", "convert"]
 
 
+ENDINGS = {".json": "xgboost", ".ubj": "xgboost", ".txt": "lightgbm"}
+"""Endings of model files -> the framework's page."""
+
+
 def convert(
     source: Any,
     example_inputs: Any = None,
@@ -28,8 +33,8 @@ def convert(
 ) -> Model:
     """The ONNX model that computes what `source` computes.
 
-    `source` is an XGBoost Booster, an estimator of XGBoost's scikit-learn interface, or the path of a model file of
-    XGBoost (.json, .ubj). `example_inputs` (a matrix of rows) is tried besides generated data when the result is verified;
+    `source` is a Booster of XGBoost or LightGBM, an estimator of their scikit-learn interfaces, or the path of a model
+    file (.json and .ubj of XGBoost, .txt of LightGBM). `example_inputs` (a matrix of rows) is tried besides generated data when the result is verified;
     `tolerance` is the greatest difference allowed, relative to the largest value of an output (by default that of the
     source's data type). The certificate of the comparison is kept in the model's metadata.
 
@@ -49,23 +54,23 @@ def _converter_of(source: Any) -> tuple[Callable[..., Any], Any]:
     if isinstance(source, (str, os.PathLike)):
         return _of_file(Path(source))
     for kind in type(source).__mro__:
-        if kind.__module__.partition(".")[0] == "xgboost":
-            from onward.converters.xgboost import convert_booster
-
-            return convert_booster, source
+        framework = kind.__module__.partition(".")[0]
+        if framework in ENDINGS.values():
+            page = importlib.import_module(f"onward.converters.{framework}")
+            return page.convert_booster, source
     raise UnsupportedModel(
-        f"there is no converter for {type(source).__module__}.{type(source).__name__}; known are models of XGBoost"
+        f"there is no converter for {type(source).__module__}.{type(source).__name__}; known are models of XGBoost and LightGBM"
     )
 
 
 def _of_file(path: Path) -> tuple[Callable[..., Any], Any]:
     if not path.exists():
         raise NoSuchFile(f"there is no file '{path}'")
-    if path.suffix not in (".json", ".ubj"):
-        raise UnsupportedModel(f"'{path}' is no model file that is known here; known are .json and .ubj of XGBoost")
-    from onward.converters.xgboost import convert_booster, load_booster
-
-    return convert_booster, load_booster(path)
+    if path.suffix not in ENDINGS:
+        known = ", ".join(f"{ending} ({framework})" for ending, framework in ENDINGS.items())
+        raise UnsupportedModel(f"'{path}' is no model file that is known here; known are {known}")
+    page = importlib.import_module(f"onward.converters.{ENDINGS[path.suffix]}")
+    return page.convert_booster, page.load_booster(path)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,211 @@
+"""LightGBM: a Booster, an estimator of its scikit-learn interface, or a text file of a model.
+
+What is read is the library's own text. It computes in double precision, so the model's input and sums are double, and
+equal to the library's to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onward.converters.builder import ModelBuilder
+from onward.converters.certificate import Reference
+from onward.converters.trees import LESS, LESS_OR_EQUAL, MEMBER, Tree, constant_tree, tree_ensemble
+from onward.errors import FormatError, UnsupportedOperator
+from onward.ir import Model, Value
+from onward.ir.datatypes import DataType
+
+ZERO = float(np.float32(1e-35))
+"""Numbers up to this size are taken for 0 by the library, whatever they are compared with."""
+
+EXPONENTIAL = frozenset({"poisson", "gamma", "tweedie"})
+IDENTICAL = frozenset({
+    "regression", "regression_l1", "huber", "fair", "quantile", "mape", "lambdarank", "rank_xendcg", "custom", "none",
+})  # fmt: skip
+
+
+def load_booster(path: Path) -> Any:
+    """The Booster of a model file. Raises FormatError for a file that the library does not read."""
+    import lightgbm
+
+    if not path.read_text(errors="replace").startswith("tree"):
+        raise FormatError(f"'{path}' is no model of LightGBM: its first line should be 'tree'")
+    try:
+        return lightgbm.Booster(model_file=path)
+    except lightgbm.basic.LightGBMError as problem:
+        raise FormatError(f"'{path}' is no model of LightGBM: {problem}") from problem
+
+
+def convert_booster(
+    source: Any, opset: int | None, input_names: list[str], output_names: list[str] | None
+) -> tuple[Model, Reference]:
+    """The model of a Booster or estimator, and what it is to reproduce.
+
+    A Booster gives one output, `prediction`, as its `predict` does; a classifier gives `label` and `probabilities`.
+    """
+    booster = getattr(source, "booster_", source)
+    rounds = booster.best_iteration if booster.best_iteration and booster.best_iteration > 0 else -1
+    header, trees = _sections(booster.model_to_string(num_iteration=rounds))
+    columns, targets = int(header["max_feature_idx"]) + 1, int(header["num_tree_per_iteration"])
+    b = ModelBuilder("lightgbm", opset)
+    (name_of_input,) = input_names or ["x"]
+    x = b.input(name_of_input, DataType.DOUBLE, ["rows", columns])
+    parts = [_tree(data, number % targets) for number, data in enumerate(trees)]
+    margins = tree_ensemble(b, x, parts or [constant_tree(0, 0, np.float64)], targets)
+    if "average_output" in header:
+        margins = b.op("Div", margins, b.constant(np.array(len(parts) // targets, np.float64)))
+    classes = getattr(source, "classes_", None)
+    objective = header.get("objective", "none").split()
+    result = _transformed(b, margins, objective)
+    if classes is None:
+        results = {"prediction": b.op("Squeeze", result, b.constant(np.array([1]))) if targets == 1 else result}
+    else:
+        results = _classified(b, result, targets, np.asarray(classes))
+    for value, label in zip(results.values(), output_names or list(results), strict=True):
+        b.output(value, label)
+    return b.model(), _reference(source, booster, parts, columns, classes)
+
+
+def _sections(text: str) -> tuple[dict[str, str], list[dict[str, str]]]:
+    """The entries of the head, and of each tree."""
+    head, *trees = text.partition("end of trees")[0].split("\nTree=")
+    return dict(_entries(head)), [dict(_entries(tree)) for tree in trees]
+
+
+def _entries(text: str) -> Iterator[tuple[str, str]]:
+    for line in text.splitlines():
+        name, _, value = line.partition("=")
+        yield name, value
+
+
+def _numbers(data: dict[str, str], name: str, dtype: Any) -> np.ndarray:
+    return np.array(data.get(name, "").split(), dtype)
+
+
+def _tree(data: dict[str, str], target: int) -> Tree:
+    """Inner nodes first, then leaves, which the library numbers -1, -2, ..."""
+    if data.get("is_linear") == "1":
+        raise UnsupportedOperator("LightGBM trees with linear leaves (linear_tree)")
+    values = _numbers(data, "leaf_value", np.float64)
+    inner = int(data["num_leaves"]) - 1
+    if inner == 0:
+        return constant_tree(float(values[0]), target, np.float64)
+    kinds = _numbers(data, "decision_type", np.int64)
+    thresholds = _numbers(data, "threshold", np.float64)
+    left, right = (_numbers(data, f"{side}_child", np.int64) for side in ("left", "right"))
+    left, right = (np.where(side < 0, inner - 1 - side, side) for side in (left, right))
+    categorical, default_left, missing_kind = kinds & 1 == 1, kinds & 2 != 0, kinds >> 2 & 3
+    modes = np.where(categorical, MEMBER, LESS_OR_EQUAL)
+    missing = np.where(missing_kind == 2, default_left, thresholds >= 0)
+    below = ~categorical & (thresholds >= -ZERO) & (thresholds < 0)
+    modes[below], thresholds[below] = LESS, -ZERO
+    near = ~categorical & (thresholds >= 0) & (thresholds <= ZERO)
+    thresholds[near] = ZERO
+    for node in np.flatnonzero((missing_kind == 1) & ~categorical):
+        modes[node], thresholds[node] = _with_zeros_missing(thresholds[node], bool(default_left[node]))
+        missing[node] = default_left[node]
+    members = {int(node): _categories(data, int(thresholds[node])) for node in np.flatnonzero(categorical)}
+    leaf, nothing = np.full(values.size, -1), np.zeros(values.size, np.int64)
+    return Tree(
+        np.concatenate([_numbers(data, "split_feature", np.int64), nothing]),
+        np.concatenate([modes, nothing]),
+        np.concatenate([np.where(categorical, 0, thresholds), nothing]).astype(np.float64),
+        np.concatenate([left, leaf]),
+        np.concatenate([right, leaf]),
+        np.concatenate([np.where(categorical, False, missing), nothing]),
+        np.concatenate([np.zeros(inner), values]),
+        target,
+        members,
+    )
+
+
+def _with_zeros_missing(threshold: float, default_left: bool) -> tuple[int, float]:
+    """The test of a node that sends zeros the default way, where one comparison says it."""
+    if default_left and threshold >= -ZERO:
+        return LESS_OR_EQUAL, max(threshold, ZERO)
+    if not default_left and threshold < -ZERO:
+        return LESS_OR_EQUAL, threshold
+    if not default_left and threshold <= ZERO:
+        return LESS, -ZERO
+    raise UnsupportedOperator("LightGBM nodes that send zeros (zero_as_missing) to the other side of their threshold")
+
+
+def _categories(data: dict[str, str], place: int) -> list[float]:
+    """The members of a bit set."""
+    bounds, words = _numbers(data, "cat_boundaries", np.int64), _numbers(data, "cat_threshold", np.uint32)
+    own = words[bounds[place] : bounds[place + 1]]
+    return [float(32 * number + bit) for number, word in enumerate(own) for bit in range(32) if int(word) >> bit & 1]
+
+
+def _transformed(b: ModelBuilder, margins: Value, objective: list[str]) -> Value:
+    """What Booster.predict makes of the sums."""
+    name, options = (
+        objective[0] if objective else "none",
+        dict(item.split(":") for item in objective[1:] if ":" in item),
+    )
+    if name in ("binary", "multiclassova"):
+        scale = b.constant(np.array(float(options.get("sigmoid", 1)), np.float64))
+        return b.op("Sigmoid", b.op("Mul", margins, scale))
+    if name == "multiclass":
+        return b.op("Softmax", margins, axis=1)
+    if name == "cross_entropy":
+        return b.op("Sigmoid", margins)
+    if name == "cross_entropy_lambda":
+        return b.op(
+            "Log", b.op("Add", b.constant(np.ones(())), b.op("Exp", margins))
+        )  # Softplus, which others lack in double
+    if name in EXPONENTIAL:
+        return b.op("Exp", margins)
+    if name in IDENTICAL:
+        return b.op("Mul", b.op("Abs", margins), margins) if "sqrt" in objective else margins
+    raise UnsupportedOperator(f"LightGBM objective '{name}'")
+
+
+def _classified(b: ModelBuilder, result: Value, targets: int, classes: np.ndarray) -> dict[str, Value]:
+    """What LGBMClassifier.predict and predict_proba give."""
+    if targets == 1:
+        result = b.op("Concat", b.op("Sub", b.constant(np.ones(())), result), result, axis=1)
+    labels = classes.astype(np.int64) if classes.dtype.kind in "iub" else classes.astype(str).astype(object)
+    place = b.op("ArgMax", result, axis=1, keepdims=0)
+    return {"label": b.op("Gather", b.constant(labels, "classes"), place), "probabilities": result}
+
+
+def _reference(source: Any, booster: Any, trees: list[Tree], columns: int, classes: Any) -> Reference:
+    import lightgbm
+
+    def outputs(rows: np.ndarray) -> dict[str, np.ndarray]:
+        if classes is None:
+            return {"prediction": booster.predict(rows)}
+        label = source.predict(rows)
+        label = label.astype(np.int64) if label.dtype.kind in "iub" else label.astype(object)
+        return {"label": label, "probabilities": source.predict_proba(rows)}
+
+    return Reference(f"lightgbm {lightgbm.__version__}", _rows(trees, columns), outputs)
+
+
+def _rows(trees: list[Tree], columns: int) -> dict[str, np.ndarray]:
+    """Data that goes all ways: at thresholds, right beside them, missing, zero, infinite, categories known and unknown."""
+    random = np.random.default_rng(0)
+    thresholds = np.empty((500, columns))
+    categorical = {int(tree.features[node]) for tree in trees for node in tree.members}
+    for feature in range(columns):
+        found = [tree.splits[(tree.features == feature) & (tree.true >= 0)] for tree in trees]
+        values = np.unique(np.concatenate([[0.0], *found]))
+        values = np.concatenate(
+            [values, np.nextafter(values, np.inf), np.nextafter(values, -np.inf), [np.inf, -np.inf, ZERO, -ZERO]]
+        )
+        thresholds[:, feature] = random.integers(-1, 40, 500) if feature in categorical else random.choice(values, 500)
+    missing = np.where(random.random(thresholds.shape) < 0.4, np.nan, thresholds)
+    normal = thresholds.copy()
+    numeric = [feature for feature in range(columns) if feature not in categorical]
+    normal[:, numeric] = random.standard_normal((500, len(numeric)))
+    return {
+        "thresholds and their neighbours": thresholds,
+        "missing values": missing,
+        "random numbers": normal,
+        "one row": normal[:1],
+    }
