@@ -209,7 +209,8 @@ def graphs(draw: Any) -> tuple[Any, dict[str, np.ndarray]]:
     info = {name: helper.make_tensor_value_info(name, number[name], shape) for name, (_, shape) in graph.values.items()}
     outputs = [info[name] for name in made]
     whole = helper.make_graph(graph.nodes, "random", [info[name] for name in graph.feeds], outputs, graph.constants)
-    return helper.make_model(whole, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), graph.feeds
+    opset = helper.make_opsetid("", draw(st.sampled_from([13, 14, 15, 16, 17])))
+    return helper.make_model(whole, opset_imports=[opset], ir_version=8), graph.feeds
 
 
 def judges(model: Any, feeds: dict[str, np.ndarray]) -> list[list[np.ndarray]]:
