@@ -137,6 +137,16 @@ def test_estimators() -> None:
     check(xgboost.XGBRanker(**options).fit(X, BINARY, group=[ROWS]))
 
 
+@pytest.mark.parametrize("mark", [-1.0, 0.0])
+def test_another_mark_of_missing_values(mark: float) -> None:
+    rows = np.where(np.isnan(X) | (X < -1), np.float32(mark), X)
+    for model in (xgboost.XGBRegressor, xgboost.XGBClassifier):
+        source = model(n_estimators=8, max_depth=3, missing=mark).fit(rows, BINARY)
+        session = onward.InferenceSession(check(source))
+        expected = source.predict_proba(rows) if model is xgboost.XGBClassifier else source.predict(rows)
+        np.testing.assert_allclose(session.run(None, {"x": rows})[-1], expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize("labels", [BINARY, CLASSES, np.stack([BINARY, 1 - BINARY, CLASSES > 1], 1).astype(int)])
 def test_classifiers(labels: np.ndarray) -> None:
     check(xgboost.XGBClassifier(n_estimators=8, max_depth=3).fit(X, labels))

@@ -53,6 +53,9 @@ def convert_booster(
     b = ModelBuilder("xgboost", opset)
     (name_of_input,) = input_names or ["x"]
     x = b.input(name_of_input, DataType.FLOAT, ["rows", int(learner["learner_model_param"]["num_feature"])])
+    missing = _missing(source)
+    if not np.isnan(missing):
+        x = b.op("Where", b.op("Equal", x, b.constant(missing)), b.constant(np.array(np.nan, np.float32)), x)
     margins = _margins(b, x, learner, _trees_used(source, learner))
     name = learner["objective"]["name"]
     classes = getattr(source, "classes_", None) if hasattr(source, "predict_proba") else None
@@ -72,13 +75,24 @@ def _reference(source: Any, booster: Any, learner: dict[str, Any], classes: Any)
 
     def outputs(rows: np.ndarray) -> dict[str, np.ndarray]:
         names, types = booster.feature_names, booster.feature_types
-        matrix = xgboost.DMatrix(rows, feature_names=names, feature_types=types, enable_categorical=types is not None)
+        matrix = xgboost.DMatrix(
+            rows, missing=_missing(source), feature_names=names, feature_types=types, enable_categorical=types is not None
+        )
         if classes is None:
             count = _iterations(source, learner)
             return {"prediction": booster.predict(matrix, iteration_range=(0, count or 0))}
         return {"label": np.asarray(source.predict(rows)).astype(np.int64), "probabilities": source.predict_proba(rows)}
 
-    return Reference(f"xgboost {xgboost.__version__}", _rows(learner, columns), outputs)
+    data = _rows(learner, columns)
+    missing = _missing(source)
+    if not np.isnan(missing):
+        data["its own mark of what is missing"] = np.where(np.isnan(data["missing values"]), missing, data["missing values"])
+    return Reference(f"xgboost {xgboost.__version__}", data, outputs)
+
+
+def _missing(source: Any) -> np.ndarray:
+    """The number that an estimator takes for a missing value."""
+    return np.array(getattr(source, "missing", np.nan), np.float32)
 
 
 def _rows(learner: dict[str, Any], columns: int) -> dict[str, np.ndarray]:
