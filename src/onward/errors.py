@@ -33,6 +33,10 @@ class UnsupportedModel(OnwardError):
     """A source that no converter reads."""
 
 
+class ConversionError(OnwardError):
+    """A source that could not be captured or translated; the message names the place in the source."""
+
+
 class ConversionMismatch(OnwardError):
     """A converted model that does not compute what its source computes."""
 

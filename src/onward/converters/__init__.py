@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Certificate", "ConversionMismatch", "convert"]
 
 
-ENDINGS = {".json": "xgboost", ".ubj": "xgboost", ".txt": "lightgbm"}
+ENDINGS = {".json": "xgboost", ".ubj": "xgboost", ".txt": "lightgbm", ".pt2": "torch"}
 """Endings of model files -> the framework's page."""
 
 
@@ -26,6 +26,7 @@ def convert(
     example_inputs: Any = None,
     *,
     opset: int | None = None,
+    dynamic_shapes: Any = None,
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
     verify: bool = True,
@@ -33,44 +34,51 @@ def convert(
 ) -> Model:
     """The ONNX model that computes what `source` computes.
 
-    `source` is a Booster of XGBoost or LightGBM, an estimator of their scikit-learn interfaces, or the path of a model
-    file (.json and .ubj of XGBoost, .txt of LightGBM). `example_inputs` (a matrix of rows) is tried besides generated data when the result is verified;
+    `source` is a module or exported program of PyTorch, a Booster of XGBoost or LightGBM, an estimator of their
+    scikit-learn interfaces, or the path of a model file (.pt2 of PyTorch, .json and .ubj of XGBoost, .txt of LightGBM).
+
+    `example_inputs` are the arguments of a module: a tuple, or a dictionary of keywords; for trees a matrix of rows that
+    is tried besides generated data. `dynamic_shapes` says which sizes of a module's inputs stay open, in PyTorch's
+    form, where text stands for an open dimension; {} leaves none open. By default all stay open that can; the
+    certificate notes those that cannot.
+
     `tolerance` is the greatest difference allowed, relative to the largest value of an output (by default that of the
     source's data type). The certificate of the comparison is kept in the model's metadata.
 
-    Raises UnsupportedModel for a source that nobody reads here, UnsupportedOperator for a part of it without an
-    equivalent, and ConversionMismatch when the result does not compute the same.
+    Raises UnsupportedModel for a source that nobody reads here, UnsupportedOperator for parts of it without an
+    equivalent, ConversionError for a module that PyTorch cannot capture, and ConversionMismatch when the result does not
+    compute the same.
     """
     from onward.converters import certificate
+    from onward.converters.request import Request
 
-    converter, loaded = _converter_of(source)
-    model, reference = converter(loaded, opset, list(input_names or []), list(output_names) if output_names else None)
+    framework, loaded = _framework_of(source)
+    page = importlib.import_module(f"onward.converters.{framework}")
+    names = list(output_names) if output_names else None
+    model, reference = page.convert(Request(loaded, example_inputs, opset, dynamic_shapes, list(input_names or []), names))
     if verify:
         certificate.certify(model, reference, example_inputs, tolerance)
     return model
 
 
-def _converter_of(source: Any) -> tuple[Callable[..., Any], Any]:
+def _framework_of(source: Any) -> tuple[str, Any]:
+    """The name of the framework's page, and the source, read from its file where it is one."""
     if isinstance(source, (str, os.PathLike)):
-        return _of_file(Path(source))
+        path = Path(source)
+        if not path.exists():
+            raise NoSuchFile(f"there is no file '{path}'")
+        if path.suffix not in ENDINGS:
+            known = ", ".join(f"{ending} ({framework})" for ending, framework in ENDINGS.items())
+            raise UnsupportedModel(f"'{path}' is no model file that is known here; known are {known}")
+        return ENDINGS[path.suffix], importlib.import_module(f"onward.converters.{ENDINGS[path.suffix]}").load(path)
     for kind in type(source).__mro__:
         framework = kind.__module__.partition(".")[0]
         if framework in ENDINGS.values():
-            page = importlib.import_module(f"onward.converters.{framework}")
-            return page.convert_booster, source
+            return framework, source
     raise UnsupportedModel(
-        f"there is no converter for {type(source).__module__}.{type(source).__name__}; known are models of XGBoost and LightGBM"
+        f"there is no converter for {type(source).__module__}.{type(source).__name__}; known are modules of PyTorch and "
+        "models of XGBoost and LightGBM"
     )
-
-
-def _of_file(path: Path) -> tuple[Callable[..., Any], Any]:
-    if not path.exists():
-        raise NoSuchFile(f"there is no file '{path}'")
-    if path.suffix not in ENDINGS:
-        known = ", ".join(f"{ending} ({framework})" for ending, framework in ENDINGS.items())
-        raise UnsupportedModel(f"'{path}' is no model file that is known here; known are {known}")
-    page = importlib.import_module(f"onward.converters.{ENDINGS[path.suffix]}")
-    return page.convert_booster, page.load_booster(path)
 
 
 def __getattr__(name: str) -> Any:

@@ -48,6 +48,9 @@ class ModelBuilder:
     def output(self, value: Value, name: str) -> None:
         """Makes a value an output of that name."""
         result = self.op("Identity", value)
+        for other in self.graph.values():
+            if other.name == name and other is not result and other.producer is not None:
+                other.name = self.graph.fresh_name(name)
         result.name = name
         self.graph.outputs.append(result)
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from onward.converters.builder import ModelBuilder
 from onward.converters.certificate import Reference
+from onward.converters.request import Request
 from onward.converters.trees import LESS, LESS_OR_EQUAL, MEMBER, Tree, constant_tree, tree_ensemble
 from onward.errors import FormatError, UnsupportedOperator
 from onward.ir import Model, Value
@@ -28,7 +29,7 @@ IDENTICAL = frozenset({
 })  # fmt: skip
 
 
-def load_booster(path: Path) -> Any:
+def load(path: Path) -> Any:
     """The Booster of a model file. Raises FormatError for a file that the library does not read."""
     import lightgbm
 
@@ -40,19 +41,18 @@ def load_booster(path: Path) -> Any:
         raise FormatError(f"'{path}' is no model of LightGBM: {problem}") from problem
 
 
-def convert_booster(
-    source: Any, opset: int | None, input_names: list[str], output_names: list[str] | None
-) -> tuple[Model, Reference]:
+def convert(request: Request) -> tuple[Model, Reference]:
     """The model of a Booster or estimator, and what it is to reproduce.
 
     A Booster gives one output, `prediction`, as its `predict` does; a classifier gives `label` and `probabilities`.
     """
+    source = request.source
     booster = getattr(source, "booster_", source)
     rounds = booster.best_iteration if booster.best_iteration and booster.best_iteration > 0 else -1
     header, trees = _sections(booster.model_to_string(num_iteration=rounds))
     columns, targets = int(header["max_feature_idx"]) + 1, int(header["num_tree_per_iteration"])
-    b = ModelBuilder("lightgbm", opset)
-    (name_of_input,) = input_names or ["x"]
+    b = ModelBuilder("lightgbm", request.opset)
+    (name_of_input,) = request.input_names or ["x"]
     x = b.input(name_of_input, DataType.DOUBLE, ["rows", columns])
     parts = [_tree(data, number % targets) for number, data in enumerate(trees)]
     margins = tree_ensemble(b, x, parts or [constant_tree(0, 0, np.float64)], targets)
@@ -65,7 +65,7 @@ def convert_booster(
         results = {"prediction": b.op("Squeeze", result, b.constant(np.array([1]))) if targets == 1 else result}
     else:
         results = _classified(b, result, targets, np.asarray(classes))
-    for value, label in zip(results.values(), output_names or list(results), strict=True):
+    for value, label in zip(results.values(), request.output_names or list(results), strict=True):
         b.output(value, label)
     return b.model(), _reference(source, booster, parts, columns, classes)
 

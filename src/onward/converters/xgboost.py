@@ -15,6 +15,7 @@ import numpy as np
 
 from onward.converters.builder import ModelBuilder
 from onward.converters.certificate import Reference
+from onward.converters.request import Request
 from onward.converters.trees import LESS, MEMBER, Tree, constant_tree, tree_ensemble
 from onward.errors import FormatError, UnsupportedOperator
 from onward.ir import Model, Value
@@ -29,7 +30,7 @@ IDENTICAL = frozenset({
 """Objectives by what they make of a margin; besides binary:hinge, multi:softmax and multi:softprob."""
 
 
-def load_booster(path: Path) -> Any:
+def load(path: Path) -> Any:
     """The Booster of a model file. Raises FormatError for a file that the library does not read."""
     import xgboost
 
@@ -41,17 +42,16 @@ def load_booster(path: Path) -> Any:
     return booster
 
 
-def convert_booster(
-    source: Any, opset: int | None, input_names: list[str], output_names: list[str] | None
-) -> tuple[Model, Reference]:
+def convert(request: Request) -> tuple[Model, Reference]:
     """The model of a Booster or estimator, and what it is to reproduce.
 
     A Booster gives one output, `prediction`, as its `predict` does; a classifier gives `label` and `probabilities`.
     """
+    source = request.source
     booster = source.get_booster() if hasattr(source, "get_booster") else source
     learner = json.loads(booster.save_raw("json"))["learner"]
-    b = ModelBuilder("xgboost", opset)
-    (name_of_input,) = input_names or ["x"]
+    b = ModelBuilder("xgboost", request.opset)
+    (name_of_input,) = request.input_names or ["x"]
     x = b.input(name_of_input, DataType.FLOAT, ["rows", int(learner["learner_model_param"]["num_feature"])])
     missing = _missing(source)
     if not np.isnan(missing):
@@ -62,7 +62,7 @@ def convert_booster(
     results = (
         {"prediction": _prediction(b, margins, name)} if classes is None else _classified(b, margins, name, classes)
     )
-    names = output_names or list(results)
+    names = request.output_names or list(results)
     for value, label in zip(results.values(), names, strict=True):
         b.output(value, label)
     return b.model(), _reference(source, booster, learner, classes)

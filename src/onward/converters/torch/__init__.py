@@ -1,0 +1,178 @@
+"""PyTorch: a module or an exported program.
+
+What is read is the graph of torch.export. Operators that ONNX has too stay whole (softmax, layer_norm, attention, lstm ...);
+those that nobody translates are taken apart by PyTorch's own rules until all are known (`registry.py` says how to add one).
+Parameters keep their names, tied ones are one initializer, and every node notes the module and the line it comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+
+from onward.converters.request import Request
+from onward.converters.torch.capture import Capture, Example, capture, decomposed, example_of
+from onward.converters.torch.emitter import DATA_TYPES, Emitter, Scalar, Tensor, is_static, to_numpy
+from onward.converters.torch.graph import Walker, check_supported
+from onward.converters.torch.reference import reference_of
+from onward.errors import FormatError, InvalidArgument
+from onward.ir import Model
+from onward.ir.expressions import Symbol
+
+OPSET = 23
+"""The version that has Attention and RMSNormalization."""
+
+
+def load(path: Any) -> Any:
+    """The exported program of a .pt2 file. Raises FormatError for a file that PyTorch does not read."""
+    try:
+        return torch.export.load(str(path))
+    except Exception as problem:
+        raise FormatError(f"'{path}' is no exported program of PyTorch: {str(problem).splitlines()[0][:300]}") from problem
+
+
+def convert(request: Request) -> tuple[Model, Any]:
+    """The model of a module or exported program, and what it is to reproduce."""
+    source = request.source
+    if isinstance(source, ExportedProgram):
+        arguments, keywords = source.example_inputs or ((), {})
+        captured = Capture(decomposed(source), Example(tuple(arguments), dict(keywords)))
+        source = source.module()
+    else:
+        captured = capture(source, example_of(source, request.example_inputs), request.dynamic_shapes)
+    program = captured.program
+    check_supported(program.graph_module)
+    c = Emitter(type(request.source).__name__, request.opset or OPSET)
+    names = Names(captured, request.input_names, request.output_names)
+    results = Walker(c, program.graph_module).run(_placeholders(c, program, names))
+    _finish(c, program, results, names)
+    captured.notes += names.fixed()
+    return c.model(), reference_of(source, captured, names)
+
+
+class Names:
+    """Names of inputs, outputs and open sizes."""
+
+    def __init__(self, captured: Capture, inputs: Sequence[str], outputs: Sequence[str] | None) -> None:
+        self.program = captured.program
+        specifications = captured.program.graph_signature.input_specs
+        self.inputs: dict[str, str] = {}
+        self.shapes: dict[str, tuple[Any, ...]] = {}
+        self.symbols: dict[str, str] = {}
+        given = list(inputs)
+        placeholders = {node.name: node for node in captured.program.graph.nodes if node.op == "placeholder"}
+        for specification in specifications:
+            argument = specification.arg
+            meta = placeholders[argument.name].meta.get("val") if argument.name in placeholders else None
+            if specification.kind.name != "USER_INPUT" or not isinstance(meta, (torch.Tensor, torch.SymInt)):
+                continue
+            self.inputs[argument.name] = given.pop(0) if given else argument.name
+            self._shape(argument.name, meta)
+        if given:
+            raise InvalidArgument(f"the model has {len(self.inputs)} inputs, {len(inputs)} names were given")
+        self.outputs = list(outputs) if outputs else None
+        self.returned: list[int] = []
+        """Places of the outputs that are tensors or numbers, and their names."""
+        self.labels: list[str] = []
+
+    def _shape(self, name: str, meta: Any) -> None:
+        if not isinstance(meta, torch.Tensor):
+            self.shapes[name] = ()
+            return
+        extents: list[Any] = []
+        for axis, extent in enumerate(meta.shape):
+            if is_static(extent):
+                extents.append(extent)
+                continue
+            first = "batch" if axis == 0 and "batch" not in self.symbols.values() else f"{self.inputs[name]}_{axis}"
+            extents.append(Symbol(self.symbols.setdefault(str(extent), first)))
+        if meta.dtype.is_complex:
+            extents.append(2)
+        self.shapes[name] = tuple(extents)
+
+    def fixed(self) -> list[str]:
+        """What is said of inputs whose sizes are not all open."""
+        return [
+            f"input '{self.inputs[name]}' has fixed sizes {[extent if is_static(extent) else '?' for extent in shape]}"
+            for name, shape in self.shapes.items()
+            if any(is_static(extent) for extent in shape)
+        ]
+
+    def of_outputs(self, count: int) -> list[str]:
+        """Names of the outputs: the caller's, those of the returned structure, or numbers."""
+        if self.outputs:
+            if len(self.outputs) != count:
+                raise InvalidArgument(f"the model has {count} outputs, {len(self.outputs)} names were given")
+            return self.outputs
+        try:
+            structure = torch.utils._pytree.tree_unflatten(list(range(count)), self.program.call_spec.out_spec)
+            paths = torch.utils._pytree.tree_flatten_with_path(structure)[0]
+            found = ["_".join(str(getattr(key, "key", getattr(key, "idx", getattr(key, "name", key)))) for key in path) for path, _ in paths]
+        except Exception:  # a structure that does not say its paths
+            found = [str(place) for place in range(count)]
+        named = [name if name and not name[0].isdigit() else f"output_{name}".rstrip("_") for name in found]
+        taken = set(self.inputs.values())
+        named = [f"{name}_output" if name in taken else name for name in named]
+        return named if len(set(named)) == count else [f"output_{place}" for place in range(count)]
+
+
+def _placeholders(c: Emitter, program: ExportedProgram, names: Names) -> list[Any]:
+    """The value of every placeholder: parameters and constants by name, tied ones once; inputs."""
+    from onward.ir.tensor import Tensor as Constant
+
+    made: list[Any] = []
+    known: dict[Any, Any] = {}
+    metas = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
+    for specification in program.graph_signature.input_specs:
+        name, target = specification.arg.name, specification.target
+        if name in names.inputs:
+            made.append(_input(c, names, name, metas[name]))
+            continue
+        if specification.kind.name == "USER_INPUT":
+            made.append(getattr(specification.arg, "value", None))
+            continue
+        tensor = program.state_dict.get(target) if target else None
+        tensor = program.constants.get(target) if tensor is None else tensor
+        if not isinstance(tensor, torch.Tensor):
+            made.append(tensor)
+            continue
+        tensor = tensor.detach()
+        key = (tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype) if tensor.numel() else object()
+        if key not in known:
+            known[key] = c.graph.add_initializer(Constant.of(to_numpy(tensor)), str(target))
+        made.append(Tensor(known[key], tensor.dtype, tuple(tensor.shape)))
+    return made
+
+
+def _input(c: Emitter, names: Names, name: str, meta: Any) -> Any:
+    from onward.ir import TensorType, Value
+
+    dtype = meta.dtype if isinstance(meta, torch.Tensor) else torch.int64
+    value = Value(names.inputs[name], TensorType(DATA_TYPES[dtype], names.shapes[name]))
+    value.graph = c.graph
+    c.graph.inputs.append(value)
+    c.graph.forget_names()
+    return Tensor(value, dtype, tuple(meta.shape)) if isinstance(meta, torch.Tensor) else Scalar(value, dtype)
+
+
+def _finish(c: Emitter, program: ExportedProgram, results: Any, names: Names) -> None:
+    """Outputs of the user's function; what it writes into its buffers is no output of a model."""
+    wanted = [
+        item
+        for specification, item in zip(program.graph_signature.output_specs, results, strict=True)
+        if specification.kind.name == "USER_OUTPUT"
+    ]
+    labels = names.of_outputs(len(wanted))
+    names.returned = [place for place, item in enumerate(wanted) if item is not None]
+    names.labels = [labels[place] for place in names.returned]
+    c.origin = {}
+    for label, item in zip(labels, wanted):
+        if item is None:
+            continue
+        if not isinstance(item, (Tensor, Scalar)):
+            kind = torch.bool if isinstance(item, bool) else torch.int64 if isinstance(item, int) else torch.float64
+            item = Scalar(c.number(item, kind), kind)
+        c.output(item.value, label)

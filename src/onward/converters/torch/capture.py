@@ -1,0 +1,173 @@
+"""From a module of PyTorch to a graph of its operators: torch.export, with sizes that may vary found by itself."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch._decomp import decomposition_table
+from torch.export import Dim, ExportedProgram, default_decompositions, export
+from torch.utils import _pytree as pytree
+
+from onward.converters.torch import operators  # noqa: F401 (registers the translations)
+from onward.converters.torch.registry import COMPLEX, OPERATORS, find, name_of
+from onward.errors import ConversionError
+
+logger = logging.getLogger("onward.converters")
+
+
+@dataclass
+class Example:
+    """Arguments of a call."""
+
+    arguments: tuple[Any, ...] = ()
+    keywords: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Capture:
+    """A captured module, the arguments it was captured with, and what was decided on the way."""
+
+    program: ExportedProgram
+    example: Example
+    notes: list[str] = field(default_factory=list)
+
+
+def example_of(module: Any, given: Any) -> Example:
+    """Arguments from what the caller gave: a tuple of arguments, a mapping of keywords, or one argument.
+
+    Raises ConversionError when nothing was given and the module has no `dummy_inputs`.
+    """
+    if given is None:
+        given = getattr(module, "dummy_inputs", None)
+        if given is None:
+            raise ConversionError(
+                f"{type(module).__name__} does not say what its inputs are: pass example_inputs, a tuple of arguments or a "
+                "dictionary of keywords"
+            )
+    if isinstance(given, Example):
+        return given
+    if isinstance(given, Mapping):
+        return Example((), {key: _tensor(item) for key, item in given.items()})
+    if isinstance(given, tuple):
+        return Example(tuple(_tensor(item) for item in given))
+    return Example((_tensor(given),))
+
+
+def _tensor(item: Any) -> Any:
+    import numpy as np
+
+    return torch.as_tensor(item) if isinstance(item, np.ndarray) else item
+
+
+def capture(module: torch.nn.Module, example: Example, dynamic_shapes: Any) -> Capture:
+    """The module's graph. Sizes that the user leaves open are found by PyTorch's analysis; where that fails they are fixed.
+
+    An example of one row is captured with two, so that the number of rows stays free.
+    """
+    notes: list[str] = []
+    if module.training:
+        notes.append("the module was in training mode; it was converted in inference mode")
+    with _inference(module):
+        attempts: list[tuple[Example, Any, str]] = []
+        if dynamic_shapes is None:
+            doubled = _doubled(example)
+            free = lambda item: {axis: Dim.AUTO for axis in range(item.dim())}  # noqa: E731
+            if doubled is not None:
+                attempts.append((doubled, _shapes(doubled, free), ""))
+            attempts.append((example, _shapes(example, free), ""))
+            attempts.append((example, None, "no size could be left open; all are those of the example"))
+        else:
+            attempts.append((example, _wanted(example, dynamic_shapes), ""))
+        program, note, used = _first_that_works(module, attempts)
+    if note:
+        notes.append(note)
+    return Capture(decomposed(program), used, notes)
+
+
+def _first_that_works(module: torch.nn.Module, attempts: Sequence[tuple[Example, Any, str]]) -> tuple[ExportedProgram, str, Example]:
+    problem: Exception | None = None
+    for example, shapes, note in attempts:
+        for strict in (False, True):
+            try:
+                with torch.no_grad():
+                    program = export(module, example.arguments, example.keywords, dynamic_shapes=shapes, strict=strict)
+                return program, note, example
+            except Exception as failure:  # (PyTorch raises whatever the module raises)
+                problem = problem or failure
+                logger.debug("capture failed", exc_info=True)
+    first = str(problem).strip().splitlines() or [""]
+    raise ConversionError(
+        f"PyTorch could not capture {type(module).__name__}: {type(problem).__name__}: {' '.join(first[:6])[:800]}"
+    ) from problem
+
+
+@contextmanager
+def _inference(module: torch.nn.Module) -> Iterator[None]:
+    """In inference mode, without the hand-written fast paths, which hide the operators."""
+    modes = {part: part.training for part in module.modules()}
+    fast = torch.backends.mha.get_fastpath_enabled()
+    module.eval()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        for part, mode in modes.items():
+            part.training = mode
+
+
+def _shapes(example: Example, free: Any) -> Any:
+    """PyTorch's dynamic_shapes, for keywords and arguments."""
+    describe = lambda item: free(item) if isinstance(item, torch.Tensor) else None  # noqa: E731
+    arguments = pytree.tree_map(describe, example.arguments)
+    keywords = pytree.tree_map(describe, example.keywords)
+    if not keywords:
+        return arguments
+    if not arguments:
+        return keywords
+    raise ConversionError("pass example inputs either as a tuple of arguments or as a dictionary of keywords")
+
+
+def _wanted(example: Example, dynamic_shapes: Any) -> Any:
+    """The user's words: nothing is open for {}; names become open dimensions."""
+    if not dynamic_shapes:
+        return None
+
+    def plain(item: Any) -> Any:
+        if isinstance(item, Mapping):
+            return {key: plain(part) for key, part in item.items()}
+        if isinstance(item, (list, tuple)):
+            return type(item)(plain(part) for part in item)
+        return Dim.DYNAMIC if isinstance(item, str) else item
+
+    wanted = plain(dynamic_shapes)
+    if isinstance(wanted, dict) and example.keywords:
+        return {key: wanted.get(key) for key in example.keywords}
+    return wanted
+
+
+def _doubled(example: Example) -> Example | None:
+    """The example with two rows, if every tensor has one."""
+    leaves = [item for item in pytree.tree_leaves((example.arguments, example.keywords)) if isinstance(item, torch.Tensor)]
+    if not leaves or not all(item.dim() and item.shape[0] == 1 for item in leaves):
+        return None
+    twice = lambda item: torch.cat([item, item]) if isinstance(item, torch.Tensor) else item  # noqa: E731
+    return Example(pytree.tree_map(twice, example.arguments), pytree.tree_map(twice, example.keywords))
+
+
+def decomposed(program: ExportedProgram) -> ExportedProgram:
+    """Without operators that write in place; those with a translation stay, others become simpler ones where PyTorch knows how."""
+    table: dict[Any, Any] = dict(default_decompositions().items())
+    for target, rule in decomposition_table.items():
+        if isinstance(target, torch._ops.OpOverload):
+            table.setdefault(target, rule)
+    # A translation for complex numbers alone leaves the decomposition for real ones in force.
+    kept = [target for target in table if find(OPERATORS, name_of(target)) or find(COMPLEX, name_of(target))]
+    for target in kept:
+        del table[target]
+    return program.run_decompositions(table)

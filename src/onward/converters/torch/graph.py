@@ -1,0 +1,212 @@
+"""Walks a captured graph of PyTorch, node by node, and writes the ONNX graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import fx
+
+from onward.converters.torch import operators  # noqa: F401 (registers the translations)
+from onward.converters.torch.emitter import Emitter, Scalar, Tensor, to_numpy
+from onward.converters.torch.registry import COMPLEX, OPERATORS, find, name_of
+from onward.converters.torch.symbols import SYMBOLIC
+from onward.errors import ConversionError, UnsupportedOperator
+from onward.ir import Graph, Value
+
+WITHOUT_MEANING = frozenset({"device", "layout", "pin_memory", "memory_format", "non_blocking", "generator"})
+"""Arguments that say nothing about the numbers."""
+
+ASSERTIONS = frozenset({
+    "aten::_assert_tensor_metadata", "aten::_assert_scalar", "aten::sym_constrain_range_for_size", "aten::sym_constrain_range",
+    "aten::_assert_async.msg", "aten::_assert_async", "torch::_check", "torch.sym::_check", "aten::_functional_assert_async.msg",
+    "aten::_functional_assert_scalar", "aten::_functional_sym_constrain_range", "torch._C::_set_grad_enabled",
+})  # fmt: skip
+
+
+class Walker:
+    """One graph module and the values of its nodes."""
+
+    def __init__(self, c: Emitter, module: fx.GraphModule) -> None:
+        self.c = c
+        self.module = module
+        self.values: dict[fx.Node, Any] = {}
+
+    def run(self, inputs: Sequence[Any]) -> Any:
+        """Writes all nodes; `inputs` are the values of the placeholders. Returns what the graph returns."""
+        given = iter(inputs)
+        for node in self.module.graph.nodes:
+            if node.op == "placeholder":
+                self.values[node] = next(given)
+            elif node.op == "get_attr":
+                self.values[node] = self.attribute(node)
+            elif node.op == "call_function":
+                self.values[node] = self.call(node)
+            elif node.op == "output":
+                return self.resolved(node.args[0])
+        return None
+
+    def attribute(self, node: fx.Node) -> Any:
+        found: Any = self.module
+        for part in str(node.target).split("."):
+            found = getattr(found, part)
+        if isinstance(found, torch.Tensor):
+            return Tensor(self.c.array(to_numpy(found)), found.dtype, tuple(found.shape))
+        return found
+
+    def resolved(self, item: Any) -> Any:
+        """Arguments with nodes replaced by their values."""
+        if isinstance(item, fx.Node):
+            return self.values[item]
+        if isinstance(item, (list, tuple, fx.immutable_collections.immutable_list)):
+            return [self.resolved(part) for part in item]
+        if isinstance(item, slice):
+            return slice(self.resolved(item.start), self.resolved(item.stop), self.resolved(item.step))
+        if isinstance(item, dict):
+            return {key: self.resolved(part) for key, part in item.items()}
+        return item
+
+    def call(self, node: fx.Node) -> Any:
+        c = self.c
+        name = name_of(node.target)
+        if name in ASSERTIONS:
+            return None
+        args = self.resolved(node.args)
+        kwargs = {key: self.resolved(item) for key, item in node.kwargs.items() if key not in WITHOUT_MEANING}
+        c.origin = origin_of(node)
+        meta = node.meta.get("val")
+        if node.target in SYMBOLIC:
+            return SYMBOLIC[node.target](c, meta, *args)
+        if name.endswith("::getitem"):
+            return args[0][args[1]]
+        c.result, c.operator = meta, name
+        translation = translation_of(name, (args, kwargs), meta)
+        if translation is None:
+            raise UnsupportedOperator(f"operator {name}{_at(node)}")
+        try:
+            made = translation(c, *args, **kwargs)
+        except (TypeError, IndexError, KeyError, AttributeError, ValueError, AssertionError) as problem:
+            raise ConversionError(
+                f"the translation of {name}{_at(node)} failed: {type(problem).__name__}: {problem}; arguments "
+                f"{node.format_node()}"
+            ) from problem
+        except UnsupportedOperator as problem:
+            raise UnsupportedOperator(f"operator {name}{_at(node)}: {problem}") from problem
+        finally:
+            c.result = None
+        return wrapped(made, meta)
+
+
+def translation_of(name: str, arguments: Any, meta: Any) -> Any:
+    """The registered function for an operator with these arguments, or None."""
+    table = COMPLEX if _has_complex(arguments) or _has_complex(meta) else OPERATORS
+    return find(table, name)
+
+
+def _has_complex(item: Any) -> bool:
+    if isinstance(item, (Tensor, torch.Tensor)):
+        return item.dtype.is_complex
+    if isinstance(item, complex):
+        return True
+    if isinstance(item, (list, tuple)):
+        return any(map(_has_complex, item))
+    if isinstance(item, dict):
+        return any(map(_has_complex, item.values()))
+    return False
+
+
+def wrapped(made: Any, meta: Any) -> Any:
+    """Values with what PyTorch knows of them."""
+    if isinstance(made, (Tensor, Scalar)) or made is None:
+        return made
+    if isinstance(made, (list, tuple)):
+        metas = meta if isinstance(meta, (list, tuple)) else [meta] * len(made)
+        return [wrapped(item, known) for item, known in zip(made, metas)]
+    if isinstance(meta, torch.Tensor):
+        return Tensor(made, meta.dtype, tuple(meta.shape))
+    if isinstance(meta, (torch.SymBool, bool)):
+        return Scalar(made, torch.bool)
+    if isinstance(meta, (torch.SymFloat, float)):
+        return Scalar(made, torch.float64)
+    if isinstance(meta, (torch.SymInt, int)):
+        return Scalar(made, torch.int64)
+    raise ConversionError(f"a result of {type(meta).__name__} is not known here")
+
+
+def origin_of(node: fx.Node) -> dict[str, str]:
+    """Where in the source a node stands: module path and class, and the line of Python."""
+    found: dict[str, str] = {}
+    stack = node.meta.get("nn_module_stack")
+    if stack:
+        path, kind = list(stack.values())[-1][:2]
+        found["onward.module"] = str(path)
+        found["onward.class"] = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
+    line = line_of(node)
+    if line:
+        found["onward.source"] = line
+    return found
+
+
+def line_of(node: fx.Node) -> str:
+    """`file:line in function` of the innermost frame that the user would look at."""
+    frames = [line.strip() for line in (node.meta.get("stack_trace") or "").splitlines() if line.strip().startswith("File ")]
+    if not frames:
+        return ""
+    outside = [frame for frame in frames if "/torch/" not in frame.replace("\\", "/")]
+    file, line, function = (outside or frames)[-1].split(", ")[:3]
+    return f"{file[6:-1]}:{line.removeprefix('line ')} {function}"
+
+
+def _at(node: fx.Node) -> str:
+    origin = origin_of(node)
+    module = f" in module '{origin['onward.module']}'" if origin.get("onward.module") else ""
+    return f"{module} at {origin['onward.source']}" if "onward.source" in origin else module
+
+
+def check_supported(module: fx.GraphModule) -> None:
+    """Raises UnsupportedOperator that names all operators without a translation, each with its place in the source."""
+    missing: dict[str, str] = {}
+    for node in _all_nodes(module):
+        name = name_of(node.target)
+        if name in ASSERTIONS or name.endswith("::getitem") or node.target in SYMBOLIC:
+            continue
+        arguments = [item.meta.get("val") for item in node.all_input_nodes]
+        if translation_of(name, (arguments, node.args), node.meta.get("val")) is None:
+            of = " of complex numbers" if find(OPERATORS, name) else ""
+            missing.setdefault(f"{name}{of}", _at(node))
+    if missing:
+        listed = "\n".join(f"  {name}{where}" for name, where in missing.items())
+        first = next(iter(missing)).split(" ")[0]
+        raise UnsupportedOperator(
+            f"{len(missing)} operators of the model have no translation:\n{listed}\n"
+            f"One can be registered with @onward.converters.torch.registry.operator('{first}'); see that module"
+        )
+
+
+def _all_nodes(module: fx.GraphModule) -> Iterator[fx.Node]:
+    for part in module.modules():
+        if isinstance(part, fx.GraphModule):
+            yield from (node for node in part.graph.nodes if node.op == "call_function")
+
+
+@contextmanager
+def inner_graph(c: Emitter, name: str) -> Iterator[Graph]:
+    """Nodes made inside go into a graph of their own, whose names differ from those of the graphs around it."""
+    outer = c.graph
+    outer.fresh_name("name")
+    inner = Graph(name)
+    inner._names, inner._fresh = outer._names, outer._fresh
+    c.outer.append(outer)
+    c.graph = inner
+    try:
+        yield inner
+    finally:
+        c.graph = outer
+        c.outer.pop()
+
+
+def give_back(c: Emitter, values: Sequence[Value]) -> None:
+    """Makes values the outputs of the inner graph; each through a node of that graph."""
+    c.graph.outputs.extend(c.op("Identity", value) for value in values)

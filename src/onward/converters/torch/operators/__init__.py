@@ -1,0 +1,20 @@
+"""Translations of PyTorch's operators, by family. Importing the package registers them."""
+
+from __future__ import annotations
+
+from onward.converters.torch.operators import (
+    arithmetic,
+    control_flow,
+    convolution,
+    creation,
+    indexing,
+    normalization,
+    pooling,
+    products,
+    recurrent,
+    reductions,
+    resampling,
+    shapes,
+    sorting,
+    unary,
+)

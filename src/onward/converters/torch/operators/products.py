@@ -1,0 +1,108 @@
+"""Matrix products, attention and distances."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+
+from onward.converters.torch.emitter import Emitter, Tensor, is_static
+from onward.converters.torch.operators.arithmetic import _scaled
+from onward.converters.torch.operators.unary import result_dtype
+from onward.converters.torch.registry import aten
+from onward.errors import UnsupportedOperator
+from onward.ir import Value
+
+
+@aten("mm", "bmm", "matmul", "mv", "dot", "vdot")
+def matmul(c: Emitter, left: Tensor, right: Tensor, *out: Any) -> Value:
+    dtype = result_dtype(c)
+    return c.op("MatMul", c.cast(left, dtype), c.cast(right, dtype))
+
+
+@aten("linear")
+def linear(c: Emitter, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Value:
+    if x.rank == 2 and weight.rank == 2 and x.dtype.is_floating_point:
+        return c.op("Gemm", x, weight, bias, transB=1)
+    turned = c.transpose(weight, [1, 0]) if weight.rank == 2 else weight.value
+    product = c.op("MatMul", x, turned)
+    return product if bias is None else c.op("Add", product, bias)
+
+
+@aten("addmm", "addmv", "baddbmm")
+def addmm(c: Emitter, x: Tensor, left: Tensor, right: Tensor, beta: Any = 1, alpha: Any = 1) -> Value:
+    dtype = result_dtype(c)
+    product = _scaled(c, c.op("MatMul", c.cast(left, dtype), c.cast(right, dtype)), alpha, dtype)
+    if beta == 0:
+        return product
+    return c.op("Add", product, _scaled(c, c.cast(x, dtype), beta, dtype))
+
+
+@aten("einsum")
+def einsum(c: Emitter, equation: str, operands: list[Tensor], path: Any = None) -> Value:
+    dtype = result_dtype(c)
+    return c.op("Einsum", *(c.cast(item, dtype) for item in operands), equation=equation.replace(" ", ""))
+
+
+@aten("linalg_det", "_linalg_det")
+def determinant(c: Emitter, x: Tensor) -> Any:
+    found = c.op("Det", x)
+    return [found, x.value, found] if isinstance(c.result, (tuple, list)) else found
+
+
+@aten("scaled_dot_product_attention")
+def attention(
+    c: Emitter, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, dropout: float = 0.0,
+    is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False,
+) -> Value:  # fmt: skip
+    """ONNX Attention where the tensors have its four dimensions, else the products themselves."""
+    if dropout:
+        raise UnsupportedOperator("attention with dropout; call eval() on the module")
+    plain = query.rank == key.rank == value.rank == 4 and (mask is None or mask.rank in (2, 4)) and c.opset >= 23
+    same_batch = plain and all(str(query.shape[0]) == str(item.shape[0]) for item in (key, value))
+    grouped = plain and str(query.shape[1]) != str(key.shape[1])
+    if plain and same_batch and (not grouped or enable_gqa):
+        bias = mask if mask is None or mask.dtype in (torch.bool, query.dtype) else Tensor(c.cast(mask, query.dtype), query.dtype, mask.shape)
+        return c.op("Attention", query, key, value, bias, is_causal=int(is_causal), scale=None if scale is None else float(scale))
+    return _attention_by_products(c, query, key, value, mask, is_causal, scale, enable_gqa)
+
+
+def _attention_by_products(
+    c: Emitter, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool, scale: float | None, grouped: bool
+) -> Value:
+    dtype = query.dtype
+    keys, values = (_repeated(c, item, query) if grouped else item.value for item in (key, value))
+    order = list(range(key.rank))
+    order[-2:] = order[:-3:-1]
+    width = query.shape[-1]
+    factor = c.number(scale if scale is not None else 1 / math.sqrt(width), dtype)
+    scores = c.op("MatMul", c.op("Mul", query, factor), c.transpose(keys, order))
+    if causal:
+        rows, columns = (c.op("Range", np.array(0), _extent(c, item), np.array(1)) for item in (query, key))
+        allowed = c.op("LessOrEqual", columns, c.unsqueeze(rows, 1))
+        scores = c.op("Where", allowed, scores, c.number(-math.inf, dtype))
+    if mask is not None and mask.dtype is torch.bool:
+        scores = c.op("Where", mask, scores, c.number(-math.inf, dtype))
+    elif mask is not None:
+        scores = c.op("Add", scores, c.cast(mask, dtype))
+    shares = c.op("Softmax", scores, axis=-1)
+    if mask is not None and mask.dtype is torch.bool:
+        # A row that may look at nothing is zero.
+        shares = c.op("Where", c.op("IsNaN", shares), c.number(0, dtype), shares)
+    return c.op("MatMul", shares, values)
+
+
+def _extent(c: Emitter, x: Tensor) -> Value:
+    size = c.size(x, -2)
+    return c.array(np.array(size)) if is_static(size) else size.value  # type: ignore[union-attr]
+
+
+def _repeated(c: Emitter, x: Tensor, query: Tensor) -> Value:
+    """Heads of keys repeated for the heads of queries that share them."""
+    if str(x.shape[-3]) == str(query.shape[-3]):
+        return x.value
+    times = query.shape[-3] // x.shape[-3]
+    places = np.repeat(np.arange(x.shape[-3]), times)
+    return c.op("Gather", x, places, axis=x.rank - 3)

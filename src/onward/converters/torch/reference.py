@@ -1,0 +1,154 @@
+"""The module itself as the judge of its conversion: data that it accepts, in several sizes, and what it computes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils import _pytree as pytree
+
+from onward.converters.certificate import Reference
+from onward.converters.torch.emitter import to_numpy
+from onward.ir.expressions import Expression
+
+TOLERANCES = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-11, np.dtype(np.float16): 5e-3}
+BFLOAT16 = 4e-2
+
+
+def reference_of(module: Any, captured: Any, names: Any) -> Reference:
+    """What the module computes on its example and on generated data."""
+    source = Source(module, captured, names)
+    exact = source.exactly if isinstance(module, torch.nn.Module) and not isinstance(module, torch.fx.GraphModule) else None
+    return Reference(
+        f"torch {torch.__version__}", source.data(), source.outputs, exact, TOLERANCES, tuple(captured.notes)
+    )
+
+
+class Source:
+    """A module with names for the tensors that go in and come out."""
+
+    def __init__(self, module: Any, captured: Any, names: Any) -> None:
+        self.module = module
+        self.example = captured.example
+        self.names = names
+        self.leaves, self.structure = self._leaves(captured)
+        self._double: Any = None
+
+    def _leaves(self, captured: Any) -> tuple[list[Any], Any]:
+        return pytree.tree_flatten((self.example.arguments, self.example.keywords))
+
+    @property
+    def tensors(self) -> list[int]:
+        """Places among the leaves of what the model has as inputs, in the order of the model's inputs."""
+        kinds = (torch.Tensor, int) if len(self.names.inputs) > self._count(torch.Tensor) else (torch.Tensor,)
+        return [place for place, item in enumerate(self.leaves) if isinstance(item, kinds)]
+
+    def _count(self, kind: Any) -> int:
+        return sum(isinstance(item, kind) for item in self.leaves)
+
+    def data(self) -> dict[str, dict[str, np.ndarray]]:
+        """Feeds: the example, random numbers, zeros and ones, and other sizes where sizes are open."""
+        given = {name: self.leaves[place] for name, place in zip(self.names.inputs.values(), self.tensors, strict=True)}
+        made: dict[str, Callable[[torch.Tensor, np.random.Generator], torch.Tensor]] = {
+            "the example": lambda item, _: item,
+            "random numbers": _random,
+            "zeros": lambda item, _: torch.zeros_like(item),
+            "ones": lambda item, _: torch.ones_like(item),
+        }
+        random = np.random.default_rng(0)
+        feeds = {
+            what: {name: _array(maker(torch.as_tensor(item), random)) for name, item in given.items()}
+            for what, maker in made.items()
+        }
+        for size in (1, 3):
+            resized = self._resized(given, size, random)
+            if resized is not None:
+                feeds[f"open sizes of {size} more" if size > 1 else "open sizes of 1"] = resized
+        return feeds
+
+    def _resized(self, given: Mapping[str, Any], size: int, random: np.random.Generator) -> dict[str, np.ndarray] | None:
+        """The example with every open extent 1, or larger by `size`."""
+        shapes = {self.names.inputs[name]: shape for name, shape in self.names.shapes.items()}
+        if not any(isinstance(extent, Expression) for shape in shapes.values() for extent in shape):
+            return None
+        feeds = {}
+        for name, item in given.items():
+            tensor = torch.as_tensor(item)
+            for axis, extent in enumerate(shapes[name][: tensor.dim()]):
+                if isinstance(extent, Expression):
+                    wanted = 1 if size == 1 else tensor.shape[axis] + size
+                    places = torch.arange(wanted) % max(tensor.shape[axis], 1)
+                    tensor = tensor.index_select(axis, places)
+            feeds[name] = _array(_random(tensor, random))
+        return feeds
+
+    def outputs(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
+        """What the module gives, or None where it refuses the data."""
+        return self._run(self.module, feeds, lambda item: item)
+
+    def exactly(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
+        """The same in double precision, or None where the module cannot do that."""
+        if self._double is None:
+            try:
+                self._double = copy.deepcopy(self.module).double()
+            except Exception:  # a module that cannot be copied has no exact form
+                self._double = False
+        if self._double is False:
+            return None
+        return self._run(self._double, feeds, lambda item: item.double() if item.is_floating_point() else item)
+
+    def _run(self, module: Any, feeds: Mapping[str, np.ndarray], prepare: Any) -> dict[str, np.ndarray] | None:
+        from onward.converters.torch.capture import _inference
+
+        leaves = list(self.leaves)
+        for name, place in zip(self.names.inputs.values(), self.tensors, strict=True):
+            old = self.leaves[place]
+            leaves[place] = prepare(_tensor(feeds[name], old)) if isinstance(old, torch.Tensor) else int(feeds[name])
+        leaves = [item.clone() if isinstance(item, torch.Tensor) else item for item in leaves]
+        arguments, keywords = pytree.tree_unflatten(leaves, self.structure)
+        state = torch.random.get_rng_state()
+        try:
+            with torch.no_grad(), _inference(module) if hasattr(module, "eval") and not isinstance(module, torch.fx.GraphModule) else _nothing():
+                results = pytree.tree_leaves(module(*arguments, **keywords), is_leaf=lambda item: item is None)
+        except Exception:  # the source does not take this data
+            return None
+        finally:
+            torch.random.set_rng_state(state)
+        chosen = [results[place] for place in self.names.returned]
+        return {name: _array(torch.as_tensor(item)) for name, item in zip(self.names.labels, chosen, strict=True)}
+
+
+class _nothing:  # noqa: N801 (a context manager)
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: Any) -> None: ...
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    return to_numpy(tensor)
+
+
+def _tensor(array: np.ndarray, like: torch.Tensor) -> torch.Tensor:
+    if like.is_complex():
+        return torch.view_as_complex(torch.from_numpy(array.copy()))
+    if like.dtype is torch.bfloat16:
+        return torch.from_numpy(array.astype(np.float32)).to(like.dtype)
+    return torch.from_numpy(np.array(array))
+
+
+def _random(tensor: torch.Tensor, random: np.random.Generator) -> torch.Tensor:
+    """Normal numbers with the example's spread; whole numbers from the example's range, so that indices stay valid."""
+    if tensor.numel() == 0:
+        return tensor
+    if tensor.is_complex():
+        return torch.complex(_random(tensor.real, random), _random(tensor.imag, random)).to(tensor.dtype)
+    if tensor.dtype is torch.bool:
+        return torch.from_numpy(random.random(tuple(tensor.shape)) < 0.7)
+    if tensor.is_floating_point():
+        scale = float(tensor.double().nan_to_num().abs().mean()) or 1.0
+        return torch.from_numpy(random.standard_normal(tuple(tensor.shape)) * scale).to(tensor.dtype)
+    low, high = int(tensor.min()), int(tensor.max())
+    return torch.from_numpy(random.integers(low, high + 1, tuple(tensor.shape))).to(tensor.dtype)
