@@ -14,8 +14,8 @@ import torch
 from torch.export import ExportedProgram
 
 from onward.converters.request import Request
-from onward.converters.torch.capture import Capture, Example, capture, decomposed, example_of
-from onward.converters.torch.emitter import DATA_TYPES, Emitter, Scalar, Tensor, is_static, to_numpy
+from onward.converters.torch.capture import Capture, Example, captured_module, decomposed, example_of
+from onward.converters.torch.emitter import DATA_TYPES, Emitter, Scalar, Tensor, described, is_static, to_numpy
 from onward.converters.torch.graph import Walker, check_supported
 from onward.converters.torch.reference import reference_of
 from onward.errors import FormatError, InvalidArgument
@@ -42,7 +42,7 @@ def convert(request: Request) -> tuple[Model, Any]:
         captured = Capture(decomposed(source), Example(tuple(arguments), dict(keywords)))
         source = source.module()
     else:
-        captured = capture(source, example_of(source, request.example_inputs), request.dynamic_shapes)
+        captured = captured_module(source, example_of(source, request.example_inputs), request.dynamic_shapes)
     program = captured.program
     check_supported(program.graph_module)
     c = Emitter(type(request.source).__name__, request.opset or OPSET)
@@ -82,16 +82,16 @@ class Names:
         if not isinstance(meta, torch.Tensor):
             self.shapes[name] = ()
             return
-        extents: list[Any] = []
-        for axis, extent in enumerate(meta.shape):
+        sizes: list[Any] = []
+        for axis, extent in enumerate(described(meta).shape):
             if is_static(extent):
-                extents.append(extent)
+                sizes.append(extent)
                 continue
             first = "batch" if axis == 0 and "batch" not in self.symbols.values() else f"{self.inputs[name]}_{axis}"
-            extents.append(Symbol(self.symbols.setdefault(str(extent), first)))
+            sizes.append(Symbol(self.symbols.setdefault(str(extent), first)))
         if meta.dtype.is_complex:
-            extents.append(2)
-        self.shapes[name] = tuple(extents)
+            sizes.append(2)
+        self.shapes[name] = tuple(sizes)
 
     def fixed(self) -> list[str]:
         """What is said of inputs whose sizes are not all open."""
@@ -155,7 +155,7 @@ def _input(c: Emitter, names: Names, name: str, meta: Any) -> Any:
     value.graph = c.graph
     c.graph.inputs.append(value)
     c.graph.forget_names()
-    return Tensor(value, dtype, tuple(meta.shape)) if isinstance(meta, torch.Tensor) else Scalar(value, dtype)
+    return Tensor(value, dtype, described(meta).shape) if isinstance(meta, torch.Tensor) else Scalar(value, dtype)
 
 
 def _finish(c: Emitter, program: ExportedProgram, results: Any, names: Names) -> None:

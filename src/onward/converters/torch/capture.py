@@ -64,7 +64,7 @@ def _tensor(item: Any) -> Any:
     return torch.as_tensor(item) if isinstance(item, np.ndarray) else item
 
 
-def capture(module: torch.nn.Module, example: Example, dynamic_shapes: Any) -> Capture:
+def captured_module(module: torch.nn.Module, example: Example, dynamic_shapes: Any) -> Capture:
     """The module's graph. Sizes that the user leaves open are found by PyTorch's analysis; where that fails they are fixed.
 
     An example of one row is captured with two, so that the number of rows stays free.

@@ -65,6 +65,37 @@ def is_static(dimension: Any) -> bool:
     return isinstance(dimension, int) and not isinstance(dimension, bool)
 
 
+@dataclass(frozen=True)
+class Description:
+    """What PyTorch knows of a tensor."""
+
+    dtype: torch.dtype
+    shape: tuple[Dimension, ...]
+
+
+def described(meta: Any) -> Any:
+    """Descriptions of tensors, in lists where there are several; numbers as they are, plain where they are known."""
+    if isinstance(meta, (list, tuple)):
+        return [described(item) for item in meta]
+    if isinstance(meta, torch.Tensor):
+        return Description(meta.dtype, extents(meta.shape))
+    return _plain(meta)
+
+
+def extents(shape: Sequence[Any]) -> tuple[Dimension, ...]:
+    """A shape whose known extents are plain numbers."""
+    return tuple(_plain(extent) for extent in shape)
+
+
+def _plain(number: Any) -> Any:
+    if isinstance(number, torch.SymInt):
+        known = number.node.maybe_as_int()
+        if known is None and number.node.expr.is_number:
+            known = int(number.node.expr)
+        return number if known is None else known
+    return number
+
+
 def to_numpy(tensor: torch.Tensor) -> np.ndarray:
     """The array of a tensor; types that NumPy lacks through ml_dtypes, complex numbers as pairs."""
     tensor = tensor.detach().cpu().resolve_conj().resolve_neg()
@@ -86,6 +117,8 @@ class Emitter(ModelBuilder):
         super().__init__(name, opset)
         self._constants: dict[tuple[Any, ...], Value] = {}
         self.result: Any = None
+        self.real = torch.float32
+        """The type of the parts of the complex numbers at hand."""
         self.operator = ""
         """What PyTorch knows of the result of the operator at hand, and its name."""
         self.origin: dict[str, str] = {}

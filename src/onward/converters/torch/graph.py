@@ -10,7 +10,7 @@ import torch
 from torch import fx
 
 from onward.converters.torch import operators  # noqa: F401 (registers the translations)
-from onward.converters.torch.emitter import Emitter, Scalar, Tensor, to_numpy
+from onward.converters.torch.emitter import Description, Emitter, Scalar, Tensor, described, to_numpy
 from onward.converters.torch.registry import COMPLEX, OPERATORS, find, name_of
 from onward.converters.torch.symbols import SYMBOLIC
 from onward.errors import ConversionError, UnsupportedOperator
@@ -76,7 +76,7 @@ class Walker:
         args = self.resolved(node.args)
         kwargs = {key: self.resolved(item) for key, item in node.kwargs.items() if key not in WITHOUT_MEANING}
         c.origin = origin_of(node)
-        meta = node.meta.get("val")
+        meta = described(node.meta.get("val"))
         if node.target in SYMBOLIC:
             return SYMBOLIC[node.target](c, meta, *args)
         if name.endswith("::getitem"):
@@ -106,7 +106,7 @@ def translation_of(name: str, arguments: Any, meta: Any) -> Any:
 
 
 def _has_complex(item: Any) -> bool:
-    if isinstance(item, (Tensor, torch.Tensor)):
+    if isinstance(item, (Tensor, torch.Tensor, Description)):
         return item.dtype.is_complex
     if isinstance(item, complex):
         return True
@@ -124,8 +124,8 @@ def wrapped(made: Any, meta: Any) -> Any:
     if isinstance(made, (list, tuple)):
         metas = meta if isinstance(meta, (list, tuple)) else [meta] * len(made)
         return [wrapped(item, known) for item, known in zip(made, metas)]
-    if isinstance(meta, torch.Tensor):
-        return Tensor(made, meta.dtype, tuple(meta.shape))
+    if isinstance(meta, Description):
+        return Tensor(made, meta.dtype, meta.shape)
     if isinstance(meta, (torch.SymBool, bool)):
         return Scalar(made, torch.bool)
     if isinstance(meta, (torch.SymFloat, float)):

@@ -22,8 +22,11 @@ def reference_of(module: Any, captured: Any, names: Any) -> Reference:
     """What the module computes on its example and on generated data."""
     source = Source(module, captured, names)
     exact = source.exactly if isinstance(module, torch.nn.Module) and not isinstance(module, torch.fx.GraphModule) else None
+    random = source.is_random()
+    if random:
+        captured.notes.append("the source draws random numbers: only shapes and types were compared")
     return Reference(
-        f"torch {torch.__version__}", source.data(), source.outputs, exact, TOLERANCES, tuple(captured.notes)
+        f"torch {torch.__version__}", source.data(), source.outputs, exact, TOLERANCES, tuple(captured.notes), random
     )
 
 
@@ -85,6 +88,19 @@ class Source:
             feeds[name] = _array(_random(tensor, random))
         return feeds
 
+    def is_random(self) -> bool:
+        """Whether two runs with different seeds differ."""
+        feeds = self.data()["the example"]
+        runs = []
+        for seed in (1, 2):
+            with torch.random.fork_rng():
+                torch.manual_seed(seed)
+                runs.append(self._run(self.module, feeds, lambda item: item, keep_seed=False))
+        first, second = runs
+        return first is not None and second is not None and any(
+            not np.array_equal(first[name], second[name], equal_nan=first[name].dtype.kind == "f") for name in first
+        )
+
     def outputs(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
         """What the module gives, or None where it refuses the data."""
         return self._run(self.module, feeds, lambda item: item)
@@ -100,7 +116,7 @@ class Source:
             return None
         return self._run(self._double, feeds, lambda item: item.double() if item.is_floating_point() else item)
 
-    def _run(self, module: Any, feeds: Mapping[str, np.ndarray], prepare: Any) -> dict[str, np.ndarray] | None:
+    def _run(self, module: Any, feeds: Mapping[str, np.ndarray], prepare: Any, keep_seed: bool = True) -> dict[str, np.ndarray] | None:
         from onward.converters.torch.capture import _inference
 
         leaves = list(self.leaves)
@@ -116,7 +132,8 @@ class Source:
         except Exception:  # the source does not take this data
             return None
         finally:
-            torch.random.set_rng_state(state)
+            if keep_seed:
+                torch.random.set_rng_state(state)
         chosen = [results[place] for place in self.names.returned]
         return {name: _array(torch.as_tensor(item)) for name, item in zip(self.names.labels, chosen, strict=True)}
 
@@ -146,9 +163,9 @@ def _random(tensor: torch.Tensor, random: np.random.Generator) -> torch.Tensor:
     if tensor.is_complex():
         return torch.complex(_random(tensor.real, random), _random(tensor.imag, random)).to(tensor.dtype)
     if tensor.dtype is torch.bool:
-        return torch.from_numpy(random.random(tuple(tensor.shape)) < 0.7)
+        return torch.as_tensor(random.random(tuple(tensor.shape)) < 0.7)
     if tensor.is_floating_point():
         scale = float(tensor.double().nan_to_num().abs().mean()) or 1.0
-        return torch.from_numpy(random.standard_normal(tuple(tensor.shape)) * scale).to(tensor.dtype)
+        return torch.as_tensor(random.standard_normal(tuple(tensor.shape)) * scale).to(tensor.dtype)
     low, high = int(tensor.min()), int(tensor.max())
-    return torch.from_numpy(random.integers(low, high + 1, tuple(tensor.shape))).to(tensor.dtype)
+    return torch.as_tensor(random.integers(low, high + 1, tuple(tensor.shape))).to(tensor.dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from onward.converters.torch.operators import (
     arithmetic,
+    complex_numbers,
     control_flow,
     convolution,
     creation,
@@ -16,5 +17,6 @@ from onward.converters.torch.operators import (
     resampling,
     shapes,
     sorting,
+    special,
     unary,
 )

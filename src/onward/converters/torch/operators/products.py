@@ -106,3 +106,21 @@ def _repeated(c: Emitter, x: Tensor, query: Tensor) -> Value:
     times = query.shape[-3] // x.shape[-3]
     places = np.repeat(np.arange(x.shape[-3]), times)
     return c.op("Gather", x, places, axis=x.rank - 3)
+
+
+@aten("addbmm")
+def addbmm(c: Emitter, x: Tensor, left: Tensor, right: Tensor, beta: Any = 1, alpha: Any = 1) -> Value:
+    dtype = result_dtype(c)
+    product = c.op("ReduceSum", c.op("MatMul", c.cast(left, dtype), c.cast(right, dtype)), [0], keepdims=0)
+    product = _scaled(c, product, alpha, dtype)
+    return product if beta == 0 else c.op("Add", product, _scaled(c, c.cast(x, dtype), beta, dtype))
+
+
+@aten("_cdist_forward")
+def cdist(c: Emitter, left: Tensor, right: Tensor, order: float, mode: Any = None) -> Value:
+    """Distances of all pairs of rows, from their differences."""
+    from onward.converters.torch.operators.reductions import vector_norm
+
+    rank = max(left.rank, right.rank)
+    gap = c.op("Sub", c.unsqueeze(left, left.rank - 1), c.unsqueeze(right, right.rank - 2))
+    return vector_norm(c, Tensor(gap, left.dtype, (None,) * (rank + 1)), order, [rank])

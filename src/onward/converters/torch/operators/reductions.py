@@ -16,6 +16,8 @@ from onward.ir import Value
 
 def axes_of(x: Tensor, dims: Any) -> list[int]:
     """The dimensions to reduce; all of them where none is named."""
+    if not x.rank:
+        return []
     if dims is None or (isinstance(dims, (list, tuple)) and not dims):
         return list(range(x.rank))
     return [x.axis(dim) for dim in (dims if isinstance(dims, (list, tuple)) else [dims])]
@@ -51,6 +53,8 @@ def amin(c: Emitter, x: Tensor, dims: Any = None, keepdim: bool = False) -> Valu
 
 
 def _extreme(c: Emitter, onnx: str, x: Tensor, axes: list[int], keepdim: bool) -> Value:
+    if not x.rank:
+        return x.value
     if x.dtype in (torch.bool, torch.int16):
         return c.convert(reduced(c, onnx, c.convert(x.value, torch.int32), axes, keepdim), x.dtype)
     return reduced(c, onnx, x, axes, keepdim)
@@ -146,7 +150,7 @@ def logsumexp(c: Emitter, x: Tensor, dims: Any, keepdim: bool = False) -> Value:
     """Relative to the largest element, which is subtracted only where it is finite."""
     dtype, axes = result_dtype(c), axes_of(x, dims)
     value = c.cast(x, dtype)
-    if not axes:
+    if not axes or not x.rank:
         return value
     largest = c.op("ReduceMax", value, axes, keepdims=1)
     infinite = c.op("Equal", c.op("Abs", largest), c.number(math.inf, dtype))

@@ -363,3 +363,11 @@ def meshgrid(c: Emitter, tensors: list[Tensor], indexing: str = "ij") -> Any:
         shape = [-1 if order[axis] == place else 1 for axis in range(len(tensors))]
         made.append(c.op("Expand", c.reshape(item, shape), list(sizes)))
     return made
+
+
+@aten("copy")
+def copy(c: Emitter, x: Tensor, source: Tensor, *options: Any) -> Value:
+    """The source in the type and shape of the tensor it is written to."""
+    value = c.cast(source, x.dtype)
+    same = source.rank == x.rank and all(is_static(a) and a == b for a, b in zip(source.shape, x.shape))
+    return value if same else c.op("Expand", value, c.shape(x))

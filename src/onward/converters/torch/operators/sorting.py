@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -100,3 +101,10 @@ def median_dim(c: Emitter, x: Tensor, dim: int = -1, keepdim: bool = False) -> A
 
         raise UnsupportedOperator("the median along an extent that is not known")
     return kthvalue(c, x, (size + 1) // 2, dim, keepdim)
+
+
+@aten("median", "nanmedian")
+def median(c: Emitter, x: Tensor) -> Value:
+    """The lower of the middle elements of all."""
+    flat = Tensor(c.reshape(x, [-1]), x.dtype, (math.prod(c.static(x, "the median")),))
+    return median_dim(c, flat, 0)[0]

@@ -1,0 +1,1 @@
+"""PyTorch modules become ONNX models that compute the same."""
