@@ -14,7 +14,7 @@ import numpy as np
 
 from onward.compiler.roots import Root
 from onward.ir.datatypes import DataType
-from onward.ir.expressions import Dimension, Expression, SymbolAtom, product, remainder
+from onward.ir.expressions import Dimension, Expression, SymbolAtom, is_nonnegative, product, remainder
 from onward.program.array import Array, Compute, Concatenate, Constant, Input, Reshape, RoutineOutput
 from onward.program.scalar import IndexValue, Literal, Operation, Read, Scalar, Select
 
@@ -351,4 +351,8 @@ def _padding(root: Root) -> Padding | None:
         if isinstance(shift, int) and shift < 0:
             return None
         before.append(shift)
+    # A slice that is padded reads a part of its source, for which there is no room in the result.
+    for extent, inner, shift in zip(root.array.shape, read.array.shape, before):
+        if not is_nonnegative(extent - shift - inner):
+            return None
     return Padding(root, read.array, tuple(before), body.otherwise)

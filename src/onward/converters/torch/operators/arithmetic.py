@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import torch
 
 from onward.converters.torch.emitter import Emitter, Scalar, Tensor

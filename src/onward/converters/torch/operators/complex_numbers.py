@@ -159,22 +159,13 @@ def sum_(c: Emitter, x: Tensor, dims: Any = None, keepdim: bool = False, dtype: 
     return reductions.reduced(c, onnx, x, reductions.axes_of(x, dims), keepdim)
 
 
-def _as_pairs(function: Any) -> Any:
-    """A translation that leaves the last dimension alone serves for pairs as it is."""
-
-    def emit(c: Emitter, *arguments: Any, **options: Any) -> Any:
-        return function(c, *arguments, **options)
-
-    return emit
-
-
+# A translation that leaves the last dimension alone serves for pairs as it is.
 for _names, _function in [
     (("slice.Tensor",), shapes.slice_), (("select.int",), shapes.select), (("unsqueeze",), shapes.unsqueeze),
-    (("squeeze",), shapes.squeeze), (("cat",), None), (("flip",), shapes.flip), (("sym_size.int",), shapes.sym_size),
-    (("unbind.int",), shapes.unbind), (("split_with_sizes",), shapes.split_with_sizes), (("roll",), None),
+    (("squeeze",), shapes.squeeze), (("flip",), shapes.flip), (("sym_size.int",), shapes.sym_size),
+    (("unbind.int",), shapes.unbind), (("split_with_sizes",), shapes.split_with_sizes),
 ]:  # fmt: skip
-    if _function is not None:
-        aten_complex(*_names)(_as_pairs(_function))
+    aten_complex(*_names)(_function)
 
 
 @aten_complex("cat")
@@ -266,3 +257,11 @@ def fft_c2r(c: Emitter, x: Tensor, dims: list[int], normalization: int, size: An
     return c.op("Gather", made, np.array(0), axis=-1)
 
 
+
+
+@aten_complex("transpose.int", "t")
+def transpose(c: Emitter, x: Tensor, first: int = 0, second: int = 1) -> Value:
+    order = list(range(x.rank))
+    first, second = x.axis(first), x.axis(second)
+    order[first], order[second] = second, first
+    return c.transpose(x, [*order, x.rank])

@@ -16,7 +16,11 @@ def _resized(c: Emitter, x: Tensor, sizes: Any, scales: Any, **how: Any) -> Valu
     """To sizes, or by factors where these were given: the grid depends on the factors themselves."""
     spatial = x.rank - 2
     outer = [c.size(x, 0), c.size(x, 1)]
-    if scales is not None and all(item is not None for item in scales):
+    known = scales is not None and all(item is not None for item in scales)
+    if known and sizes is not None:  # the sizes say more than the factors
+        grown = [int(extent * scale) if is_static(extent) else None for extent, scale in zip(x.shape[2:], scales)]
+        known = grown == list(sizes)
+    if known:
         factors = c.array(np.array([1, 1, *scales], np.float32))
         return c.op("Resize", x, None, factors, **how)
     if sizes is None:
@@ -49,8 +53,10 @@ def _linear(mode: str, antialias: bool = False) -> Any:
         if mode == "cubic":
             how["cubic_coeff_a"] = -0.5 if antialias else -0.75
         if antialias:
-            how["antialias"] = 1
-        return _resized(c, x, sizes, _factors(scales), mode=mode, **how)
+            how |= {"antialias": 1, "exclude_outside": 1}
+        # With aligned corners the grid depends on the sizes alone.
+        known = align_corners and all(is_static(extent) for extent in c.result.shape)
+        return _resized(c, x, sizes, None if known else _factors(scales), mode=mode, **how)
 
     return emit
 

@@ -54,6 +54,8 @@ def positions(c: Emitter, x: Tensor) -> list[Value]:
 
 @aten("nonzero")
 def nonzero(c: Emitter, x: Tensor) -> Value:
+    if not x.rank:
+        return c.op("Compress", c.array(np.zeros((1, 0), np.int64)), c.reshape(c.cast(x, torch.bool), [1]), axis=0)
     return c.op("Transpose", c.op("NonZero", c.cast(x, torch.bool)), perm=[1, 0])
 
 
@@ -77,8 +79,12 @@ def searchsorted(c: Emitter, first: Tensor, second: Tensor, out_int32: bool = Fa
     bounds, x = (second, first) if "bucketize" in c.operator else (first, second)
     right = right or options.get("side") == "right"
     (limits, values), _ = c.promoted(bounds, x)
-    below = c.op("LessOrEqual" if right else "Less", c.unsqueeze(limits, bounds.rank - 1), c.unsqueeze(values, x.rank))
+    if not x.rank:
+        values = c.reshape(values, [1])
+    below = c.op("LessOrEqual" if right else "Less", c.unsqueeze(limits, bounds.rank - 1), c.unsqueeze(values, max(x.rank, 1)))
     counted = c.op("ReduceSum", c.convert(below, torch.int64), [-1], keepdims=0)
+    if not x.rank:
+        counted = c.reshape(counted, [])
     return c.convert(counted, torch.int32) if out_int32 else counted
 
 
