@@ -151,7 +151,10 @@ class MatrixSchedule:
         self.extents.setdefault(str(self.column), 1)
         self.batch += others
         self.inner = self._reduction()
-        self.constant = layouts.view(self.right.array).buffer.kind == "constant"
+        # What is packed ahead has a known size; a constant read along an open extent stays as it lies.
+        read = (*self.batch, *self.inner, self.column)
+        known = all(isinstance(self.extents[str(variable)], int) for variable in read)
+        self.constant = known and layouts.view(self.right.array).buffer.kind == "constant"
         self.fits = self.constant or self._step(self.right, self.column) == 1
 
     # -- the loops ---------------------------------------------------------------------------------------------

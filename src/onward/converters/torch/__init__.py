@@ -14,11 +14,11 @@ import torch
 from torch.export import ExportedProgram
 
 from onward.converters.request import Request
-from onward.converters.torch.capture import Capture, Example, captured_module, decomposed, example_of
+from onward.converters.torch.capture import Capture, Example, captures, decomposed, example_of
 from onward.converters.torch.emitter import DATA_TYPES, Emitter, Scalar, Tensor, described, is_static, to_numpy
 from onward.converters.torch.graph import Walker, check_supported
 from onward.converters.torch.reference import reference_of
-from onward.errors import FormatError, InvalidArgument
+from onward.errors import FormatError, InvalidArgument, OnwardError
 from onward.ir import Model
 from onward.ir.expressions import Symbol
 
@@ -39,10 +39,20 @@ def convert(request: Request) -> tuple[Model, Any]:
     source = request.source
     if isinstance(source, ExportedProgram):
         arguments, keywords = source.example_inputs or ((), {})
-        captured = Capture(decomposed(source), Example(tuple(arguments), dict(keywords)))
-        source = source.module()
-    else:
-        captured = captured_module(source, example_of(source, request.example_inputs), request.dynamic_shapes)
+        return _converted(request, source.module(), Capture(decomposed(source), Example(tuple(arguments), dict(keywords))))
+    problem: OnwardError | None = None
+    for captured in captures(source, example_of(source, request.example_inputs), request.dynamic_shapes):
+        try:
+            return _converted(request, source, captured)
+        except InvalidArgument:
+            raise
+        except OnwardError as failure:  # with fewer open sizes it may have a translation
+            problem = problem or failure
+    assert problem is not None
+    raise problem
+
+
+def _converted(request: Request, source: Any, captured: Capture) -> tuple[Model, Any]:
     program = captured.program
     check_supported(program.graph_module)
     c = Emitter(type(request.source).__name__, request.opset or OPSET)

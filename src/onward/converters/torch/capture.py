@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,46 +64,53 @@ def _tensor(item: Any) -> Any:
     return torch.as_tensor(item) if isinstance(item, np.ndarray) else item
 
 
-def captured_module(module: torch.nn.Module, example: Example, dynamic_shapes: Any) -> Capture:
-    """The module's graph. Sizes that the user leaves open are found by PyTorch's analysis; where that fails they are fixed.
+def captures(module: torch.nn.Module, example: Example, dynamic_shapes: Any) -> Iterator[Capture]:
+    """The module's graph, in one form where the user says which sizes are open; else in several, each with fewer open sizes:
+    all that PyTorch's analysis finds, those of the rows, none.
 
-    An example of one row is captured with two, so that the number of rows stays free.
+    An example of one row is captured with two, so that the number of rows stays free. Raises ConversionError when PyTorch
+    captures none.
     """
-    notes: list[str] = []
-    if module.training:
-        notes.append("the module was in training mode; it was converted in inference mode")
-    with _inference(module):
-        attempts: list[tuple[Example, Any, str]] = []
-        if dynamic_shapes is None:
-            doubled = _doubled(example)
-            free = lambda item: {axis: Dim.AUTO for axis in range(item.dim())}  # noqa: E731
-            if doubled is not None:
-                attempts.append((doubled, _shapes(doubled, free), ""))
-            attempts.append((example, _shapes(example, free), ""))
-            attempts.append((example, None, "no size could be left open; all are those of the example"))
-        else:
-            attempts.append((example, _wanted(example, dynamic_shapes), ""))
-        program, note, used = _first_that_works(module, attempts)
-    if note:
-        notes.append(note)
-    return Capture(decomposed(program), used, notes)
-
-
-def _first_that_works(module: torch.nn.Module, attempts: Sequence[tuple[Example, Any, str]]) -> tuple[ExportedProgram, str, Example]:
     problem: Exception | None = None
-    for example, shapes, note in attempts:
-        for strict in (False, True):
-            try:
-                with torch.no_grad():
-                    program = export(module, example.arguments, example.keywords, dynamic_shapes=shapes, strict=strict)
-                return program, note, example
-            except Exception as failure:  # (PyTorch raises whatever the module raises)
-                problem = problem or failure
-                logger.debug("capture failed", exc_info=True)
-    first = str(problem).strip().splitlines() or [""]
-    raise ConversionError(
-        f"PyTorch could not capture {type(module).__name__}: {type(problem).__name__}: {' '.join(first[:6])[:800]}"
-    ) from problem
+    found = False
+    trained = ["the module was in training mode; it was converted in inference mode"] if module.training else []
+    for used, shapes, note in _attempts(example, dynamic_shapes):
+        try:
+            with _inference(module):
+                program = decomposed(_exported(module, used, shapes))
+        except Exception as failure:  # (PyTorch raises whatever the module raises)
+            problem = problem or failure
+            logger.debug("capture failed", exc_info=True)
+            continue
+        found = True
+        yield Capture(program, used, trained + ([note] if note else []))
+    if not found:
+        first = " ".join((str(problem).strip().splitlines() or [""])[:6])[:800]
+        kind = type(problem).__name__
+        raise ConversionError(f"PyTorch could not capture {type(module).__name__}: {kind}: {first}") from problem
+
+
+def _attempts(example: Example, dynamic_shapes: Any) -> list[tuple[Example, Any, str]]:
+    if dynamic_shapes is not None:
+        return [(example, _wanted(example, dynamic_shapes), "")]
+    every = lambda item: {axis: Dim.AUTO for axis in range(item.dim())}  # noqa: E731
+    rows = lambda item: {0: Dim.AUTO} if item.dim() else {}  # noqa: E731
+    fewer = "only the number of rows could be left open"
+    attempts: list[tuple[Example, Any, str]] = []
+    for free, note in ((every, ""), (rows, fewer)):
+        for used in (_doubled(example), example):
+            if used is not None:
+                attempts.append((used, _shapes(used, free), note))
+    return [*attempts, (example, None, "no size could be left open; all are those of the example")]
+
+
+def _exported(module: torch.nn.Module, example: Example, shapes: Any) -> ExportedProgram:
+    with torch.no_grad():
+        try:
+            return export(module, example.arguments, example.keywords, dynamic_shapes=shapes, strict=False)
+        except Exception:  # what one way of tracing refuses, the other may take
+            logger.debug("tracing failed", exc_info=True)
+            return export(module, example.arguments, example.keywords, dynamic_shapes=shapes, strict=True)
 
 
 @contextmanager

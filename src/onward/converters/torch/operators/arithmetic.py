@@ -355,8 +355,8 @@ def _greatest_divisor(c: Emitter, a: Value, b: Value, dtype: torch.dtype) -> Val
     zero, one = c.number(0, wide), c.number(1, wide)
     more = c.op("Cast", c.op("ReduceMax", smaller, keepdims=0), to=int(DataType.BOOL))
     with inner_graph(c, "euclid") as inner:
-        names = [("turn", DataType.INT64, ()), ("more", DataType.BOOL, ())]
         rank = len(c.result.shape)
+        names: list[tuple[str, DataType, tuple[None, ...]]] = [("turn", DataType.INT64, ()), ("more", DataType.BOOL, ())]
         names += [("larger", DataType.INT64, (None,) * rank), ("smaller", DataType.INT64, (None,) * rank)]
         for name, kind, extents in names:
             inner.inputs.append(inner.new_value(TensorType(kind, extents), name))

@@ -176,8 +176,7 @@ def index_put(c: Emitter, x: Tensor, indices: list[Any], values: Tensor, accumul
         given = c.transpose(c.op("Expand", given, wanted), [order.index(axis) for axis in range(len(order))])
     else:
         given = c.op("Expand", given, shape)
-    options = {"reduction": "add"} if accumulate else {}
-    written = c.op("ScatterND", front, places, given, **options)
+    written = c.op("ScatterND", front, places, given, reduction="add" if accumulate else "none")
     return c.transpose(written, [how.order.index(axis) for axis in range(x.rank)])
 
 
@@ -221,9 +220,9 @@ def index_add(c: Emitter, x: Tensor, dim: int, index: Tensor, source: Tensor, al
         updates = c.op("Mul", updates, c.number(alpha, x.dtype))
     order = [axis, *[other for other in range(x.rank) if other != axis]]
     back = [order.index(other) for other in range(x.rank)]
-    options = {"reduction": "add"} if c.operator.endswith("index_add") else {}
+    reduction = "add" if c.operator.endswith("index_add") else "none"
     places = c.reshape(_index(c, index), [-1, 1])
-    return c.transpose(c.op("ScatterND", c.transpose(x, order), places, c.transpose(updates, order), **options), back)
+    return c.transpose(c.op("ScatterND", c.transpose(x, order), places, c.transpose(updates, order), reduction=reduction), back)
 
 
 @aten("one_hot")
