@@ -33,9 +33,9 @@ class Unknown(Exception):
 
 def symbolic_content(array: Array) -> np.ndarray | None:
     """The elements as an object array, or None when some element is not known before the run."""
-    if not isinstance(array.size, int) or array.size > LARGEST or array.dtype == DataType.STRING:
+    shape = tuple(extent for extent in array.shape if isinstance(extent, int))
+    if len(shape) < len(array.shape) or math.prod(shape) > LARGEST or array.dtype == DataType.STRING:
         return None
-    shape = tuple(int(extent) for extent in array.shape)
     try:
         if isinstance(array, Constant):
             return array.tensor.numpy().astype(object)

@@ -22,6 +22,8 @@ def reference_of(module: Any, captured: Any, names: Any) -> Reference:
     """What the module computes on its example and on generated data."""
     source = Source(module, captured, names)
     exact = source.exactly if isinstance(module, torch.nn.Module) and not isinstance(module, torch.fx.GraphModule) else None
+    if source.may_not_end:
+        captured.notes.append("a loop's condition decides when it ends: only the example was tried")
     random = source.is_random()
     if random:
         captured.notes.append("the source draws random numbers: only shapes and types were compared")
@@ -39,6 +41,12 @@ class Source:
         self.names = names
         self.leaves, self.structure = self._leaves(captured)
         self._double: Any = None
+        self.may_not_end = any(
+            "while_loop" in str(node.target)
+            for part in captured.program.graph_module.modules()
+            for node in getattr(getattr(part, "graph", None), "nodes", ())
+        )
+        """Whether data exist for which a loop of the module may go on for ever."""
 
     def _leaves(self, captured: Any) -> tuple[list[Any], Any]:
         return pytree.tree_flatten((self.example.arguments, self.example.keywords))
@@ -66,6 +74,8 @@ class Source:
             what: {name: _array(maker(torch.as_tensor(item), random)) for name, item in given.items()}
             for what, maker in made.items()
         }
+        if self.may_not_end:
+            return {"the example": feeds["the example"]}
         for size in (1, 3):
             resized = self._resized(given, size, random)
             if resized is not None:

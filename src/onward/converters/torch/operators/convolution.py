@@ -92,7 +92,7 @@ def im2col(c: Emitter, x: Tensor, kernel: Any, dilation: Any, padding: Any, stri
         padded = c.op("Gather", padded, windows, axis=axis)
     # (batch, channel, kernel row, row, kernel column, column)
     ordered = c.op("Transpose", padded, perm=[0, 1, 2, 4, 3, 5])
-    sizes = c.op("Shape", value, start=0, end=1)
-    channels = x.shape[-3] * kernel[0] * kernel[1]
-    made = c.op("Reshape", ordered, c.op("Concat", sizes, np.array([channels, -1]), axis=0))
+    batch, channels = c.op("Shape", value, end=1), c.op("Shape", value, start=1, end=2)
+    rows = c.op("Mul", channels, np.array([kernel[0] * kernel[1]]))
+    made = c.op("Reshape", ordered, c.op("Concat", batch, rows, np.array([-1]), axis=0))
     return made if batched else c.squeeze(made, 0)
