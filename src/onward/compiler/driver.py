@@ -101,6 +101,8 @@ class _Compilation:
         later = [name for launch in self.launches for name in launch.defines]
         lifetimes, allocated = self._lifetimes(set(later))
         plan = plan_memory(lifetimes)
+        # What speaks of a size that nothing computes is about a value that nothing reads.
+        guards = [item for item in self.program.guards if symbols_of((item.left, item.right)) <= {*bound, *later}]
         weights, pieces, total = self._weights()
         texts = self._name_kernels()
         entry = EntryBuilder(
@@ -110,7 +112,7 @@ class _Compilation:
             allocated,
             weights,
             profile=self.options.profile,
-            guards=self.program.guards,
+            guards=guards,
         ).build(self.events)
         dump.llvm([*texts.values(), entry])
         objects = compile_modules([*texts.values(), entry], self.target, self.options.processes)
@@ -128,7 +130,7 @@ class _Compilation:
             weights_bytes=total,
             kernels=[self._info(launch) for launch in self.launches],
             target=self.target.name,
-            guards=self.program.guards,
+            guards=guards,
         )
 
     def _lifetimes(self, later: set[str]) -> tuple[list[Lifetime], dict[Buffer, Dimension]]:
