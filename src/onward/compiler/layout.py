@@ -15,7 +15,16 @@ import numpy as np
 from onward.compiler.roots import Root
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, SymbolAtom, is_nonnegative, product, remainder
-from onward.program.array import Array, Compute, Concatenate, Constant, Input, Reshape, RoutineOutput
+from onward.program.array import (
+    Array,
+    Compute,
+    Concatenate,
+    Constant,
+    Input,
+    Reshape,
+    RoutineOutput,
+    defining_routine,
+)
 from onward.program.scalar import IndexValue, Literal, Operation, Read, Scalar, Select
 
 Order = tuple[int, ...]
@@ -262,6 +271,9 @@ class LayoutPlanner:
             return False
         if array in self.desired and self.orders.get(array) != self.orders.get(host):
             return False
+        # The host's memory is asked for when its first part is written; its size must be known by then.
+        if not _found_by_run(host) <= _found_by_run(array):
+            return False
         self.hosts[array] = (host, shift)
         return True
 
@@ -305,6 +317,13 @@ class LayoutPlanner:
         order = self.orders.get(array, tuple(range(array.rank)))
         buffer = Buffer(kind, array.dtype, product(array.shape), index, label=array.label)
         return View(buffer, contiguous_strides(array.shape, order))
+
+
+def _found_by_run(array: Array) -> frozenset[str]:
+    """The sizes in an array's shape that a routine finds during the run."""
+    return frozenset(
+        symbol for extent in array.shape for symbol in _symbols(extent) if defining_routine(symbol) is not None
+    )
 
 
 def _tests_only_bounds(condition: Scalar, read: Read) -> bool:
