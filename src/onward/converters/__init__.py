@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Certificate", "ConversionMismatch", "convert"]
 
 
+FRAMEWORKS = frozenset({"xgboost", "lightgbm", "torch", "sklearn"})
 ENDINGS = {".json": "xgboost", ".ubj": "xgboost", ".txt": "lightgbm", ".pt2": "torch"}
 """Endings of model files -> the framework's page."""
 
@@ -29,18 +30,20 @@ def convert(
     dynamic_shapes: Any = None,
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
+    methods: Sequence[str] = (),
     verify: bool = True,
     tolerance: float | None = None,
 ) -> Model:
     """The ONNX model that computes what `source` computes.
 
-    `source` is a module or exported program of PyTorch, a Booster of XGBoost or LightGBM, an estimator of their
-    scikit-learn interfaces, or the path of a model file (.pt2 of PyTorch, .json and .ubj of XGBoost, .txt of LightGBM).
+    `source` is a module or exported program of PyTorch, a fitted estimator or pipeline of scikit-learn, a Booster of XGBoost
+    or LightGBM, an estimator of their scikit-learn interfaces, or the path of a model file (.pt2 of PyTorch, .json and .ubj of XGBoost, .txt of LightGBM).
 
     `example_inputs` are the arguments of a module: a tuple, or a dictionary of keywords; for trees a matrix of rows that
     is tried besides generated data. `dynamic_shapes` says which sizes of a module's inputs stay open, in PyTorch's
     form, where text stands for an open dimension; {} leaves none open. By default all stay open that can; the
-    certificate notes those that cannot.
+    certificate notes those that cannot. `methods` are those of an estimator that become outputs, by default `predict` and
+    `predict_proba`, or `transform`.
 
     `tolerance` is the greatest difference allowed, relative to the largest value of an output (by default that of the
     source's data type). The certificate of the comparison is kept in the model's metadata.
@@ -55,7 +58,7 @@ def convert(
     framework, loaded = _framework_of(source)
     page = importlib.import_module(f"onward.converters.{framework}")
     names = list(output_names) if output_names else None
-    model, reference = page.convert(Request(loaded, example_inputs, opset, dynamic_shapes, list(input_names or []), names))
+    model, reference = page.convert(Request(loaded, example_inputs, opset, dynamic_shapes, list(input_names or []), names, list(methods)))
     if verify:
         certificate.certify(model, reference, example_inputs, tolerance)
     return model
@@ -73,11 +76,11 @@ def _framework_of(source: Any) -> tuple[str, Any]:
         return ENDINGS[path.suffix], importlib.import_module(f"onward.converters.{ENDINGS[path.suffix]}").load(path)
     for kind in type(source).__mro__:
         framework = kind.__module__.partition(".")[0]
-        if framework in ENDINGS.values():
+        if framework in FRAMEWORKS:
             return framework, source
     raise UnsupportedModel(
-        f"there is no converter for {type(source).__module__}.{type(source).__name__}; known are modules of PyTorch and "
-        "models of XGBoost and LightGBM"
+        f"there is no converter for {type(source).__module__}.{type(source).__name__}; known are modules of PyTorch, "
+        "estimators of scikit-learn, and models of XGBoost and LightGBM"
     )
 
 

@@ -17,3 +17,4 @@ class Request:
     dynamic_shapes: Any = None
     input_names: Sequence[str] = field(default_factory=list)
     output_names: Sequence[str] | None = None
+    methods: Sequence[str] = ()

@@ -1,0 +1,146 @@
+"""scikit-learn: an estimator or a pipeline.
+
+An estimator's methods are NumPy code, which is traced (`onward.converters.tracing`); for compiled code (trees, neighbours,
+support vectors ...) `operators/` says what a method becomes, one function each. A transformer, scaler or regressor of the
+user's own is traced like any other. Everything is computed in the data type that scikit-learn computes in.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from onward.converters.builder import ModelBuilder
+from onward.converters.certificate import Reference
+from onward.converters.request import Request
+from onward.converters.sklearn import operators  # noqa: F401 (registers the translations)
+from onward.converters.sklearn.data import generated
+from onward.converters.sklearn.tracer import exact_distances, tracing
+from onward.converters.tracing import Array, RowCount, Trace, as_array
+from onward.errors import ConversionError, UnsupportedModel, UnsupportedOperator
+from onward.ir import Model
+from onward.ir.datatypes import DataType
+
+TOLERANCES = {np.dtype(np.float64): 1e-9, np.dtype(np.float32): 1e-5}
+NAMES = {
+    "predict_proba": "probabilities", "decision_function": "scores", "score_samples": "scores", "transform": "transformed",
+    "predict": "prediction",
+}  # fmt: skip
+
+
+def convert(request: Request) -> tuple[Model, Reference]:
+    """The model of a fitted estimator, and what it is to reproduce.
+
+    A classifier gives `label`, and `probabilities` or else `scores`; a regressor or clustering `prediction`; a
+    transformer `transformed`; an outlier detector `label` and `scores`; a density `scores`. `request.methods` chooses others.
+    """
+    source = request.source
+    example = None if request.example_inputs is None else np.asarray(request.example_inputs)
+    dtype = np.dtype(np.float64) if example is None else example.dtype
+    columns = _columns(source, example)
+    b = ModelBuilder("sklearn", request.opset)
+    (name,) = request.input_names or ["x"]
+    value = b.input(name, DataType.of(dtype), ["rows", columns])
+    x = Array(Trace(b), value, dtype, (0, columns))
+    x._shape = (RowCount(x, 0), columns)
+    if dtype.kind in "iub":
+        x = x.astype(np.float64)
+    methods = list(request.methods or _methods(source))
+    results: dict[str, Array] = {}
+    with tracing(source) as traceable:
+        for method in methods:
+            results |= _named(_label(source, method), _called(traceable, method, x))
+    reference, kinds = _reference(source, methods, columns, dtype, example)
+    for (label, result), output in zip(results.items(), request.output_names or list(results), strict=True):
+        b.output(as_array(x.trace, result).astype(kinds.get(label, result.dtype), copy=False).value, output)
+    if request.output_names:
+        renamed = dict(zip(results, request.output_names))
+        outputs = reference.outputs
+        reference = Reference(
+            reference.framework, reference.data, lambda rows: _renamed(outputs(rows), renamed), None, reference.tolerances
+        )
+    return b.model(), reference
+
+
+def _renamed(found: Any, names: dict[str, str]) -> Any:
+    return None if found is None else {names[label]: array for label, array in found.items()}
+
+
+def _label(source: Any, method: str) -> str:
+    labelled = hasattr(source, "classes_") or getattr(source, "_estimator_type", "") == "outlier_detector" or hasattr(source, "offset_")
+    return "label" if method == "predict" and labelled else NAMES.get(method, method)
+
+
+def _methods(source: Any) -> list[str]:
+    """The methods that are outputs when the caller does not say."""
+    has = lambda name: callable(getattr(source, name, None))  # noqa: E731
+    if has("predict"):
+        extra = "predict_proba" if has("predict_proba") else "decision_function" if has("decision_function") else ""
+        return ["predict", *([extra] if extra else [])]
+    for name in ("transform", "score_samples"):
+        if has(name):
+            return [name]
+    raise UnsupportedModel(f"{type(source).__name__} has no predict, transform or score_samples that works on new data")
+
+
+def _columns(source: Any, example: np.ndarray | None) -> int:
+    if example is not None:
+        if example.ndim != 2:
+            raise ConversionError(f"the example of rows has shape {example.shape}, expected (rows, columns)")
+        return int(example.shape[1])
+    from sklearn.utils.validation import check_is_fitted
+
+    check_is_fitted(source)
+    if not hasattr(source, "n_features_in_"):
+        raise ConversionError(f"{type(source).__name__} does not say how many columns it takes: pass example_inputs, some rows")
+    return int(source.n_features_in_)
+
+
+def _called(source: Any, method: str, x: Array) -> Any:
+    """The traced result of a method."""
+    try:
+        result = getattr(source, method)(x.copy())
+    except UnsupportedOperator as problem:
+        raise UnsupportedOperator(f"{type(source).__name__}.{method}: {problem}") from problem
+    except Exception as problem:
+        raise UnsupportedOperator(
+            f"{type(source).__name__}.{method} cannot be traced: {type(problem).__name__}: {str(problem)[:300]}; a translation can "
+            f"be registered with @onward.converters.sklearn.registry.method('{method}', '{type(source).__name__}')"
+        ) from problem
+    return [as_array(x.trace, item) for item in result] if isinstance(result, list) else as_array(x.trace, result)
+
+
+def _named(label: str, result: Any) -> dict[str, Any]:
+    """One output, or one for each array of a list, as several targets have."""
+    if isinstance(result, list):
+        return {f"{label}_{place}": item for place, item in enumerate(result)}
+    return {label: result}
+
+
+def _reference(source: Any, methods: list[str], columns: int, dtype: np.dtype, example: Any) -> tuple[Reference, dict[str, Any]]:
+    import sklearn
+
+    def outputs(rows: np.ndarray) -> dict[str, np.ndarray] | None:
+        found = {}
+        for method in methods:
+            try:
+                result = getattr(source, method)(rows)
+            except (ValueError, IndexError, TypeError):  # the source does not take these data
+                return None
+            for name, item in _named(_label(source, method), result).items():
+                array = np.asarray(item.toarray() if hasattr(item, "toarray") else item)
+                found[name] = array.astype(object) if array.dtype.kind in "US" else array
+        return found
+
+    def exactly(rows: np.ndarray) -> dict[str, np.ndarray] | None:
+        with exact_distances():
+            return outputs(rows)
+
+    data = generated(source, columns, dtype, example)
+    kinds: dict[str, Any] = {}
+    for rows in data.values():
+        kinds = {name: array.dtype for name, array in (outputs(rows) or {}).items()}
+        if kinds:
+            break
+    return Reference(f"scikit-learn {sklearn.__version__}", data, outputs, exactly, TOLERANCES), kinds

@@ -1,0 +1,60 @@
+"""Rows that try what an estimator can tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+
+def generated(source: Any, columns: int, dtype: np.dtype, example: np.ndarray | None) -> dict[str, np.ndarray]:
+    """Rows at thresholds of trees and beside them, random ones of several kinds, one row; those that the estimator refuses
+    are left out by the comparison."""
+    random = np.random.default_rng(0)
+    scale = 1.0 if example is None else np.abs(np.nan_to_num(example.astype(np.float64))).mean() or 1.0
+    normal = random.standard_normal((200, columns)) * scale
+    data = {} if example is None else {"the example": example}
+    data |= {"random numbers": normal, "positive numbers": np.abs(normal), "small whole numbers": np.floor(np.abs(normal)) % 3,
+             "shares": np.abs(normal) / np.abs(normal).sum(axis=1, keepdims=True)}  # fmt: skip
+    found = thresholds(source, columns)
+    if found is not None:
+        data["thresholds and their neighbours"] = found
+        data["missing values"] = np.where(random.random(found.shape) < 0.3, np.nan, found)
+    data["one row"] = normal[:1]
+    return {what: rows.astype(dtype) for what, rows in data.items()}
+
+
+def thresholds(source: Any, columns: int) -> np.ndarray | None:
+    """Rows whose numbers are what trees compare with, and the single-precision numbers beside them."""
+    known: list[list[float]] = [[] for _ in range(columns)]
+    for tree in _trees(source, set()):
+        for feature, split, left in zip(tree.feature, tree.threshold, tree.children_left):
+            if left >= 0 and feature < columns:
+                known[feature].append(float(split))
+    if not any(known):
+        return None
+    random = np.random.default_rng(1)
+    rows = np.empty((300, columns))
+    for feature, splits in enumerate(known):
+        values = np.unique(np.array([0.0, *splits]))
+        single = values.astype(np.float32)
+        beside = [np.nextafter(single, np.float32(np.inf)), np.nextafter(single, -np.float32(np.inf)), single]
+        rows[:, feature] = random.choice(np.concatenate([values, *beside]), 300)
+    return rows
+
+
+def _trees(item: Any, seen: set[int]) -> Iterator[Any]:
+    """All `tree_` structures inside an estimator."""
+    if id(item) in seen:
+        return
+    seen.add(id(item))
+    if hasattr(item, "children_left"):
+        yield item
+    elif isinstance(item, (list, tuple)) or (isinstance(item, np.ndarray) and item.dtype == object):
+        for part in item.ravel().tolist() if isinstance(item, np.ndarray) else item:
+            yield from _trees(part, seen)
+    elif isinstance(item, dict):
+        yield from _trees(list(item.values()), seen)
+    elif hasattr(item, "get_params") and hasattr(item, "__dict__"):
+        yield from _trees(list(vars(item).values()), seen)

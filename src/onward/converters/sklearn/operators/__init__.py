@@ -1,0 +1,11 @@
+"""What compiled or data-dependent methods of scikit-learn become, a page for each family."""
+
+from onward.converters.sklearn.operators import (  # noqa: F401
+    clusters,
+    encoders,
+    ensembles,
+    forests,
+    neighbours,
+    scalers,
+    support_vectors,
+)
