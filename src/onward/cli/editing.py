@@ -33,22 +33,33 @@ def upgrade(
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(help="A model file of another framework: XGBoost's .json or .ubj, LightGBM's .txt.")],
+    source: Annotated[Path, typer.Argument(help="XGBoost's .json or .ubj, LightGBM's .txt, PyTorch's .pt2, scikit-learn's .joblib, .pkl or .skops.")],
     output: Output,
     opset: Annotated[int | None, typer.Option(help="The operator set version of the result.")] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="The file may run code while it is read, as pickles do.")] = False,
 ) -> None:
     """Convert a model of another framework, prove that it computes the same, and show the proof."""
+    from rich.console import Console
+    from rich.table import Table
+
     import onward
     from onward.converters.certificate import Certificate
 
-    model = onward.convert(source, opset=opset)
-    onward.save(model, output)
+    console = Console()
+    with console.status(f"converting {source.name}"):
+        model = onward.convert(source, opset=opset, trust=trust)
+        onward.save(model, output)
     certificate = Certificate.of(model)
     assert certificate is not None
-    rows = sum(shape[0] for shape in certificate.shapes.values())
+    table = Table(title=f"greatest differences from {certificate.framework}, {len(certificate.shapes)} sets of data", title_justify="left")
+    kinds = sorted({kind for found in certificate.differences.values() for kind in found})
+    for heading in ("output", *kinds):
+        table.add_column(heading)
     for name, found in certificate.differences.items():
-        shown = ", ".join(f"{kind} {value:.3g}" for kind, value in found.items())
-        typer.echo(f"{name}: greatest difference from {certificate.framework} on {rows} rows: {shown}")
+        table.add_row(name, *(f"{found[kind]:.3g}" if kind in found else "" for kind in kinds))
+    console.print(table)
+    for note in certificate.notes:
+        console.print(f"note: {note}")
 
 
 @app.command()

@@ -18,7 +18,10 @@ __all__ = ["Certificate", "ConversionMismatch", "convert"]
 
 
 FRAMEWORKS = frozenset({"xgboost", "lightgbm", "torch", "sklearn"})
-ENDINGS = {".json": "xgboost", ".ubj": "xgboost", ".txt": "lightgbm", ".pt2": "torch"}
+ENDINGS = {
+    ".json": "xgboost", ".ubj": "xgboost", ".txt": "lightgbm", ".pt2": "torch", ".pkl": "sklearn", ".pickle": "sklearn",
+    ".joblib": "sklearn", ".skops": "sklearn",
+}  # fmt: skip
 """Endings of model files -> the framework's page."""
 
 
@@ -33,11 +36,14 @@ def convert(
     methods: Sequence[str] = (),
     verify: bool = True,
     tolerance: float | None = None,
+    trust: bool = False,
 ) -> Model:
     """The ONNX model that computes what `source` computes.
 
     `source` is a module or exported program of PyTorch, a fitted estimator or pipeline of scikit-learn, a Booster of XGBoost
-    or LightGBM, an estimator of their scikit-learn interfaces, or the path of a model file (.pt2 of PyTorch, .json and .ubj of XGBoost, .txt of LightGBM).
+    or LightGBM, an estimator of their scikit-learn interfaces, or the path of a model file (.pt2 of PyTorch, .json and .ubj of XGBoost, .txt of LightGBM,
+    .pkl, .pickle, .joblib and .skops of scikit-learn). Reading a pickle runs the code in it: `trust` says that it is from a
+    source that may do that.
 
     `example_inputs` are the arguments of a module: a tuple, or a dictionary of keywords; for trees a matrix of rows that
     is tried besides generated data. `dynamic_shapes` says which sizes of a module's inputs stay open, in PyTorch's
@@ -55,7 +61,7 @@ def convert(
     from onward.converters import certificate
     from onward.converters.request import Request
 
-    framework, loaded = _framework_of(source)
+    framework, loaded = _framework_of(source, trust)
     page = importlib.import_module(f"onward.converters.{framework}")
     names = list(output_names) if output_names else None
     model, reference = page.convert(Request(loaded, example_inputs, opset, dynamic_shapes, list(input_names or []), names, list(methods)))
@@ -64,7 +70,7 @@ def convert(
     return model
 
 
-def _framework_of(source: Any) -> tuple[str, Any]:
+def _framework_of(source: Any, trust: bool) -> tuple[str, Any]:
     """The name of the framework's page, and the source, read from its file where it is one."""
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
@@ -73,7 +79,7 @@ def _framework_of(source: Any) -> tuple[str, Any]:
         if path.suffix not in ENDINGS:
             known = ", ".join(f"{ending} ({framework})" for ending, framework in ENDINGS.items())
             raise UnsupportedModel(f"'{path}' is no model file that is known here; known are {known}")
-        return ENDINGS[path.suffix], importlib.import_module(f"onward.converters.{ENDINGS[path.suffix]}").load(path)
+        return ENDINGS[path.suffix], importlib.import_module(f"onward.converters.{ENDINGS[path.suffix]}").load(path, trust)
     for kind in type(source).__mro__:
         framework = kind.__module__.partition(".")[0]
         if framework in FRAMEWORKS:

@@ -29,7 +29,7 @@ IDENTICAL = frozenset({
 })  # fmt: skip
 
 
-def load(path: Path) -> Any:
+def load(path: Path, trust: bool = False) -> Any:
     """The Booster of a model file. Raises FormatError for a file that the library does not read."""
     import lightgbm
 

@@ -30,7 +30,7 @@ IDENTICAL = frozenset({
 """Objectives by what they make of a margin; besides binary:hinge, multi:softmax and multi:softprob."""
 
 
-def load(path: Path) -> Any:
+def load(path: Path, trust: bool = False) -> Any:
     """The Booster of a model file. Raises FormatError for a file that the library does not read."""
     import xgboost
 

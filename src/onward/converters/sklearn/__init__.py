@@ -7,6 +7,7 @@ user's own is traced like any other. Everything is computed in the data type tha
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,14 @@ from onward.converters.sklearn import operators  # noqa: F401 (registers the tra
 from onward.converters.sklearn.data import generated
 from onward.converters.sklearn.tracer import exact_distances, tracing
 from onward.converters.tracing import Array, RowCount, Trace, as_array
-from onward.errors import ConversionError, UnsupportedModel, UnsupportedOperator
+from onward.errors import (
+    ConversionError,
+    FormatError,
+    InvalidArgument,
+    OnwardError,
+    UnsupportedModel,
+    UnsupportedOperator,
+)
 from onward.ir import Model
 from onward.ir.datatypes import DataType
 
@@ -27,6 +35,30 @@ NAMES = {
     "predict_proba": "probabilities", "decision_function": "scores", "score_samples": "scores", "transform": "transformed",
     "predict": "prediction",
 }  # fmt: skip
+
+
+def load(path: Path, trust: bool = False) -> Any:
+    """The estimator of a file of pickle, joblib or skops. Raises InvalidArgument for one that would run code and is not
+    trusted, and FormatError for one that cannot be read."""
+    try:
+        if path.suffix == ".skops":
+            import skops.io
+
+            unknown = skops.io.get_untrusted_types(file=path)
+            if unknown and not trust:
+                raise InvalidArgument(f"'{path}' holds types that skops does not know: {', '.join(unknown)}; pass trust=True to load them")
+            return skops.io.load(path, trusted=unknown)
+        if not trust:
+            raise InvalidArgument(f"'{path}' is a pickle, and reading it runs the code in it; pass trust=True if you trust its source")
+        import joblib
+
+        return joblib.load(path)
+    except OnwardError:
+        raise
+    except ImportError as problem:
+        raise FormatError(f"'{path}' needs a package that is not installed: {problem}") from problem
+    except Exception as problem:
+        raise FormatError(f"'{path}' cannot be read: {type(problem).__name__}: {str(problem)[:200]}") from problem
 
 
 def convert(request: Request) -> tuple[Model, Reference]:

@@ -14,7 +14,10 @@ def generated(source: Any, columns: int, dtype: np.dtype, example: np.ndarray | 
     random = np.random.default_rng(0)
     scale = 1.0 if example is None else np.abs(np.nan_to_num(example.astype(np.float64))).mean() or 1.0
     normal = random.standard_normal((200, columns)) * scale
-    data = {} if example is None else {"the example": example}
+    data = {}
+    if example is not None and len(example):
+        mixed = np.stack([random.permutation(example[:, column]) for column in range(columns)], axis=1)
+        data = {"the example": example, "its columns shuffled": mixed, "a row of it": example[:1]}
     data |= {"random numbers": normal, "positive numbers": np.abs(normal), "small whole numbers": np.floor(np.abs(normal)) % 3,
              "shares": np.abs(normal) / np.abs(normal).sum(axis=1, keepdims=True)}  # fmt: skip
     found = thresholds(source, columns)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from onward.converters.tracing import Array
-
-Translation = Callable[[Any, Array], Any]
+Translation = Callable[..., Any]
 METHODS: dict[tuple[str, str], Translation] = {}
 
 

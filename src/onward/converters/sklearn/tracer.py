@@ -13,7 +13,7 @@ import numpy as np
 
 from onward.converters.sklearn.registry import METHODS
 from onward.converters.tracing import Array, RowCount, as_array, replaced
-from onward.errors import OnwardError
+from onward.errors import UnsupportedOperator
 
 
 def _same(x: Any, *_: Any, **__: Any) -> Any:
@@ -84,8 +84,6 @@ def distances(x: Any, y: Any, metric: str = "euclidean", **options: Any) -> Arra
         return np.mean(gap != 0, axis=2)  # type: ignore[no-any-return]
     if metric == "canberra":
         return np.nansum(gap / (np.abs(np.expand_dims(x, 1)) + np.abs(np.expand_dims(y, 0))), axis=2)  # type: ignore[no-any-return]
-    from onward.errors import UnsupportedOperator
-
     raise UnsupportedOperator(f"distances of metric '{metric}'")
 
 
@@ -135,6 +133,17 @@ def _task(function: Any, **_: Any) -> Any:
     return lambda *arguments, **options: (function, arguments, options)
 
 
+class _NoRandomNumbers:
+    """Stands for a generator, which would take a traced array for memory."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise UnsupportedOperator("random numbers are drawn")
+
+
+def _random(_seed: Any) -> Any:
+    return _NoRandomNumbers()
+
+
 def _samples(x: Any) -> Any:
     return x.shape[0] if hasattr(x, "shape") else len(x)
 
@@ -172,6 +181,7 @@ def _replacements() -> dict[Any, Any]:
     import scipy.sparse
     import scipy.spatial.distance
     import scipy.special
+    import scipy.stats
     import sklearn.metrics.pairwise as pairwise
     import sklearn.preprocessing
     from sklearn.utils import _array_api as api
@@ -181,7 +191,7 @@ def _replacements() -> dict[Any, Any]:
     found = {
         validation.validate_data: _validated, validation.check_array: _checked, validation.check_is_fitted: nothing,
         validation._check_feature_names: nothing, validation._check_n_features: nothing, validation.check_non_negative: nothing,
-        validation._assert_all_finite: nothing, validation.assert_all_finite: nothing, validation._num_samples: _samples,
+        validation._assert_all_finite: nothing, validation.assert_all_finite: nothing, validation._num_samples: _samples, validation.check_random_state: _random,
         extmath.safe_sparse_dot: _dot, extmath.row_norms: _row_norms, extmath.softmax: _softmax,
         pairwise.euclidean_distances: _euclidean, pairwise.pairwise_distances: _pairwise, pairwise.pairwise_distances_argmin: _argmin,
         pairwise.check_pairwise_arrays: lambda X, Y, **_: (X, X if Y is None else Y),
@@ -190,6 +200,7 @@ def _replacements() -> dict[Any, Any]:
         scipy.special.logsumexp: _logsumexp, scipy.special.softmax: lambda x, axis=None: _softmax(x, axis=axis),
         scipy.spatial.distance.cdist: lambda XA, XB, metric="euclidean", **options: distances(XA, XB, metric, **options),
         scipy.linalg.solve_triangular: _triangular, scipy.linalg.cho_solve: lambda factor, b, **_: _inverse(factor[0] @ factor[0].T) @ b,
+        scipy.stats.gmean: lambda a, axis=0, **_: np.exp(np.mean(np.log(a), axis=axis)),
         parallel.Parallel: _in_turn, parallel.delayed: _task, joblib.Parallel: _in_turn, joblib.delayed: _task,
         multiclass.check_classification_targets: nothing,
     }  # fmt: skip
@@ -343,4 +354,4 @@ def _classes() -> dict[str, list[type]]:
     return found
 
 
-__all__ = ["RowCount", "distances", "squared_distances", "tracing", "OnwardError"]
+__all__ = ["RowCount", "distances", "squared_distances", "tracing"]

@@ -26,7 +26,7 @@ OPSET = 23
 """The version that has Attention and RMSNormalization."""
 
 
-def load(path: Any) -> Any:
+def load(path: Any, trust: bool = False) -> Any:
     """The exported program of a .pt2 file. Raises FormatError for a file that PyTorch does not read."""
     try:
         return torch.export.load(str(path))

@@ -44,11 +44,6 @@ class RowCount:
     def __hash__(self) -> int:
         return 1
 
-    def __index__(self) -> int:
-        raise refusal("the code asks for the number of rows as a plain number")
-
-    __int__ = __index__
-
     def __repr__(self) -> str:
         return "rows"
 
@@ -69,7 +64,7 @@ class RowCount:
 
 def refusal(what: str) -> UnsupportedOperator:
     """The error for code that cannot be traced, with the innermost line that is not ours."""
-    frames = [frame for frame in traceback.extract_stack() if "/converters/" not in frame.filename.replace("\\", "/")]
+    frames = [frame for frame in traceback.extract_stack() if "onward/converters/" not in frame.filename.replace("\\", "/")]
     inner = next((frame for frame in reversed(frames) if "numpy" not in frame.filename), None)
     place = f" at {inner.filename}:{inner.lineno} ({inner.line})" if inner else ""
     return UnsupportedOperator(f"{what}, which a graph cannot say{place}")

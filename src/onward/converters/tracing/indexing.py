@@ -44,7 +44,7 @@ def normalized(x: Array, key: Any) -> list[Any]:
 def _axes_of(item: Any) -> int:
     if item is None or item is Ellipsis:
         return 0
-    array = isinstance(item, Array) or isinstance(item, np.ndarray)
+    array = isinstance(item, (Array, np.ndarray))
     return item.ndim if array and item.dtype == bool and item.ndim else 1
 
 
@@ -60,7 +60,7 @@ def read(x: Array, key: Any) -> Array:
     axis = 0
     for item in keys:
         if item is None:
-            x = np.expand_dims(x, axis)  # type: ignore[call-overload]
+            x = np.expand_dims(x, axis)
             axis += 1
         elif isinstance(item, slice):
             x = _sliced(x, axis, item)
@@ -120,7 +120,7 @@ def _read_points(x: Array, keys: list[Any], lists: list[int]) -> Array:
     front = np.transpose(x, order)
     result = x.trace.op("GatherND", front, points, dtype=x.dtype, shape=(*shape, *rest))
     places = list(range(len(shape), len(shape) + len(rest)))
-    return np.transpose(result, [*places[:first], *range(len(shape)), *places[first:]]) if first else result  # type: ignore[no-any-return]
+    return np.transpose(result, [*places[:first], *range(len(shape)), *places[first:]]) if first else result
 
 
 def written(x: Array, key: Any, item: Array) -> Array:
@@ -129,13 +129,13 @@ def written(x: Array, key: Any, item: Array) -> Array:
         mask = key.reshape(*key.shape, *(1,) * (x.ndim - key.ndim))
         if item.ndim and item.ndim >= x.ndim and any(isinstance(extent, RowCount) for extent in item.shape) and key.ndim == x.ndim:
             raise refusal("chosen elements are replaced by a list of their own")
-        return np.where(mask, item.astype(x.dtype, copy=False), x)  # type: ignore[no-any-return]
+        return np.where(mask, item.astype(x.dtype, copy=False), x)
     keys = normalized(x, key)
     if any(item is None for item in keys):
         raise refusal("an axis is added in an assignment")
     lists = [place for place, part in enumerate(keys) if not isinstance(part, slice) or part != slice(None)]
     if not lists:
-        return np.broadcast_to(item, x.shape)  # type: ignore[no-any-return]
+        return np.broadcast_to(item, x.shape)
     if len(lists) > 1:
         return _written_points(x, keys, lists, item)
     (axis,) = lists
@@ -143,7 +143,7 @@ def written(x: Array, key: Any, item: Array) -> Array:
     extent = x.shape[axis]
     if isinstance(chosen, Array) and chosen.dtype == bool:
         mask = chosen.reshape(*(-1 if place == axis else 1 for place in range(x.ndim)))
-        return np.where(mask, item.astype(x.dtype, copy=False), x)  # type: ignore[no-any-return]
+        return np.where(mask, item.astype(x.dtype, copy=False), x)
     if isinstance(extent, RowCount) or isinstance(chosen, Array):
         raise refusal("some of the rows are replaced")
     places = np.arange(extent)[chosen]
@@ -153,11 +153,11 @@ def written(x: Array, key: Any, item: Array) -> Array:
     source[places], mask[places] = np.arange(places.size), True
     tail = (1,) * (x.ndim - 1 - axis)
     if lone and item.ndim >= x.ndim - axis:
-        item = np.expand_dims(item, item.ndim - (x.ndim - 1 - axis))  # type: ignore[call-overload]
+        item = np.expand_dims(item, item.ndim - (x.ndim - 1 - axis))
     from_end = x.ndim - axis
     if item.ndim >= from_end and item.shape[-from_end] != 1:
         item = np.take(item, source, axis=item.ndim - from_end)
-    return np.where(mask.reshape(-1, *tail), item.astype(x.dtype, copy=False), x)  # type: ignore[no-any-return]
+    return np.where(mask.reshape(-1, *tail), item.astype(x.dtype, copy=False), x)
 
 
 def _written_points(x: Array, keys: list[Any], lists: list[int], item: Array) -> Array:
@@ -166,7 +166,7 @@ def _written_points(x: Array, keys: list[Any], lists: list[int], item: Array) ->
     whole = isinstance(first, Array) and getattr(first, "is_range", False)
     if len(lists) == 2 and x.ndim == 2 and whole and isinstance(second, Array):
         hit = second.astype(np.int64).reshape(-1, 1) == np.arange(x.shape[1])
-        return np.where(hit, item.reshape(-1, 1) if item.ndim else item.astype(x.dtype), x)  # type: ignore[no-any-return]
+        return np.where(hit, item.reshape(-1, 1) if item.ndim else item.astype(x.dtype), x)
     if any(isinstance(extent, RowCount) for extent in x.shape):
         raise refusal("elements at computed places are replaced")
     shape = tuple(int(extent) for extent in x.shape)

@@ -73,3 +73,10 @@ def density(estimator: Any, x: Array) -> Any:
         raise UnsupportedOperator(f"densities with kernel '{estimator.kernel}'")
     values, norm = shapes[estimator.kernel]
     return _logsumexp(values() + np.log(weights), axis=1) + (norm - columns * np.log(size) - np.log(weights.sum()))
+
+
+@method("mahalanobis", "EmpiricalCovariance")
+def mahalanobis(estimator: Any, x: Array) -> Any:
+    """Squared distances to the mean, measured by the covariance."""
+    gap = x - np.asarray(estimator.location_)
+    return np.sum((gap @ np.asarray(estimator.get_precision())) * gap, axis=1)

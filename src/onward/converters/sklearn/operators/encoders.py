@@ -17,7 +17,7 @@ def _hits(values: Array, categories: np.ndarray) -> Array:
     wide = np.expand_dims(values, 1)
     found = wide == categories.astype(values.dtype)
     absent = np.isnan(categories.astype(np.float64))
-    return np.where(absent, isnan(wide), found) if absent.any() else found  # type: ignore[return-value]
+    return np.where(absent, isnan(wide), found) if absent.any() else found
 
 
 def _categories(estimator: Any, column: int) -> np.ndarray:
@@ -33,7 +33,7 @@ def _grouped(estimator: Any, column: int, hits: Array) -> Array:
     if rare is None:
         return hits
     mask = np.isin(_categories(estimator, column), rare)
-    return np.concatenate([hits[:, np.flatnonzero(~mask)], np.any(hits[:, np.flatnonzero(mask)], axis=1, keepdims=True)], axis=1)  # type: ignore[return-value, call-overload]
+    return np.concatenate([hits[:, np.flatnonzero(~mask)], np.any(hits[:, np.flatnonzero(mask)], axis=1, keepdims=True)], axis=1)
 
 
 @method("transform", "OneHotEncoder")
@@ -49,7 +49,7 @@ def one_hot(estimator: Any, x: Array) -> Any:
         if estimator.drop_idx_ is not None and estimator.drop_idx_[column] is not None:
             hits = hits[:, np.delete(np.arange(hits.shape[1]), int(estimator.drop_idx_[column]))]
         made.append(hits.astype(estimator.dtype))
-    return np.concatenate(made, axis=1)  # type: ignore[call-overload]
+    return np.concatenate(made, axis=1)
 
 
 @method("transform", "OrdinalEncoder")

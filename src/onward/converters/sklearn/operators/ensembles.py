@@ -43,7 +43,7 @@ def weighted_counts(estimator: Any, x: Array) -> Any:
     """Counts times inverse document frequencies, each row of length 1."""
     x = x.astype(np.float64, copy=False)
     if estimator.sublinear_tf:
-        x = np.where(x == 0, 0.0, np.log(np.where(x == 0, 1.0, x)) + 1.0)  # type: ignore[assignment]
+        x = np.where(x == 0, 0.0, np.log(np.where(x == 0, 1.0, x)) + 1.0)
     if estimator.use_idf:
         x = x * np.asarray(estimator.idf_)
     if estimator.norm is None:

@@ -98,7 +98,7 @@ def forest_apply(estimator: Any, x: Array) -> Array:
 def _values(estimator: Any, x: Array) -> Array:
     """(rows, outputs, classes): the mean of the trees' values."""
     structures = [tree.tree_ for tree in estimator.estimators_]
-    return np.sum(gathered(leaves_of(x, structures), [item.value for item in structures]), axis=1) / len(structures)  # type: ignore[no-any-return]
+    return np.sum(gathered(leaves_of(x, structures), [item.value for item in structures]), axis=1) / len(structures)
 
 
 @method("predict_proba", "ForestClassifier")
@@ -152,7 +152,7 @@ def histogram_raw(estimator: Any, x: Array, n_threads: Any = None) -> Array:
             x[:, int(column)] = np.where(np.isin(x[:, int(column)], np.array(known)), x[:, int(column)], np.nan)
     targets = estimator.n_trees_per_iteration_
     trees = [_histogram_tree(tree, place) for stage in estimator._predictors for place, tree in enumerate(stage)]
-    return _ensemble(x, trees, targets) + estimator._baseline_prediction  # type: ignore[no-any-return]
+    return _ensemble(x, trees, targets) + estimator._baseline_prediction
 
 
 def _members(bits: Any) -> list[float]:

@@ -25,6 +25,21 @@ def k_neighbours(estimator: Any, x: Array, n_neighbors: Any = None, return_dista
     return (found, places) if return_distance else places
 
 
+@method("transform", "KNeighborsTransformer")
+def k_graph(estimator: Any, x: Array) -> Any:
+    """(rows, training rows): distances to the neighbours, or ones; zero elsewhere."""
+    found, near = k_neighbours(estimator, x, estimator.n_neighbors + (estimator.mode == "distance"))
+    hits = np.expand_dims(near, 2) == np.arange(estimator.n_samples_fit_)
+    values = np.expand_dims(found, 2) if estimator.mode == "distance" else 1.0
+    return np.sum(np.where(hits, values, 0.0), axis=1)
+
+
+@method("transform", "RadiusNeighborsTransformer")
+def radius_graph(estimator: Any, x: Array) -> Any:
+    found = _distances(estimator, x)
+    return np.where(found <= estimator.radius, found if estimator.mode == "distance" else 1.0, 0.0)
+
+
 def _weights(estimator: Any, found: Array) -> Any:
     """Of each neighbour, by its distance. A row that equals training rows sees those alone."""
     if estimator.weights == "distance":

@@ -21,7 +21,7 @@ def simple_imputer(estimator: Any, x: Array) -> Any:
     filled = np.where(gaps, statistics.astype(x.dtype), x)[:, kept]
     if estimator.indicator_ is None:
         return filled
-    return np.concatenate([filled, gaps[:, np.asarray(estimator.indicator_.features_)].astype(x.dtype)], axis=1)  # type: ignore[call-overload]
+    return np.concatenate([filled, gaps[:, np.asarray(estimator.indicator_.features_)].astype(x.dtype)], axis=1)
 
 
 def _gaps(x: Array, mark: Any) -> Array:
@@ -61,7 +61,7 @@ def power(estimator: Any, x: Array) -> Any:
         safe, safe_rest = np.where(exponents == 0, 1.0, exponents), np.where(rest == 0, 1.0, rest)
         high = np.where(exponents == 0, above, np.expm1(above * safe) / safe)
         low = np.where(rest == 0, -below, -np.expm1(below * safe_rest) / safe_rest)
-        x = np.where(x >= 0, high, np.where(isnan(x), x, low))  # type: ignore[assignment]
+        x = np.where(x >= 0, high, np.where(isnan(x), x, low))
     return estimator._scaler.transform(x) if estimator.standardize else x
 
 
@@ -151,7 +151,7 @@ def _basis(estimator: Any, curve: Any, x: Array) -> list[Any]:
         inside = np.clip(x, low, high)
     else:
         raise UnsupportedOperator(f"SplineTransformer with extrapolation='{estimator.extrapolation}'")
-    values = _recursion(inside, knots, degree, high)
+    values = _recursion(inside, knots, degree)
     coefficients = np.asarray(curve.c)
     whole = np.stack(values, axis=1) @ coefficients
     if estimator.extrapolation == "linear":
@@ -161,12 +161,12 @@ def _basis(estimator: Any, curve: Any, x: Array) -> list[Any]:
     return [whole[:, place] for place in range(coefficients.shape[1])]
 
 
-def _recursion(x: Any, knots: np.ndarray, degree: int, last: float) -> list[Any]:
+def _recursion(x: Any, knots: np.ndarray, degree: int) -> list[Any]:
     """The values of all basis functions; the last interval is closed."""
     values: list[Any] = []
     for place in range(len(knots) - 1):
-        inside = (x >= knots[place]) & ((x < knots[place + 1]) | ((x == last) & (knots[place + 1] == last)))
-        values.append(np.where(inside & (knots[place] < knots[place + 1]), 1.0, 0.0))
+        inside = (x >= knots[place]) & ((x <= knots[place + 1]) if place == len(knots) - 2 else (x < knots[place + 1]))
+        values.append(np.where(inside, 1.0, 0.0))
     for order in range(1, degree + 1):
         following = []
         for place in range(len(knots) - order - 1):

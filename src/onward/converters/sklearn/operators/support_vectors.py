@@ -42,7 +42,7 @@ def decision(estimator: Any, x: Array) -> Array:
             ours, theirs = slice(ends[first], ends[first + 1]), slice(ends[second], ends[second + 1])
             rows[number, ours], rows[number, theirs] = weights[second - 1, ours], weights[first, theirs]
         weights = rows
-    return _kernel(estimator, x) @ weights.T + shift  # type: ignore[no-any-return]
+    return _kernel(estimator, x) @ weights.T + shift
 
 
 @method("_dense_predict", "BaseLibSVM")
@@ -50,7 +50,7 @@ def predicted(estimator: Any, x: Array) -> Array:
     """The class with most votes of the pairs, the first of equal ones; or the value."""
     found = decision(estimator, x)
     if estimator._impl == "one_class":
-        return np.where(found[:, 0] > 0, 1.0, -1.0)  # type: ignore[return-value]
+        return np.where(found[:, 0] > 0, 1.0, -1.0)
     if estimator._impl not in ("c_svc", "nu_svc"):
         return found[:, 0]
     pairs = _pairs(estimator)
@@ -59,7 +59,7 @@ def predicted(estimator: Any, x: Array) -> Array:
     for number, (first, second) in enumerate(pairs):
         for_first[number, first] = for_second[number, second] = 1
     won = (found > 0).astype(np.float64)
-    return np.argmax(won @ for_first + (1 - won) @ for_second, axis=1)  # type: ignore[return-value]
+    return np.argmax(won @ for_first + (1 - won) @ for_second, axis=1)
 
 
 @method("_dense_predict_proba", "BaseSVC")
@@ -70,4 +70,4 @@ def probabilities(estimator: Any, x: Array) -> Array:
     a, b = float(estimator._probA[0]), float(estimator._probB[0])
     margin = decision(estimator, x)[:, 0] * a + b
     first = np.clip(1.0 / (1.0 + np.exp(margin)), 1e-7, 1 - 1e-7)
-    return np.stack([first, 1 - first], axis=1)  # type: ignore[return-value]
+    return np.stack([first, 1 - first], axis=1)

@@ -1,0 +1,90 @@
+"""Every estimator of scikit-learn, every method that works on new rows: converted and compared, or listed with the reason."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator
+from sklearn.datasets import make_classification, make_regression
+from sklearn.utils import all_estimators
+from sklearn.utils._test_common.instance_generator import _construct_instances
+
+import onward
+from onward.converters.certificate import Certificate
+from onward.errors import OnwardError
+
+METHODS = ("predict", "predict_proba", "decision_function", "transform", "score_samples")
+ITERATES = "an iteration that ends by the values of the data"
+NOT_ROWS = "its input is no matrix of numbers"
+MISSING: dict[str, str] = {
+    "BernoulliRBM.score_samples": "draws random numbers",
+    "ClassifierChain.decision_function": "scikit-learn fails itself with the estimator that the test gives it",
+    "ClassifierChain.predict_proba": "scikit-learn fails itself with the estimator that the test gives it",
+    "CountVectorizer": NOT_ROWS, "DictVectorizer": NOT_ROWS, "FeatureHasher": NOT_ROWS, "HashingVectorizer": NOT_ROWS,
+    "LabelBinarizer": NOT_ROWS, "LabelEncoder": NOT_ROWS, "MultiLabelBinarizer": NOT_ROWS, "PatchExtractor": NOT_ROWS,
+    "TfidfVectorizer": NOT_ROWS, "DictionaryLearning": ITERATES, "DummyClassifier": "the test's instance draws random classes",
+    "FrozenEstimator": "the test suite of scikit-learn makes no instance; test_pipelines.py has one",
+    "GaussianProcessClassifier": "linear systems whose matrix depends on the row",
+    "Isomap": "shortest paths through the training rows, row by row", "KernelCenterer": "needs a square kernel matrix",
+    "LatentDirichletAllocation": ITERATES, "LocallyLinearEmbedding": "a linear system for every row", "MiniBatchDictionaryLearning": ITERATES,
+    "MiniBatchNMF": ITERATES, "MiniBatchSparsePCA": "scikit-learn drops the axis of rows where there is one row", "NMF": ITERATES,
+    "PolynomialCountSketch": "a Fourier transform of sketches, not translated", "SparseCoder": ITERATES,
+    "SparsePCA": "scikit-learn drops the axis of rows where there is one row",
+}  # fmt: skip
+"""Estimators, or methods of them, without a translation."""
+
+
+def fitted(kind: type) -> tuple[BaseEstimator, np.ndarray]:
+    """An estimator as scikit-learn's own tests make it, fitted on the first data it takes."""
+    estimator = next(iter(_construct_instances(kind)))
+    x, labels = make_classification(60, 6, n_informative=4, n_redundant=0, n_classes=3, random_state=0)
+    if estimator.__sklearn_tags__().estimator_type == "regressor":
+        x, labels = make_regression(60, 6, noise=1, random_state=0)
+        labels = labels / 50
+    positive, whole = np.abs(x), np.floor(np.abs(x)) % 3
+    several = np.stack([labels > 0, labels > 1], 1).astype(int)
+    tries: list[tuple[Any, Any]] = [
+        (x, labels), (positive, labels), (whole, labels), (x, (labels > 0).astype(int)), (positive, np.abs(labels) + 0.1),
+        (x, np.stack([labels, labels], 1)), (x[:, :1], labels), (x, several), (x, None),
+    ]  # fmt: skip
+    problem: Exception | None = None
+    for rows, targets in tries:
+        try:
+            return estimator.fit(rows, targets), rows
+        except Exception as failure:  # the estimator wants other data
+            problem = problem or failure
+    assert problem is not None
+    raise problem
+
+
+def convert(estimator: Any, method: str, rows: np.ndarray) -> None:
+    model = onward.convert(estimator, rows, methods=[method])
+    certificate = Certificate.of(model)
+    assert certificate is not None
+    assert len(certificate.shapes) >= 3
+
+
+@pytest.mark.parametrize("name", [name for name, _ in all_estimators()])
+def test_estimators(name: str) -> None:
+    kind = dict(all_estimators())[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if name in MISSING:
+            with pytest.raises(BaseException):  # noqa: PT011 (also what unittest raises to skip)
+                estimator, rows = fitted(kind)
+                for method in METHODS:
+                    if callable(getattr(estimator, method, None)):
+                        convert(estimator, method, rows)
+            return
+        estimator, rows = fitted(kind)
+        for method in METHODS:
+            if not callable(getattr(estimator, method, None)):
+                continue
+            if f"{name}.{method}" in MISSING:
+                with pytest.raises(OnwardError):
+                    convert(estimator, method, rows)
+            else:
+                convert(estimator, method, rows)

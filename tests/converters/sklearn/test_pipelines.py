@@ -1,0 +1,174 @@
+"""Pipelines, estimators of the user's own, data types, and what is refused; onnxruntime is asked besides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import onnxruntime
+import pytest
+import skops.io
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.cluster import KMeans
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.datasets import make_classification
+from sklearn.decomposition import PCA
+from sklearn.ensemble import (
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.impute import KNNImputer, SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    OneHotEncoder,
+    PowerTransformer,
+    QuantileTransformer,
+    StandardScaler,
+)
+from sklearn.svm import SVC
+
+import onward
+from onward.converters.certificate import Certificate
+from onward.errors import ConversionError, FormatError, InvalidArgument, UnsupportedOperator
+
+X, Y = make_classification(80, 5, n_informative=4, n_redundant=0, n_classes=3, random_state=1)
+
+
+def check(estimator: Any, rows: np.ndarray = X, **options: Any) -> onward.Model:
+    """Converts, which compares with scikit-learn, and compares with onnxruntime besides, where it has the operators."""
+    model = onward.convert(estimator, rows, **options)
+    name = model.graph.inputs[0].name
+    ours = onward.InferenceSession(model).run(None, {name: rows})
+    try:
+        session = onnxruntime.InferenceSession(model.to_bytes())
+    except onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented:
+        return model
+    for left, right in zip(ours, session.run(None, {name: rows}), strict=True):
+        if left.dtype.kind == "f":
+            np.testing.assert_allclose(left, right, rtol=1e-6, atol=1e-8)
+        else:
+            np.testing.assert_array_equal(left, right)
+    return model
+
+
+class Clipper(BaseEstimator, TransformerMixin):
+    """An estimator of a user: its NumPy code is traced."""
+
+    def fit(self, X: np.ndarray, y: Any = None) -> Clipper:  # noqa: N803
+        self.low_, self.high_ = np.percentile(X, [10, 90], axis=0)
+        return self
+
+    def transform(self, X: np.ndarray) -> np.ndarray:  # noqa: N803
+        made = np.clip(X, self.low_, self.high_)
+        made[:, 0] = np.log1p(np.abs(made[:, 0]))
+        made[made > 1.5] = 1.5
+        return np.hstack([made, made.sum(axis=1, keepdims=True)])
+
+
+PIPELINES: dict[str, Any] = {
+    "classifier": make_pipeline(SimpleImputer(), StandardScaler(), PCA(3), LogisticRegression()),
+    "own": make_pipeline(Clipper(), StandardScaler(), LogisticRegression()),
+    "function": make_pipeline(FunctionTransformer(lambda x: np.log1p(np.abs(x)) * np.where(x > 0, 1, -1)), LinearRegression()),
+    "columns": make_pipeline(ColumnTransformer([("a", StandardScaler(), [0, 2]), ("b", PCA(2), slice(1, 4)), ("c", "passthrough", [4])]), LogisticRegression()),
+    "remainder": ColumnTransformer([("a", StandardScaler(), [0, 2])], remainder="passthrough"),
+    "union": make_pipeline(FeatureUnion([("a", PCA(2)), ("b", PowerTransformer())]), RandomForestClassifier(20, random_state=0)),
+    "search": GridSearchCV(make_pipeline(StandardScaler(), SVC()), {"svc__C": [0.5, 2.0]}, cv=2),
+    "frozen": FrozenEstimator(LogisticRegression().fit(X, Y)),
+    "target": TransformedTargetRegressor(Ridge(), func=np.exp, inverse_func=np.log),
+    "clusters": make_pipeline(StandardScaler(), KMeans(3, n_init=1, random_state=0)),
+    "histogram": HistGradientBoostingClassifier(max_iter=10),
+    "neighbours": make_pipeline(QuantileTransformer(n_quantiles=20, output_distribution="normal"), KNeighborsClassifier(weights="distance")),
+    "manhattan": KNeighborsRegressor(metric="manhattan"),
+    "boosting": GradientBoostingRegressor(loss="huber", n_estimators=20),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", PIPELINES)
+def test_pipelines(name: str) -> None:
+    check(PIPELINES[name].fit(X, Y))
+
+
+def test_names_and_outputs() -> None:
+    model = check(LogisticRegression().fit(X, Y), input_names=["rows"], output_names=["class", "chances"])
+    assert [value.name for value in (*model.graph.inputs, *model.graph.outputs)] == ["rows", "class", "chances"]
+    model = onward.convert(LogisticRegression().fit(X, Y), methods=["decision_function"])
+    assert [value.name for value in model.graph.outputs] == ["scores"]
+    labelled = check(LogisticRegression().fit(X, np.array(["a", "b", "c"])[Y]))
+    (found, _) = onward.InferenceSession(labelled).run(None, {"x": X})
+    assert set(found) <= {"a", "b", "c"}
+
+
+def test_single_precision() -> None:
+    """The input has the example's data type; results have that of scikit-learn."""
+    rows = X.astype(np.float32)
+    model = check(StandardScaler().fit(rows), rows)
+    (found,) = onward.InferenceSession(model).run(None, {"x": rows})
+    assert found.dtype == np.float32
+    check(RandomForestRegressor(10, random_state=0).fit(rows, Y), rows)
+
+
+def test_forests_compare_as_the_library_does() -> None:
+    """Rows exactly at thresholds and the numbers beside them take the library's ways: no label differs."""
+    forest = RandomForestClassifier(50, random_state=0).fit(X, Y)
+    certificate = Certificate.of(onward.convert(forest))
+    assert certificate is not None
+    assert {"thresholds and their neighbours", "missing values"} & set(certificate.shapes)
+    assert certificate.differences["label"]["different"] == 0
+    assert certificate.differences["probabilities"]["units"] <= 4
+
+
+def test_missing_values() -> None:
+    rows = np.where(np.random.default_rng(0).random(X.shape) < 0.2, np.nan, X)
+    for estimator in (SimpleImputer(add_indicator=True), KNNImputer(n_neighbors=3), KNNImputer(weights="distance")):
+        check(estimator.fit(rows), rows)
+    check(HistGradientBoostingClassifier(max_iter=10).fit(rows, Y), rows)
+
+
+def test_categories() -> None:
+    rows = np.floor(np.abs(X) * 2) % 4
+    check(OneHotEncoder(handle_unknown="ignore", sparse_output=False, min_frequency=10).fit(rows), rows)
+    check(OneHotEncoder(drop="if_binary", handle_unknown="infrequent_if_exist", max_categories=3).fit(rows), rows)
+    check(HistGradientBoostingClassifier(categorical_features=[0, 1], max_iter=10).fit(rows, Y), rows)
+
+
+def test_what_cannot_be_traced_is_named() -> None:
+    with pytest.raises(UnsupportedOperator, match=r"(?s)branches on a value.*test_pipelines\.py"):
+        onward.convert(FunctionTransformer(lambda x: x if x.sum() > 0 else -x).fit(X), X)
+    with pytest.raises(UnsupportedOperator, match=r"linalg\.svd|svd"):
+        onward.convert(FunctionTransformer(lambda x: np.linalg.svd(x)[0]).fit(X), X)
+    with pytest.raises(NotFittedError):
+        onward.convert(LogisticRegression())
+    with pytest.raises(ConversionError, match="shape"):
+        onward.convert(LogisticRegression().fit(X, Y), X[0])
+
+
+def test_files(tmp_path: Path) -> None:
+    estimator = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, Y)
+    joblib.dump(estimator, tmp_path / "model.joblib")
+    skops.io.dump(estimator, tmp_path / "model.skops")
+    with pytest.raises(InvalidArgument, match="trust"):
+        onward.convert(tmp_path / "model.joblib")
+    for model in (onward.convert(tmp_path / "model.joblib", trust=True), onward.convert(tmp_path / "model.skops")):
+        np.testing.assert_array_equal(onward.InferenceSession(model).run(["label"], {"x": X})[0], estimator.predict(X))
+    (tmp_path / "broken.pkl").write_bytes(b"nothing")
+    with pytest.raises(FormatError, match=r"broken\.pkl"):
+        onward.convert(tmp_path / "broken.pkl", trust=True)
+
+
+def test_the_estimator_stays_as_it_was() -> None:
+    estimator = make_pipeline(StandardScaler(), RandomForestClassifier(5, random_state=0)).fit(X, Y)
+    before = estimator.predict_proba(X)
+    onward.convert(estimator)
+    np.testing.assert_array_equal(estimator.predict_proba(X), before)
+    assert type(estimator[0].mean_) is np.ndarray
