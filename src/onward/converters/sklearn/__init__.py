@@ -151,7 +151,7 @@ def _named(label: str, result: Any) -> dict[str, Any]:
 
 
 def _reference(source: Any, methods: list[str], columns: int, dtype: np.dtype, example: Any) -> tuple[Reference, dict[str, Any]]:
-    import sklearn
+    from importlib.metadata import version
 
     def outputs(rows: np.ndarray) -> dict[str, np.ndarray] | None:
         found = {}
@@ -175,4 +175,4 @@ def _reference(source: Any, methods: list[str], columns: int, dtype: np.dtype, e
         kinds = {name: array.dtype for name, array in (outputs(rows) or {}).items()}
         if kinds:
             break
-    return Reference(f"scikit-learn {sklearn.__version__}", data, outputs, exactly, TOLERANCES), kinds
+    return Reference(f"scikit-learn {version('scikit-learn')}", data, outputs, exactly, TOLERANCES), kinds

@@ -310,13 +310,12 @@ def tracing(estimator: Any) -> Iterator[Any]:
     """Within the block, methods of the estimator that it gives, a copy, may be called with traced arrays."""
     packages = {"sklearn", "scipy", *(kind.__module__.partition(".")[0] for kind in type(estimator).__mro__)} - {"builtins"}
     import warnings
-
-    import sklearn
+    from importlib import import_module
 
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
-        stack.enter_context(sklearn.config_context(assume_finite=True, transform_output="default", skip_parameter_validation=True))
+        stack.enter_context(import_module("sklearn").config_context(assume_finite=True, transform_output="default", skip_parameter_validation=True))
         stack.enter_context(replaced(_replacements(), tuple(packages)))
         for (name, kind), translation in METHODS.items():
             for owner in _classes().get(kind, ()):
