@@ -172,4 +172,9 @@ def test_convert(command: Command, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (shown,) = [line for line in done.stdout.splitlines() if "prediction" in line]
     assert shown.replace("│", " ").split() == ["prediction", "0", "0", "0"]
+    again = command("verify", str(tmp_path / "m.onnx"), str(tmp_path / "m.json"))
+    assert again.returncode == 0 and "prediction" in again.stdout, again.stderr
+    xgboost.train({"max_depth": 2}, xgboost.DMatrix(rows, label=rows[:, 1]), 3).save_model(tmp_path / "other.json")
+    differs = command("verify", str(tmp_path / "m.onnx"), str(tmp_path / "other.json"))
+    assert differs.returncode == 1 and "prediction" in differs.stderr
     assert onward.InferenceSession(tmp_path / "m.onnx").run(None, {"x": rows})[0].shape == (50,)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -40,17 +40,35 @@ def convert(
 ) -> None:
     """Convert a model of another framework, prove that it computes the same, and show the proof."""
     from rich.console import Console
-    from rich.table import Table
 
     import onward
     from onward.converters.certificate import Certificate
 
-    console = Console()
-    with console.status(f"converting {source.name}"):
+    with Console().status(f"converting {source.name}"):
         model = onward.convert(source, opset=opset, trust=trust)
         onward.save(model, output)
     certificate = Certificate.of(model)
     assert certificate is not None
+    _show(certificate)
+
+
+@app.command()
+def verify(
+    model: ModelPath,
+    source: Annotated[Path, typer.Argument(help="The model file that it was converted from.")],
+    trust: Annotated[bool, typer.Option("--trust", help="The file may run code while it is read, as pickles do.")] = False,
+) -> None:
+    """Compare a converted model with its source once more, and show the proof."""
+    from onward.converters import verify as compare
+
+    _show(compare(model, source, trust=trust))
+
+
+def _show(certificate: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
     table = Table(title=f"greatest differences from {certificate.framework}, {len(certificate.shapes)} sets of data", title_justify="left")
     kinds = sorted({kind for found in certificate.differences.values() for kind in found})
     for heading in ("output", *kinds):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from onward.converters.certificate import Certificate
     from onward.ir import Model
 
-__all__ = ["Certificate", "ConversionMismatch", "convert"]
+__all__ = ["Certificate", "ConversionMismatch", "convert", "verify"]
 
 
 FRAMEWORKS = frozenset({"xgboost", "lightgbm", "torch", "sklearn"})
@@ -68,6 +68,26 @@ def convert(
     if verify:
         certificate.certify(model, reference, example_inputs, tolerance)
     return model
+
+
+def verify(
+    model: Any, source: Any, example_inputs: Any = None, *, methods: Sequence[str] = (), tolerance: float | None = None, trust: bool = False
+) -> Certificate:
+    """Compares a model (anything that `onward.load` takes, or a Model) with the source that it was made of, and gives a new
+    certificate. Inputs and outputs must have the names that `convert` gave them.
+
+    Raises ConversionMismatch where they differ, and what `convert` raises for the source.
+    """
+    from onward.converters import certificate
+    from onward.converters.request import Request
+    from onward.ir import Model, load
+
+    loaded = model if isinstance(model, Model) else load(model)
+    framework, original = _framework_of(source, trust)
+    page = importlib.import_module(f"onward.converters.{framework}")
+    inputs, outputs = ([value.name for value in values] for values in (loaded.graph.inputs, loaded.graph.outputs))
+    _, reference = page.convert(Request(original, example_inputs, None, None, inputs, outputs, list(methods)))
+    return certificate.certify(loaded, reference, example_inputs, tolerance)
 
 
 def _framework_of(source: Any, trust: bool) -> tuple[str, Any]:

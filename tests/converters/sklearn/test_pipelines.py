@@ -38,8 +38,9 @@ from sklearn.preprocessing import (
 from sklearn.svm import SVC
 
 import onward
+from onward.converters import verify
 from onward.converters.certificate import Certificate
-from onward.errors import ConversionError, FormatError, InvalidArgument, UnsupportedOperator
+from onward.errors import ConversionError, ConversionMismatch, FormatError, InvalidArgument, UnsupportedOperator
 
 X, Y = make_classification(80, 5, n_informative=4, n_redundant=0, n_classes=3, random_state=1)
 
@@ -164,6 +165,14 @@ def test_files(tmp_path: Path) -> None:
     (tmp_path / "broken.pkl").write_bytes(b"nothing")
     with pytest.raises(FormatError, match=r"broken\.pkl"):
         onward.convert(tmp_path / "broken.pkl", trust=True)
+
+
+def test_verified_once_more() -> None:
+    estimator, other = LogisticRegression().fit(X, Y), LogisticRegression(C=0.01).fit(X, Y)
+    model = onward.convert(estimator, input_names=["rows"])
+    assert verify(model, estimator).differences["probabilities"]["relative"] < 1e-12
+    with pytest.raises(ConversionMismatch):
+        verify(model, other)
 
 
 def test_the_estimator_stays_as_it_was() -> None:
