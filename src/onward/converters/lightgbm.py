@@ -52,8 +52,7 @@ def convert(request: Request) -> tuple[Model, Reference]:
     header, trees = _sections(booster.model_to_string(num_iteration=rounds))
     columns, targets = int(header["max_feature_idx"]) + 1, int(header["num_tree_per_iteration"])
     b = ModelBuilder("lightgbm", request.opset)
-    (name_of_input,) = request.input_names or ["x"]
-    x = b.input(name_of_input, DataType.DOUBLE, ["rows", columns])
+    x = b.input(request.name_of_input(), DataType.DOUBLE, ["rows", columns])
     parts = [_tree(data, number % targets) for number, data in enumerate(trees)]
     margins = tree_ensemble(b, x, parts or [constant_tree(0, 0, np.float64)], targets)
     if "average_output" in header:
@@ -65,7 +64,7 @@ def convert(request: Request) -> tuple[Model, Reference]:
         results = {"prediction": b.op("Squeeze", result, b.constant(np.array([1]))) if targets == 1 else result}
     else:
         results = _classified(b, result, targets, np.asarray(classes))
-    for value, label in zip(results.values(), request.output_names or list(results), strict=True):
+    for value, label in zip(results.values(), request.names_of_outputs(list(results)), strict=True):
         b.output(value, label)
     return b.model(), _reference(source, booster, parts, columns, classes)
 

@@ -51,8 +51,7 @@ def convert(request: Request) -> tuple[Model, Reference]:
     booster = source.get_booster() if hasattr(source, "get_booster") else source
     learner = json.loads(booster.save_raw("json"))["learner"]
     b = ModelBuilder("xgboost", request.opset)
-    (name_of_input,) = request.input_names or ["x"]
-    x = b.input(name_of_input, DataType.FLOAT, ["rows", int(learner["learner_model_param"]["num_feature"])])
+    x = b.input(request.name_of_input(), DataType.FLOAT, ["rows", int(learner["learner_model_param"]["num_feature"])])
     missing = _missing(source)
     if not np.isnan(missing):
         x = b.op("Where", b.op("Equal", x, b.constant(missing)), b.constant(np.array(np.nan, np.float32)), x)
@@ -62,8 +61,7 @@ def convert(request: Request) -> tuple[Model, Reference]:
     results = (
         {"prediction": _prediction(b, margins, name)} if classes is None else _classified(b, margins, name, classes)
     )
-    names = request.output_names or list(results)
-    for value, label in zip(results.values(), names, strict=True):
+    for value, label in zip(results.values(), request.names_of_outputs(list(results)), strict=True):
         b.output(value, label)
     return b.model(), _reference(source, booster, learner, classes)
 

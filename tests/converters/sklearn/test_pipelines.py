@@ -18,6 +18,7 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import (
     GradientBoostingRegressor,
     HistGradientBoostingClassifier,
+    IsolationForest,
     RandomForestClassifier,
     RandomForestRegressor,
 )
@@ -36,10 +37,12 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 from sklearn.svm import SVC
+from sklearn.utils.validation import check_array, check_is_fitted
 
 import onward
 from onward.converters import verify
 from onward.converters.certificate import Certificate
+from onward.converters.sklearn.registry import METHODS, method
 from onward.errors import ConversionError, ConversionMismatch, FormatError, InvalidArgument, UnsupportedOperator
 
 X, Y = make_classification(80, 5, n_informative=4, n_redundant=0, n_classes=3, random_state=1)
@@ -76,6 +79,21 @@ class Clipper(BaseEstimator, TransformerMixin):
         return np.hstack([made, made.sum(axis=1, keepdims=True)])
 
 
+class Checked(BaseEstimator, TransformerMixin):
+    """Uses scikit-learn's own checks, and code that needs a translation."""
+
+    def fit(self, X: np.ndarray, y: Any = None) -> Checked:  # noqa: N803
+        self.mean_ = check_array(X).mean(axis=0)
+        return self
+
+    def transform(self, X: np.ndarray) -> np.ndarray:  # noqa: N803
+        check_is_fitted(self)
+        return self.centred(check_array(X))
+
+    def centred(self, X: np.ndarray) -> np.ndarray:  # noqa: N803
+        return np.array([[float(item) for item in row] for row in X]) - self.mean_
+
+
 PIPELINES: dict[str, Any] = {
     "classifier": make_pipeline(SimpleImputer(), StandardScaler(), PCA(3), LogisticRegression()),
     "own": make_pipeline(Clipper(), StandardScaler(), LogisticRegression()),
@@ -98,6 +116,31 @@ PIPELINES: dict[str, Any] = {
 @pytest.mark.parametrize("name", PIPELINES)
 def test_pipelines(name: str) -> None:
     check(PIPELINES[name].fit(X, Y))
+
+
+def test_a_translation_of_the_user() -> None:
+    pipeline = make_pipeline(StandardScaler(), Checked(), LogisticRegression()).fit(X, Y)
+    with pytest.raises(UnsupportedOperator, match="number of rows"):
+        onward.convert(pipeline)
+    try:
+        method("centred", "Checked")(lambda estimator, x: x - estimator.mean_)
+        check(pipeline)
+    finally:
+        METHODS.pop(("centred", "Checked"))
+    assert Checked.centred.__name__ == "centred"
+
+
+def test_all_methods_at_once() -> None:
+    forest = IsolationForest(n_estimators=5, random_state=0).fit(X)
+    model = check(forest, methods=["predict", "decision_function", "score_samples"])
+    assert [value.name for value in model.graph.outputs] == ["label", "scores", "sample_scores"]
+
+
+@pytest.mark.parametrize("estimator", [LogisticRegression(), RandomForestClassifier(5), KNeighborsClassifier(), SVC(), GradientBoostingRegressor()])
+def test_no_rows(estimator: Any) -> None:
+    model = onward.convert(estimator.fit(X, Y))
+    for found, usual in zip(*(onward.InferenceSession(model).run(None, {"x": rows}) for rows in (X[:0], X))):
+        assert found.shape == (0, *usual.shape[1:])
 
 
 def test_names_and_outputs() -> None:
@@ -150,6 +193,12 @@ def test_what_cannot_be_traced_is_named() -> None:
         onward.convert(FunctionTransformer(lambda x: np.linalg.svd(x)[0]).fit(X), X)
     with pytest.raises(NotFittedError):
         onward.convert(LogisticRegression())
+    with pytest.raises(ConversionError, match="numbers"):
+        onward.convert(LogisticRegression().fit(X, Y), np.array([["a", "b"]], object))
+    with pytest.raises(InvalidArgument, match="2 outputs, label, probabilities; 1 names"):
+        onward.convert(LogisticRegression().fit(X, Y), output_names=["class"])
+    with pytest.raises(InvalidArgument, match="1 input, 2 names"):
+        onward.convert(LogisticRegression().fit(X, Y), input_names=["a", "b"])
     with pytest.raises(ConversionError, match="shape"):
         onward.convert(LogisticRegression().fit(X, Y), X[0])
 

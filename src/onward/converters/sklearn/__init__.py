@@ -32,7 +32,7 @@ from onward.ir.datatypes import DataType
 
 TOLERANCES = {np.dtype(np.float64): 1e-9, np.dtype(np.float32): 1e-5}
 NAMES = {
-    "predict_proba": "probabilities", "decision_function": "scores", "score_samples": "scores", "transform": "transformed",
+    "predict_proba": "probabilities", "decision_function": "scores", "score_samples": "sample_scores", "transform": "transformed",
     "predict": "prediction",
 }  # fmt: skip
 
@@ -65,15 +65,16 @@ def convert(request: Request) -> tuple[Model, Reference]:
     """The model of a fitted estimator, and what it is to reproduce.
 
     A classifier gives `label`, and `probabilities` or else `scores`; a regressor or clustering `prediction`; a
-    transformer `transformed`; an outlier detector `label` and `scores`; a density `scores`. `request.methods` chooses others.
+    transformer `transformed`; an outlier detector `label` and `scores`; a density `sample_scores`. `request.methods` chooses others.
     """
     source = request.source
     example = None if request.example_inputs is None else np.asarray(request.example_inputs)
     dtype = np.dtype(np.float64) if example is None else example.dtype
     columns = _columns(source, example)
     b = ModelBuilder("sklearn", request.opset)
-    (name,) = request.input_names or ["x"]
-    value = b.input(name, DataType.of(dtype), ["rows", columns])
+    if dtype.kind not in "fiub":
+        raise ConversionError(f"the example of rows has data type {dtype}; expected numbers: columns of text are not translated yet")
+    value = b.input(request.name_of_input(), DataType.of(dtype), ["rows", columns])
     x = Array(Trace(b), value, dtype, (0, columns))
     x._shape = (RowCount(x, 0), columns)
     if dtype.kind in "iub":
@@ -83,20 +84,11 @@ def convert(request: Request) -> tuple[Model, Reference]:
     with tracing(source) as traceable:
         for method in methods:
             results |= _named(_label(source, method), _called(traceable, method, x))
-    reference, kinds = _reference(source, methods, columns, dtype, example)
-    for (label, result), output in zip(results.items(), request.output_names or list(results), strict=True):
-        b.output(as_array(x.trace, result).astype(kinds.get(label, result.dtype), copy=False).value, output)
-    if request.output_names:
-        renamed = dict(zip(results, request.output_names))
-        outputs = reference.outputs
-        reference = Reference(
-            reference.framework, reference.data, lambda rows: _renamed(outputs(rows), renamed), None, reference.tolerances
-        )
+    names = dict(zip(results, request.names_of_outputs(list(results)), strict=True))
+    reference, kinds = _reference(source, methods, names, generated(source, columns, dtype, example))
+    for label, result in results.items():
+        b.output(result.astype(kinds.get(names[label], result.dtype), copy=False).value, names[label])
     return b.model(), reference
-
-
-def _renamed(found: Any, names: dict[str, str]) -> Any:
-    return None if found is None else {names[label]: array for label, array in found.items()}
 
 
 def _label(source: Any, method: str) -> str:
@@ -150,7 +142,10 @@ def _named(label: str, result: Any) -> dict[str, Any]:
     return {label: result}
 
 
-def _reference(source: Any, methods: list[str], columns: int, dtype: np.dtype, example: Any) -> tuple[Reference, dict[str, Any]]:
+def _reference(
+    source: Any, methods: list[str], names: dict[str, str], data: dict[str, np.ndarray]
+) -> tuple[Reference, dict[str, np.dtype]]:
+    """What the estimator computes, and the data types of that by the names of the outputs."""
     from importlib.metadata import version
 
     def outputs(rows: np.ndarray) -> dict[str, np.ndarray] | None:
@@ -160,17 +155,16 @@ def _reference(source: Any, methods: list[str], columns: int, dtype: np.dtype, e
                 result = getattr(source, method)(rows)
             except (ValueError, IndexError, TypeError):  # the source does not take these data
                 return None
-            for name, item in _named(_label(source, method), result).items():
+            for label, item in _named(_label(source, method), result).items():
                 array = np.asarray(item.toarray() if hasattr(item, "toarray") else item)
-                found[name] = array.astype(object) if array.dtype.kind in "US" else array
+                found[names[label]] = array.astype(object) if array.dtype.kind in "US" else array
         return found
 
     def exactly(rows: np.ndarray) -> dict[str, np.ndarray] | None:
         with exact_distances():
             return outputs(rows)
 
-    data = generated(source, columns, dtype, example)
-    kinds: dict[str, Any] = {}
+    kinds: dict[str, np.dtype] = {}
     for rows in data.values():
         kinds = {name: array.dtype for name, array in (outputs(rows) or {}).items()}
         if kinds:

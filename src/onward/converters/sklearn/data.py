@@ -31,7 +31,7 @@ def generated(source: Any, columns: int, dtype: np.dtype, example: np.ndarray | 
 def thresholds(source: Any, columns: int) -> np.ndarray | None:
     """Rows whose numbers are what trees compare with, and the single-precision numbers beside them."""
     known: list[list[float]] = [[] for _ in range(columns)]
-    for tree in _trees(source, set()):
+    for tree in (part for part in parts_of(source) if hasattr(part, "children_left")):
         for feature, split, left in zip(tree.feature, tree.threshold, tree.children_left):
             if left >= 0 and feature < columns:
                 known[feature].append(float(split))
@@ -47,17 +47,23 @@ def thresholds(source: Any, columns: int) -> np.ndarray | None:
     return rows
 
 
-def _trees(item: Any, seen: set[int]) -> Iterator[Any]:
-    """All `tree_` structures inside an estimator."""
+def parts_of(item: Any, seen: set[int] | None = None) -> Iterator[Any]:
+    """The estimators and trees inside an estimator, itself among them."""
+    seen = set() if seen is None else seen
     if id(item) in seen:
         return
     seen.add(id(item))
-    if hasattr(item, "children_left"):
-        yield item
-    elif isinstance(item, (list, tuple)) or (isinstance(item, np.ndarray) and item.dtype == object):
-        for part in item.ravel().tolist() if isinstance(item, np.ndarray) else item:
-            yield from _trees(part, seen)
+    inside: list[Any] = []
+    if isinstance(item, (list, tuple)):
+        inside = list(item)
     elif isinstance(item, dict):
-        yield from _trees(list(item.values()), seen)
+        inside = list(item.values())
+    elif isinstance(item, np.ndarray):
+        inside = item.ravel().tolist() if item.dtype == object else []
+    elif hasattr(item, "children_left"):
+        yield item
     elif hasattr(item, "get_params") and hasattr(item, "__dict__"):
-        yield from _trees(list(vars(item).values()), seen)
+        yield item
+        inside = list(vars(item).values())
+    for part in inside:
+        yield from parts_of(part, seen)

@@ -1,4 +1,4 @@
-"""What methods of which classes become: one function each, found by the names of an estimator's classes."""
+"""What methods of which classes become: one function each, by the names of the classes."""
 
 from __future__ import annotations
 
@@ -26,13 +26,3 @@ def method(name: str, *classes: str) -> Callable[[Translation], Translation]:
 
     return register
 
-
-def find(estimator: Any, name: str) -> Translation | None:
-    """The translation of a method, or None where its own code is traced."""
-    for kind in type(estimator).__mro__:
-        found = METHODS.get((name, kind.__name__))
-        if found is not None:
-            return found
-        if name in vars(kind):
-            return None
-    return None

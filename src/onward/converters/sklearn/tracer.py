@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import copy
 import inspect
+import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from typing import Any
-from unittest import mock
 
 import numpy as np
 
+from onward.converters.sklearn.data import parts_of
 from onward.converters.sklearn.registry import METHODS
-from onward.converters.tracing import Array, RowCount, as_array, replaced
+from onward.converters.tracing import Array, as_array, replaced
 from onward.errors import UnsupportedOperator
-
-
-def _same(x: Any, *_: Any, **__: Any) -> Any:
-    return x
 
 
 def _validated(_estimator: Any, /, X: Any = "no_validation", y: Any = "no_validation", **options: Any) -> Any:  # noqa: N803
@@ -63,8 +62,7 @@ def distances(x: Any, y: Any, metric: str = "euclidean", **options: Any) -> Arra
     if metric in ("euclidean", "l2"):
         return np.sqrt(squared_distances(x, y))  # type: ignore[no-any-return]
     if metric == "cosine":
-        unit = lambda item: item / np.sqrt(np.sum(item * item, axis=1, keepdims=True))  # noqa: E731
-        return 1 - unit(x) @ unit(y).T
+        return np.clip(1 - _normalized(x) @ _normalized(y).T, 0.0, 2.0)  # type: ignore[no-any-return]
     gap = np.abs(np.expand_dims(x, 1) - np.expand_dims(y, 0))
     if metric in ("manhattan", "cityblock", "l1"):
         return np.sum(gap, axis=2)  # type: ignore[no-any-return]
@@ -109,11 +107,12 @@ def _softmax(x: Any, *_: Any, axis: int = 1, **__: Any) -> Any:
 
 
 def _normalized(X: Any, norm: str = "l2", *, axis: int = 1, copy: bool = True, return_norm: bool = False) -> Any:  # noqa: N803
-    sizes = {
-        "l1": lambda: np.sum(np.abs(X), axis=1), "l2": lambda: np.sqrt(np.sum(X * X, axis=1)), "max": lambda: np.max(np.abs(X), axis=1),
-    }[norm]()  # fmt: skip
+    if norm == "l2":
+        sizes = np.sqrt(np.sum(X * X, axis=axis, keepdims=True))
+    else:
+        sizes = (np.sum if norm == "l1" else np.max)(np.abs(X), axis=axis, keepdims=True)
     sizes = np.where(sizes == 0, 1.0, sizes)
-    return X / sizes[:, None]
+    return (X / sizes, np.squeeze(sizes, axis=axis)) if return_norm else X / sizes
 
 
 def _row_norms(X: Any, squared: bool = False) -> Any:  # noqa: N803
@@ -185,7 +184,7 @@ def _replacements() -> dict[Any, Any]:
     import sklearn.metrics.pairwise as pairwise
     import sklearn.preprocessing
     from sklearn.utils import _array_api as api
-    from sklearn.utils import extmath, multiclass, parallel, validation
+    from sklearn.utils import _safe_indexing, extmath, multiclass, parallel, validation
 
     nothing: Callable[..., Any] = lambda *_, **__: None
     found = {
@@ -199,7 +198,7 @@ def _replacements() -> dict[Any, Any]:
         sklearn.preprocessing.normalize: _normalized,
         scipy.special.logsumexp: _logsumexp, scipy.special.softmax: lambda x, axis=None: _softmax(x, axis=axis),
         scipy.spatial.distance.cdist: lambda XA, XB, metric="euclidean", **options: distances(XA, XB, metric, **options),
-        scipy.linalg.solve_triangular: _triangular, scipy.linalg.cho_solve: lambda factor, b, **_: _inverse(factor[0] @ factor[0].T) @ b,
+        scipy.linalg.solve_triangular: _triangular, scipy.linalg.cho_solve: lambda factor, b, **_: np.linalg.inv(factor[0] @ factor[0].T) @ b,
         scipy.stats.gmean: lambda a, axis=0, **_: np.exp(np.mean(np.log(a), axis=axis)),
         parallel.Parallel: _in_turn, parallel.delayed: _task, joblib.Parallel: _in_turn, joblib.delayed: _task,
         multiclass.check_classification_targets: nothing,
@@ -228,8 +227,7 @@ def _replacements() -> dict[Any, Any]:
     found[_ridge.ridge_regression] = _ridge_solution
     found[_scorer._threshold_scores_to_class_labels] = _thresholded
     found[multiclass._ovr_decision_function] = _votes_of_pairs
-    safe_indexing = __import__("sklearn.utils", fromlist=["_safe_indexing"])._safe_indexing
-    found[safe_indexing] = lambda X, indices, *, axis=0: X[:, indices] if axis == 1 else X[indices]
+    found[_safe_indexing] = lambda X, indices, *, axis=0: X[:, indices] if axis == 1 else X[indices]
     return found
 
 
@@ -237,10 +235,6 @@ def _sigmoid(x: Any, *_: Any, **__: Any) -> Any:
     from scipy.special import expit
 
     return expit(x)
-
-
-def _inverse(matrix: np.ndarray) -> np.ndarray:
-    return np.linalg.inv(matrix)
 
 
 def _triangular(a: Any, b: Any, lower: bool = False, **_: Any) -> Any:
@@ -308,24 +302,28 @@ def exact_distances() -> Iterator[None]:
 @contextmanager
 def tracing(estimator: Any) -> Iterator[Any]:
     """Within the block, methods of the estimator that it gives, a copy, may be called with traced arrays."""
-    packages = {"sklearn", "scipy", *(kind.__module__.partition(".")[0] for kind in type(estimator).__mro__)} - {"builtins"}
-    import warnings
-    from importlib import import_module
-
+    kinds = {kind for part in parts_of(estimator) for kind in type(part).__mro__}
+    packages = {"sklearn", "scipy", *(kind.__module__.partition(".")[0] for kind in kinds)} - {"builtins"}
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         stack.enter_context(import_module("sklearn").config_context(assume_finite=True, transform_output="default", skip_parameter_validation=True))
         stack.enter_context(replaced(_replacements(), tuple(packages)))
+        classes = _classes(packages)
         for (name, kind), translation in METHODS.items():
-            for owner in _classes().get(kind, ()):
-                if name in vars(owner) or _own(owner, name, kind):
-                    stack.enter_context(mock.patch.object(owner, name, _bound(translation, owner, name)))
+            for owner in classes.get(kind, ()):
+                if hasattr(owner, name):
+                    _replace(stack, owner, name, _bound(translation, owner, name))
         yield prepared(estimator, {})
 
 
-def _own(owner: type, name: str, kind: str) -> bool:
-    return owner.__name__ == kind and hasattr(owner, name)
+def _replace(stack: ExitStack, owner: type, name: str, made: Any) -> None:
+    """Sets a class's method until the stack unwinds; one that was inherited is inherited again then."""
+    if name in vars(owner):
+        stack.callback(setattr, owner, name, vars(owner)[name])
+    else:
+        stack.callback(delattr, owner, name)
+    setattr(owner, name, made)
 
 
 def _bound(translation: Any, owner: type, name: str) -> Any:
@@ -333,24 +331,19 @@ def _bound(translation: Any, owner: type, name: str) -> Any:
     original = getattr(owner, name)
 
     def translated(self: Any, x: Any, *arguments: Any, **options: Any) -> Any:
-        if not isinstance(x, Array) and not hasattr(x, "columns_of_frame"):
+        if not isinstance(x, Array):
             return original(self, x, *arguments, **options)
         return translation(self, x, *arguments, **options)
 
     return translated
 
 
-def _classes() -> dict[str, list[type]]:
-    """Classes of scikit-learn's estimators by name, those that modules in use define."""
-    import sys
-
+def _classes(packages: set[str]) -> dict[str, list[type]]:
+    """The classes of the packages' modules by name."""
     found: dict[str, list[type]] = {}
     for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] == "sklearn" and module is not None:
+        if name.partition(".")[0] in packages and module is not None:
             for item in list(vars(module).values()):
-                if inspect.isclass(item) and item.__module__.startswith("sklearn") and item not in found.get(item.__name__, ()):
+                if inspect.isclass(item) and item.__module__ == name:
                     found.setdefault(item.__name__, []).append(item)
     return found
-
-
-__all__ = ["RowCount", "distances", "squared_distances", "tracing"]

@@ -24,11 +24,12 @@ def reference_of(module: Any, captured: Any, names: Any) -> Reference:
     exact = source.exactly if isinstance(module, torch.nn.Module) and not isinstance(module, torch.fx.GraphModule) else None
     if source.may_not_end:
         captured.notes.append("a loop's condition decides when it ends: only the example was tried")
-    random = source.is_random()
+    data = source.data()
+    random = source.is_random(data["the example"])
     if random:
         captured.notes.append("the source draws random numbers: only shapes and types were compared")
     return Reference(
-        f"torch {torch.__version__}", source.data(), source.outputs, exact, TOLERANCES, tuple(captured.notes), random
+        f"torch {torch.__version__}", data, source.outputs, exact, TOLERANCES, tuple(captured.notes), random
     )
 
 
@@ -98,9 +99,8 @@ class Source:
             feeds[name] = _array(_random(tensor, random))
         return feeds
 
-    def is_random(self) -> bool:
+    def is_random(self, feeds: Mapping[str, np.ndarray]) -> bool:
         """Whether two runs with different seeds differ."""
-        feeds = self.data()["the example"]
         runs = []
         for seed in (1, 2):
             with torch.random.fork_rng():
