@@ -20,7 +20,12 @@ ROOMS = (
 HEIGHT = {room: len(ROOMS) - index for index, storey in enumerate(ROOMS) for room in storey}
 
 FOREIGN = {"numpy", "ml_dtypes", "llvmlite"}
-FOREIGN_OF_ROOM = {"cli": {"typer", "rich", "onnxruntime", "openvino"}, "backend": {"onnx"}, "operators": {"PIL"}, "converters": {"xgboost", "lightgbm", "torch", "sklearn", "scipy", "joblib", "skops"}}
+FOREIGN_OF_ROOM = {
+    "cli": {"typer", "rich", "onnxruntime", "openvino"}, "backend": {"onnx"}, "operators": {"PIL"},
+    "converters": {
+        "torch", "safetensors", "tensorflow", "keras", "h5py", "jax", "flax", "sklearn", "scipy", "pandas", "joblib", "skops", "xgboost", "lightgbm", "catboost",
+    },
+}  # fmt: skip
 """The peers are imported where `onward bench` finds them installed; `onnx.backend.base` likewise; ImageDecoder asks for Pillow."""
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onward.errors import ConversionMismatch, NoSuchFile, UnsupportedModel
+from onward.errors import ConversionMismatch
 
 if TYPE_CHECKING:
     from onward.converters.certificate import Certificate
     from onward.ir import Model
 
 __all__ = ["Certificate", "ConversionMismatch", "convert", "verify"]
-
-
-FRAMEWORKS = frozenset({"xgboost", "lightgbm", "torch", "sklearn"})
-ENDINGS = {
-    ".json": "xgboost", ".ubj": "xgboost", ".txt": "lightgbm", ".pt2": "torch", ".pkl": "sklearn", ".pickle": "sklearn",
-    ".joblib": "sklearn", ".skops": "sklearn",
-}  # fmt: skip
-"""Endings of model files -> the framework's page."""
 
 
 def convert(
@@ -37,13 +26,15 @@ def convert(
     verify: bool = True,
     tolerance: float | None = None,
     trust: bool = False,
+    framework: str | None = None,
 ) -> Model:
     """The ONNX model that computes what `source` computes.
 
     `source` is a module or exported program of PyTorch, a fitted estimator or pipeline of scikit-learn, a Booster of XGBoost
     or LightGBM, an estimator of their scikit-learn interfaces, or the path of a model file (.pt2 of PyTorch, .json and .ubj of XGBoost, .txt of LightGBM,
     .pkl, .pickle, .joblib and .skops of scikit-learn). Reading a pickle runs the code in it: `trust` says that it is from a
-    source that may do that.
+    source that may do that. `framework` names the source's framework ("torch", "xgboost" ...) where its type or its file's ending
+    does not say it.
 
     `example_inputs` are the arguments of a module: a tuple, or a dictionary of keywords; for trees a matrix of rows that
     is tried besides generated data. `dynamic_shapes` says which sizes of a module's inputs stay open, in PyTorch's
@@ -59,19 +50,26 @@ def convert(
     compute the same.
     """
     from onward.converters import certificate
+    from onward.converters.frameworks import recognized
     from onward.converters.request import Request
 
-    framework, loaded = _framework_of(source, trust)
-    page = importlib.import_module(f"onward.converters.{framework}")
+    owner, loaded = recognized(source, trust, framework)
     names = list(output_names) if output_names else None
-    model, reference = page.convert(Request(loaded, example_inputs, opset, dynamic_shapes, list(input_names or []), names, list(methods)))
+    model, reference = owner.page().convert(Request(loaded, example_inputs, opset, dynamic_shapes, list(input_names or []), names, list(methods)))
     if verify:
         certificate.certify(model, reference, example_inputs, tolerance)
     return model
 
 
 def verify(
-    model: Any, source: Any, example_inputs: Any = None, *, methods: Sequence[str] = (), tolerance: float | None = None, trust: bool = False
+    model: Any,
+    source: Any,
+    example_inputs: Any = None,
+    *,
+    methods: Sequence[str] = (),
+    tolerance: float | None = None,
+    trust: bool = False,
+    framework: str | None = None,
 ) -> Certificate:
     """Compares a model (anything that `onward.load` takes, or a Model) with the source that it was made of, and gives a new
     certificate. Inputs and outputs must have the names that `convert` gave them.
@@ -79,35 +77,15 @@ def verify(
     Raises ConversionMismatch where they differ, and what `convert` raises for the source.
     """
     from onward.converters import certificate
+    from onward.converters.frameworks import recognized
     from onward.converters.request import Request
     from onward.ir import Model, load
 
     loaded = model if isinstance(model, Model) else load(model)
-    framework, original = _framework_of(source, trust)
-    page = importlib.import_module(f"onward.converters.{framework}")
+    owner, original = recognized(source, trust, framework)
     inputs, outputs = ([value.name for value in values] for values in (loaded.graph.inputs, loaded.graph.outputs))
-    _, reference = page.convert(Request(original, example_inputs, None, None, inputs, outputs, list(methods)))
+    _, reference = owner.page().convert(Request(original, example_inputs, None, None, inputs, outputs, list(methods)))
     return certificate.certify(loaded, reference, example_inputs, tolerance)
-
-
-def _framework_of(source: Any, trust: bool) -> tuple[str, Any]:
-    """The name of the framework's page, and the source, read from its file where it is one."""
-    if isinstance(source, (str, os.PathLike)):
-        path = Path(source)
-        if not path.exists():
-            raise NoSuchFile(f"there is no file '{path}'")
-        if path.suffix not in ENDINGS:
-            known = ", ".join(f"{ending} ({framework})" for ending, framework in ENDINGS.items())
-            raise UnsupportedModel(f"'{path}' is no model file that is known here; known are {known}")
-        return ENDINGS[path.suffix], importlib.import_module(f"onward.converters.{ENDINGS[path.suffix]}").load(path, trust)
-    for kind in type(source).__mro__:
-        framework = kind.__module__.partition(".")[0]
-        if framework in FRAMEWORKS:
-            return framework, source
-    raise UnsupportedModel(
-        f"there is no converter for {type(source).__module__}.{type(source).__name__}; known are modules of PyTorch, "
-        "estimators of scikit-learn, and models of XGBoost and LightGBM"
-    )
 
 
 def __getattr__(name: str) -> Any:

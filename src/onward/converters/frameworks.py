@@ -1,0 +1,107 @@
+"""The frameworks that models come from, and how their objects and files are known: one line each.
+
+The page of a framework is the module or package of its name beside this file. It has `load(path, trust)` for a file or
+folder and `convert(request)`, and is imported when a model of the framework is there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from onward.errors import InvalidArgument, NoSuchFile, UnsupportedModel
+
+BEGINNING = 1 << 20
+"""Bytes of a file in which its mark is looked for."""
+
+
+@dataclass(frozen=True)
+class Framework:
+    """A framework: `packages` are those of its classes, `endings` those of its files. Where two frameworks share an ending,
+    `mark` is text that stands in the files of this one only; `folder` is a file that marks a folder as a model."""
+
+    name: str
+    title: str
+    packages: tuple[str, ...]
+    endings: tuple[str, ...] = ()
+    mark: bytes = b""
+    folder: str = ""
+
+    def owns(self, path: Path) -> bool:
+        """Whether a file or folder is a model of this framework, by its name and mark."""
+        if path.is_dir():
+            return bool(self.folder) and (path / self.folder).is_file()
+        if path.suffix not in self.endings:
+            return False
+        if not self.mark:
+            return True
+        with open(path, "rb") as file:
+            return self.mark in file.read(BEGINNING)
+
+    def page(self) -> Any:
+        """The module that reads this framework's models. Raises UnsupportedModel where the framework is not installed."""
+        try:
+            return importlib.import_module(f"onward.converters.{self.name}")
+        except ModuleNotFoundError as problem:
+            if (problem.name or "").startswith("onward"):
+                raise
+            raise UnsupportedModel(f"{self.title} needs the package '{problem.name}': pip install onward[{self.name}]") from problem
+
+
+FRAMEWORKS = (
+    Framework("torch", "PyTorch", ("torch",), (".pt2",)),
+    Framework("sklearn", "scikit-learn", ("sklearn",), (".pkl", ".pickle", ".joblib", ".skops")),
+    Framework("xgboost", "XGBoost", ("xgboost",), (".json", ".ubj")),
+    Framework("lightgbm", "LightGBM", ("lightgbm",), (".txt",)),
+)
+
+
+def named(name: str) -> Framework:
+    """The framework of that name. Raises InvalidArgument for an unknown one."""
+    for framework in FRAMEWORKS:
+        if framework.name == name:
+            return framework
+    raise InvalidArgument(f"there is no framework '{name}'; known are {', '.join(framework.name for framework in FRAMEWORKS)}")
+
+
+def recognized(source: Any, trust: bool = False, name: str | None = None) -> tuple[Framework, Any]:
+    """The framework of a source, and the source, read from its file where it is one. `name` says it where nothing else does.
+
+    Raises NoSuchFile, UnsupportedModel for what no framework owns, and what the framework's page raises for its file.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        if not path.exists():
+            raise NoSuchFile(f"there is no file '{path}'")
+        framework = named(name) if name else _owner(path)
+        return framework, framework.page().load(path, trust)
+    return (named(name) if name else _kin(source)), source
+
+
+def _owner(path: Path) -> Framework:
+    for framework in FRAMEWORKS:
+        if framework.owns(path):
+            return framework
+    known = ", ".join(f"{ending} ({framework.title})" for framework in FRAMEWORKS for ending in framework.endings)
+    raise UnsupportedModel(f"'{path}' is no model file that is known here; known are {known}")
+
+
+def _kin(source: Any) -> Framework:
+    for package in _packages(source):
+        for framework in FRAMEWORKS:
+            if package in framework.packages:
+                return framework
+    raise UnsupportedModel(
+        f"there is no converter for {type(source).__module__}.{type(source).__qualname__}; known are models of "
+        + ", ".join(framework.title for framework in FRAMEWORKS)
+    )
+
+
+def _packages(source: Any) -> Iterator[str]:
+    """The packages of an object's classes, the most derived first: a model of Keras is also a module of its backend."""
+    for kind in type(source).__mro__:
+        yield kind.__module__.partition(".")[0]
