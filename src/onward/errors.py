@@ -38,7 +38,12 @@ class ConversionError(OnwardError):
 
 
 class ConversionMismatch(OnwardError):
-    """A converted model that does not compute what its source computes."""
+    """A converted model that does not compute what its source computes. `model` is that model, its certificate in its
+    metadata, or None where it could not be compared at all."""
+
+    def __init__(self, message: str, model: object = None) -> None:
+        super().__init__(message)
+        self.model = model
 
 
 class CheckError(OnwardError):

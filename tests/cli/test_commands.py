@@ -178,3 +178,77 @@ def test_convert(command: Command, tmp_path: Path) -> None:
     differs = command("verify", str(tmp_path / "m.onnx"), str(tmp_path / "other.json"))
     assert differs.returncode == 1 and "prediction" in differs.stderr
     assert onward.InferenceSession(tmp_path / "m.onnx").run(None, {"x": rows})[0].shape == (50,)
+
+
+def test_convert_again_by_the_certificate_alone(command: Command, tmp_path: Path) -> None:
+    import xgboost
+
+    rows = np.random.default_rng(0).standard_normal((50, 3)).astype(np.float32)
+    booster = xgboost.train({"max_depth": 2}, xgboost.DMatrix(rows, label=rows[:, 0]), 3)
+    booster.save_model(tmp_path / "m.json")
+    assert command("convert", str(tmp_path / "m.json"), "-o", str(tmp_path / "m.onnx"), "--from", "xgboost").returncode == 0
+    assert command("verify", str(tmp_path / "m.onnx")).returncode == 0
+    xgboost.train({"max_depth": 2}, xgboost.DMatrix(rows, label=rows[:, 1]), 3).save_model(tmp_path / "m.json")
+    changed = command("verify", str(tmp_path / "m.onnx"))
+    assert changed.returncode == 1 and "has changed since" in changed.stderr
+    (tmp_path / "m.json").unlink()
+    assert "not there any more" in command("verify", str(tmp_path / "m.onnx")).stderr
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of torch.export: two layers with a gelu and a softmax."""
+    import torch
+
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.GELU(), torch.nn.Linear(8, 3), torch.nn.Softmax(-1)).eval()
+    batch = torch.export.Dim("batch", min=2, max=64)
+    path = tmp_path_factory.mktemp("exported") / "m.pt2"
+    torch.export.save(torch.export.export(module, (torch.randn(2, 4),), dynamic_shapes=({0: batch},)), path)
+    return path
+
+
+def test_convert_keeps_the_sizes_that_are_named(command: Command, exported: Path, tmp_path: Path) -> None:
+    import onward
+
+    for options, shape in [((), ("batch", 4)), (("--dynamic", "batch"), ("batch", 4)), (("--dynamic", ""), (2, 4))]:
+        done = command("convert", str(exported), "-o", str(tmp_path / "m.onnx"), *options)
+        assert done.returncode == 0, done.stderr
+        found = onward.load(tmp_path / "m.onnx").graph.inputs[0].type.shape
+        assert tuple(str(extent) for extent in found) == tuple(map(str, shape))
+    wrong = command("convert", str(exported), "-o", str(tmp_path / "m.onnx"), "--dynamic", "width")
+    assert wrong.returncode == 2 and "no size is called ['width']; open are ['batch']" in wrong.stderr
+
+
+def test_diff_finds_the_first_operator_that_differs(command: Command, exported: Path, tmp_path: Path) -> None:
+    import onward
+
+    good, bad = tmp_path / "good.onnx", tmp_path / "bad.onnx"
+    assert command("convert", str(exported), "-o", str(good)).returncode == 0
+    assert command("diff", str(good), str(exported)).stdout.strip() == "no difference"
+    model = onward.load(good)
+    (gelu,) = (node for node in model.graph.nodes if node.op_type == "Gelu")
+    gelu.op_type = "Erf"
+    gelu.attributes.clear()
+    onward.save(model, bad)
+    for other, options in [(exported, ()), (good, ("--values",))]:
+        done = command("diff", str(bad), str(other), *options)
+        assert done.returncode == 1
+        assert "computed by Erf" in done.stdout and "in module '1'" in done.stdout and "this model: float32 [" in done.stdout
+    told = command("verify", str(bad), str(exported))
+    assert told.returncode == 1 and "output 'output' differs" in told.stderr and "computed by Erf" in told.stderr
+
+
+def test_a_wrong_result_is_written_only_when_forced(command: Command, exported: Path, tmp_path: Path) -> None:
+    from onward.converters import Certificate
+    from onward.ir import load
+
+    place = tmp_path / "m.onnx"
+    strict = ("convert", str(exported), "-o", str(place), "--tolerance", "1e-12")
+    refused = command(*strict)
+    assert refused.returncode == 1 and "allowed is 1e-12" in refused.stderr
+    assert not place.exists()
+    forced = command(*strict, "--force")
+    assert forced.returncode == 1 and "was written all the same" in forced.stderr
+    certificate = Certificate.of(load(place))
+    assert certificate is not None and len(certificate.failures) == 1 and certificate.source["path"] == str(exported)

@@ -10,7 +10,7 @@ import sys
 
 def main() -> None:
     """Runs the command with the arguments of the process, and exits."""
-    from onward.cli import editing  # noqa: F401 (registers its commands)
+    from onward.cli import converting, editing  # noqa: F401 (they register their commands)
     from onward.cli.commands import app
     from onward.errors import InvalidArgument, OnwardError
 

@@ -82,7 +82,7 @@ def check(
         console.print(f"but these operators are not implemented here: {', '.join(missing)}")
 
 
-def _prepare(model: Any, inputs: list[str], sizes: list[str], seed: int) -> dict[str, Any]:
+def prepare_feeds(model: Any, inputs: list[str], sizes: list[str], seed: int) -> dict[str, Any]:
     """The feeds: files, and random arrays for the rest; says what was assumed."""
     from onward.cli.feeds import assumed_sizes, model_inputs, parse_sizes, random_feeds, read_feeds
     from onward.cli.output import errors
@@ -113,7 +113,7 @@ def run(
     from onward.cli.results import save_outputs, show_outputs
     from onward.runtime import InferenceSession
 
-    feeds = _prepare(onward.load(model), inputs, sizes, seed)
+    feeds = prepare_feeds(onward.load(model), inputs, sizes, seed)
     session = InferenceSession(model, session_options(threads))
     results = dict(zip([item.name for item in session.get_outputs()], session.run(None, feeds)))
     show_outputs(results)
@@ -135,7 +135,7 @@ def bench(
     import onward
     from onward.cli.measurement import installed_peers, load_onward, load_peer, measure, show_bench
 
-    feeds = _prepare(onward.load(model), inputs, sizes, seed)
+    feeds = prepare_feeds(onward.load(model), inputs, sizes, seed)
     contestants = [load_onward(model, feeds, threads)]
     for name in installed_peers() if peers else []:
         contestants.append(load_peer(name, model, feeds, threads))
@@ -159,7 +159,7 @@ def profile(
     from onward.cli.measurement import profile_kernels, session_options, show_profile, write_trace
     from onward.runtime import InferenceSession
 
-    feeds = _prepare(onward.load(model), inputs, sizes, seed)
+    feeds = prepare_feeds(onward.load(model), inputs, sizes, seed)
     session = InferenceSession(model, session_options(threads, profile=True))
     kernels = profile_kernels(session, feeds, runs)
     show_profile(kernels, most)

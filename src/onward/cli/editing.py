@@ -1,9 +1,9 @@
-"""The commands that make a model of a model, or compare two."""
+"""The commands that make a model of a model."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -29,55 +29,6 @@ def upgrade(
             raise onward.errors.InvalidArgument(f"--opset {item}: expected VERSION or DOMAIN=VERSION")
         wanted[domain] = int(version)
     onward.save(onward.convert_version(onward.load(model), wanted), output)
-
-
-@app.command()
-def convert(
-    source: Annotated[Path, typer.Argument(help="XGBoost's .json or .ubj, LightGBM's .txt, PyTorch's .pt2, scikit-learn's .joblib, .pkl or .skops.")],
-    output: Output,
-    opset: Annotated[int | None, typer.Option(help="The operator set version of the result.")] = None,
-    trust: Annotated[bool, typer.Option("--trust", help="The file may run code while it is read, as pickles do.")] = False,
-) -> None:
-    """Convert a model of another framework, prove that it computes the same, and show the proof."""
-    from rich.console import Console
-
-    import onward
-    from onward.converters.certificate import Certificate
-
-    with Console().status(f"converting {source.name}"):
-        model = onward.convert(source, opset=opset, trust=trust)
-        onward.save(model, output)
-    certificate = Certificate.of(model)
-    assert certificate is not None
-    _show(certificate)
-
-
-@app.command()
-def verify(
-    model: ModelPath,
-    source: Annotated[Path, typer.Argument(help="The model file that it was converted from.")],
-    trust: Annotated[bool, typer.Option("--trust", help="The file may run code while it is read, as pickles do.")] = False,
-) -> None:
-    """Compare a converted model with its source once more, and show the proof."""
-    from onward.converters import verify as compare
-
-    _show(compare(model, source, trust=trust))
-
-
-def _show(certificate: Any) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    table = Table(title=f"greatest differences from {certificate.framework}, {len(certificate.shapes)} sets of data", title_justify="left")
-    kinds = sorted({kind for found in certificate.differences.values() for kind in found})
-    for heading in ("output", *kinds):
-        table.add_column(heading)
-    for name, found in certificate.differences.items():
-        table.add_row(name, *(f"{found[kind]:.3g}" if kind in found else "" for kind in kinds))
-    console.print(table)
-    for note in certificate.notes:
-        console.print(f"note: {note}")
 
 
 @app.command()
@@ -152,20 +103,6 @@ def infer(model: ModelPath, output: Output) -> None:
     import onward
 
     onward.save(onward.infer_shapes(onward.load(model)), output)
-
-
-@app.command()
-def diff(first: ModelPath, second: ModelPath) -> None:
-    """Say in what two models differ. The exit code is 1 if they do."""
-    import onward
-    from onward.cli.output import console
-
-    found = onward.diff(onward.load(first), onward.load(second))
-    for item in found:
-        console.print(str(item), markup=False, highlight=False)
-    if found:
-        raise typer.Exit(1)
-    console.print("no difference")
 
 
 def _pair(item: str) -> tuple[str, str]:

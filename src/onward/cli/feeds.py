@@ -50,6 +50,11 @@ def read_feeds(files: Sequence[str], names: Sequence[str]) -> Feeds:
     return feeds
 
 
+def read_arrays(files: Sequence[str]) -> list[np.ndarray]:
+    """All arrays of some files, in order. Raises as `read_feeds`."""
+    return [array for file in files for array in _arrays(Path(file)).values()]
+
+
 def _arrays(path: Path) -> Feeds:
     """Everything a file holds; "" is the name of an array without one."""
     if not path.is_file():

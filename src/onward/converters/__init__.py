@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from onward.errors import ConversionMismatch
+from onward.errors import ConversionMismatch, InvalidArgument
 
 if TYPE_CHECKING:
-    from onward.converters.certificate import Certificate
+    from onward.converters.certificate import Certificate, Progress, Reference
+    from onward.converters.localization import Divergence
     from onward.ir import Model
 
-__all__ = ["Certificate", "ConversionMismatch", "convert", "verify"]
+__all__ = ["Certificate", "ConversionMismatch", "convert", "divergence", "verify"]
 
 
 def convert(
@@ -27,69 +28,136 @@ def convert(
     tolerance: float | None = None,
     trust: bool = False,
     framework: str | None = None,
+    progress: Progress | None = None,
 ) -> Model:
     """The ONNX model that computes what `source` computes.
 
-    `source` is a module or exported program of PyTorch, a fitted estimator or pipeline of scikit-learn, a Booster of XGBoost
-    or LightGBM, an estimator of their scikit-learn interfaces, or the path of a model file (.pt2 of PyTorch, .json and .ubj of XGBoost, .txt of LightGBM,
-    .pkl, .pickle, .joblib and .skops of scikit-learn). Reading a pickle runs the code in it: `trust` says that it is from a
+    `source` is a model of one of the frameworks of `frameworks.py`, or the path of its file or folder; docs/converters.md
+    says what of each. Reading a pickle runs the code in it: `trust` says that it is from a
     source that may do that. `framework` names the source's framework ("torch", "xgboost" ...) where its type or its file's ending
     does not say it.
 
-    `example_inputs` are the arguments of a module: a tuple, or a dictionary of keywords; for trees a matrix of rows that
-    is tried besides generated data. `dynamic_shapes` says which sizes of a module's inputs stay open, in PyTorch's
-    form, where text stands for an open dimension; {} leaves none open. By default all stay open that can; the
+    `example_inputs` are the arguments of a module or function: a tuple, or a dictionary of keywords; for trees and estimators
+    rows that are tried besides generated data. `dynamic_shapes` says which sizes stay open: in PyTorch's
+    form, where text stands for an open dimension ({} leaves none open), or for every framework as a list of the names of those that
+    stay open, the others being fixed at the example's. By default all stay open that can; the
     certificate notes those that cannot. `methods` are those of an estimator that become outputs, by default `predict` and
     `predict_proba`, or `transform`.
 
     `tolerance` is the greatest difference allowed, relative to the largest value of an output (by default that of the
-    source's data type). The certificate of the comparison is kept in the model's metadata.
+    source's data type). The certificate of the comparison is kept in the model's metadata. `progress` is called with what is
+    being done, the step and the number of steps.
 
     Raises UnsupportedModel for a source that nobody reads here, UnsupportedOperator for parts of it without an
-    equivalent, ConversionError for a module that PyTorch cannot capture, and ConversionMismatch when the result does not
-    compute the same.
+    equivalent, ConversionError for a source that cannot be captured, and ConversionMismatch (which has the model as `model`) when
+    the result does not compute the same.
     """
     from onward.converters import certificate
     from onward.converters.frameworks import recognized
+    from onward.converters.open_sizes import fix_others
     from onward.converters.request import Request
+    from onward.converters.source import record
 
+    report = progress or (lambda *_: None)
+    report("reading the source", 0, 1)
     owner, loaded = recognized(source, trust, framework)
     names = list(output_names) if output_names else None
-    model, reference = owner.page().convert(Request(loaded, example_inputs, opset, dynamic_shapes, list(input_names or []), names, list(methods)))
+    staying = dynamic_shapes if isinstance(dynamic_shapes, list) and all(isinstance(name, str) for name in dynamic_shapes) else None
+    shapes = None if staying is not None else dynamic_shapes
+    report("converting", 0, 1)
+    request = Request(loaded, example_inputs, opset, shapes, list(input_names or []), names, list(methods))
+    model, reference = owner.page().convert(request)
+    if staying is not None:
+        reference = fix_others(model, reference, staying)
     if verify:
-        certificate.certify(model, reference, example_inputs, tolerance)
+        certificate.certify(model, reference, example_inputs, tolerance, record(source), progress)
     return model
 
 
 def verify(
     model: Any,
-    source: Any,
+    source: Any = None,
     example_inputs: Any = None,
     *,
     methods: Sequence[str] = (),
     tolerance: float | None = None,
     trust: bool = False,
     framework: str | None = None,
+    progress: Progress | None = None,
 ) -> Certificate:
     """Compares a model (anything that `onward.load` takes, or a Model) with the source that it was made of, and gives a new
-    certificate. Inputs and outputs must have the names that `convert` gave them.
+    certificate. Without `source` it is the file that the model's certificate names. Inputs and outputs must have the names
+    that `convert` gave them.
 
-    Raises ConversionMismatch where they differ, and what `convert` raises for the source.
+    Raises InvalidArgument where no source is known, ConversionMismatch where the two differ or the source's file is another
+    one than it was, and what `convert` raises for the source.
     """
     from onward.converters import certificate
-    from onward.converters.frameworks import recognized
-    from onward.converters.request import Request
+    from onward.converters.source import record, recorded
     from onward.ir import Model, load
 
     loaded = model if isinstance(model, Model) else load(model)
+    origin = recorded(loaded) if source is None else source
+    reference = _reference(loaded, origin, example_inputs, methods, trust, framework)
+    return certificate.certify(loaded, reference, example_inputs, tolerance, record(origin), progress)
+
+
+def divergence(
+    model: Any,
+    source: Any,
+    example_inputs: Any = None,
+    *,
+    tolerance: float | None = None,
+    trust: bool = False,
+    framework: str | None = None,
+) -> Divergence | None:
+    """The first operator of a model whose result differs from the source's, or from that of another ONNX model with the same
+    names of values; None where nothing differs. `example_inputs` are arrays by input name, by default those that a conversion
+    tries.
+
+    Raises InvalidArgument for a source of a framework that does not tell what it computes on the way, and for another ONNX
+    model without `example_inputs`.
+    """
+    from onward.converters import localization as page
+    from onward.ir import Model, load
+
+    loaded = model if isinstance(model, Model) else load(model)
+    if _is_onnx(source):
+        if example_inputs is None:
+            raise InvalidArgument("two ONNX models are compared on example_inputs: arrays by input name")
+        other = source if isinstance(source, Model) else load(source)
+        theirs = page.values_of(other, page.common_values(loaded, other), example_inputs)
+        return page.first_divergence(loaded, theirs, example_inputs, tolerance=tolerance)
+    reference = _reference(loaded, source, None, (), trust, framework)
+    if reference.values is None:
+        raise InvalidArgument(f"{reference.framework} does not tell what it computes on the way: compare outputs with verify")
+    chosen = [dict(example_inputs)] if example_inputs is not None else list(reference.data.values())
+    for feeds in chosen:
+        found = page.first_divergence(loaded, reference.values(feeds), feeds, reference.tolerances, tolerance)
+        if found is not None:
+            return found
+    return None
+
+
+def _reference(model: Model, source: Any, examples: Any, methods: Sequence[str], trust: bool, framework: str | None) -> Reference:
+    """The source as the judge of a model that was made of it earlier."""
+    from onward.converters.frameworks import recognized
+    from onward.converters.request import Request
+
     owner, original = recognized(source, trust, framework)
-    inputs, outputs = ([value.name for value in values] for values in (loaded.graph.inputs, loaded.graph.outputs))
-    _, reference = owner.page().convert(Request(original, example_inputs, None, None, inputs, outputs, list(methods)))
-    return certificate.certify(loaded, reference, example_inputs, tolerance)
+    inputs, outputs = ([value.name for value in values] for values in (model.graph.inputs, model.graph.outputs))
+    _, reference = owner.page().convert(Request(original, examples, None, None, inputs, outputs, list(methods)))
+    return reference
+
+
+def _is_onnx(source: Any) -> bool:
+    from onward.ir import Model
+
+    return isinstance(source, (Model, bytes)) or hasattr(source, "SerializeToString") or str(source).endswith(".onnx")
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Certificate":
+    if name == "Certificate":  # with NumPy, which `import onward` does not load
         from onward.converters.certificate import Certificate
 
         return Certificate

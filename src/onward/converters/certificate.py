@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import platform
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
-from onward.errors import ConversionMismatch
+from onward.converters.comparison import difference, exceeds, rounded, tolerance_of
+from onward.converters.localization import Values, first_divergence
+from onward.errors import ConversionMismatch, OnwardError
 from onward.ir import Model
 
 KEY = "onward.certificate"
 TOLERANCES = {np.dtype(np.float32): 1e-6, np.dtype(np.float64): 1e-13}
 """The greatest difference of an output, relative to its largest value, by the data type."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how many steps of it are done, and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,8 @@ class Reference:
 
     `outputs(feeds)` gives the source's arrays by output name, or None where the source refuses the data; `data` are matrices of
     rows, or arrays by input name, that try what the source can tell apart; `framework` is its name and version. `exactly`
-    is the source in double precision, which tells whose rounding a difference is.
+    is the source in double precision, which tells whose rounding a difference is. `values(feeds)` gives what the source
+    computes on the way, by the names of the model's values and in the order of computation, so that a difference has a place.
     """
 
     framework: str
@@ -36,18 +42,27 @@ class Reference:
     notes: tuple[str, ...] = ()
     random: bool = False
     """The source draws random numbers, so that only shapes and types can be compared."""
+    values: Callable[[Any], Values] | None = None
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """What a comparison found, for each output: the greatest absolute and relative difference, and that in units of the
-    last place; and how many elements of an integer or text output differ."""
+    """What a comparison found.
+
+    `differences`: for each output the greatest absolute and relative difference, and that in units of the last place; how many
+    elements of an integer or text output differ. `shapes`: those of the inputs, by set of data. `digest`: of the model
+    without the certificate. `source`: path and digest of the source where it is a file. `failures`: differences beyond the
+    tolerance, of a model that was kept all the same.
+    """
 
     framework: str
     digest: str
     shapes: dict[str, Any]
     differences: dict[str, dict[str, float]]
     notes: list[str] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    source: dict[str, str] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, model: Model) -> Certificate | None:
@@ -56,88 +71,127 @@ class Certificate:
         return None if text is None else cls(**json.loads(text))
 
 
-def certify(model: Model, reference: Reference, examples: Any, tolerance: float | None) -> Certificate:
-    """Compares and keeps the certificate in the model. Raises ConversionMismatch with the first output that differs.
+def certify(
+    model: Model,
+    reference: Reference,
+    examples: Any,
+    tolerance: float | None,
+    source: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> Certificate:
+    """Compares, and keeps the certificate in the model.
 
     An output may differ by the tolerance, relative to its largest value, or by twice what the source itself differs
-    from its own computation in double precision.
+    from its own computation in double precision. Raises ConversionMismatch that names every output that differs, and the first
+    operator whose result does where the source tells what it computes on the way; the model carries the certificate then too.
     """
+    digest = _digest(model)
+    comparison = _Comparison(reference, tolerance)
+    for what, given, results in _runs(model, reference, examples, progress):
+        comparison.add(what, given, results)
+    if not comparison.shapes:
+        raise ConversionMismatch(f"{reference.framework} accepts none of the data that was tried; pass example inputs")
+    certificate = Certificate(
+        reference.framework, digest, comparison.shapes, comparison.found, list(reference.notes), _versions(), dict(source or {}),
+        list(comparison.failures.values()),
+    )  # fmt: skip
+    model.metadata[KEY] = json.dumps(asdict(certificate))
+    if certificate.failures:
+        place = _place(model, reference, comparison.failing, tolerance)
+        raise ConversionMismatch("\n".join([*certificate.failures, *place]), model)
+    return certificate
+
+
+def _runs(
+    model: Model, reference: Reference, examples: Any, progress: Progress | None
+) -> Iterator[tuple[str, Any, list[tuple[str, np.ndarray, np.ndarray]]]]:
+    """For every set of data that the source accepts: what it is, the feeds, and (output, ours, theirs) of each output."""
     from onward.runtime import InferenceSession
 
     session = InferenceSession(model.to_bytes())
     data = dict(reference.data)
     if examples is not None and isinstance(next(iter(data.values())), np.ndarray):
         data["given"] = np.asarray(examples, next(iter(data.values())).dtype)
-    found: dict[str, dict[str, float]] = {}
-    shapes: dict[str, Any] = {}
-    for what, given in data.items():
+    for step, (what, given) in enumerate(data.items()):
+        if progress is not None:
+            progress("comparing", step, len(data))
         expected = reference.outputs(given)
         if expected is None:
             continue
         feeds = given if isinstance(given, Mapping) else {session.get_inputs()[0].name: given}
-        sizes = {name: list(array.shape) for name, array in feeds.items()}
-        shapes[what] = sizes if isinstance(given, Mapping) else list(given.shape)
-        where = f"{what} ({', '.join(f'{name} {shape}' for name, shape in sizes.items())})"
-        results = dict(zip(expected, session.run(None, dict(feeds)), strict=True))
-        for name, theirs in expected.items():
-            _compare(name, results[name], np.asarray(theirs), (reference, given, where, tolerance), found)
-    if not shapes:
-        raise ConversionMismatch(f"{reference.framework} accepts none of the data that was tried; pass example inputs")
+        results = session.run(None, dict(feeds))
+        yield what, feeds, [(name, ours, np.asarray(theirs)) for ours, (name, theirs) in zip(results, expected.items(), strict=True)]
+
+
+class _Comparison:
+    """What is found while set after set of data is compared."""
+
+    def __init__(self, reference: Reference, tolerance: float | None) -> None:
+        self.reference = reference
+        self.tolerance = tolerance
+        self.shapes: dict[str, Any] = {}
+        self.found: dict[str, dict[str, float]] = {}
+        self.failures: dict[str, str] = {}
+        """By output, the first set of data for which it differs."""
+        self.failing: Mapping[str, np.ndarray] | None = None
+        """The feeds of the first failure."""
+
+    def add(self, what: str, feeds: Mapping[str, np.ndarray], results: list[tuple[str, np.ndarray, np.ndarray]]) -> None:
+        self.shapes[what] = {name: list(np.shape(array)) for name, array in feeds.items()}
+        where = f"{what} ({', '.join(f'{name} {shape}' for name, shape in self.shapes[what].items())})"
+        exact: Mapping[str, np.ndarray] | None = None
+        for name, ours, theirs in results:
+            found = difference(ours, theirs, f"output '{name}' for {where}")
+            if self.reference.random:
+                continue
+            allowed = self.tolerance if self.tolerance is not None else tolerance_of(theirs.dtype, self.reference.tolerances)
+            if exceeds(found, allowed):
+                exact = exact or self._exactly(feeds)
+                verdict = _verdict(ours, theirs, exact.get(name), where)
+                if verdict is not None:
+                    self.failing = self.failing or feeds
+                    framework = self.reference.framework
+                    text = f"output '{name}' differs from {framework} for {where}: {rounded(found)}; allowed is {allowed:g}{verdict}"
+                    self.failures.setdefault(name, text)
+            worst = self.found.setdefault(name, found)
+            self.found[name] = {key: max(value, found[key]) for key, value in worst.items()}
+
+    def _exactly(self, feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        if self.reference.exactly is None:
+            return {}
+        rows = isinstance(next(iter(self.reference.data.values())), np.ndarray)
+        return self.reference.exactly(next(iter(feeds.values())) if rows else feeds) or {}
+
+
+def _verdict(ours: np.ndarray, theirs: np.ndarray, exact: np.ndarray | None, where: str) -> str | None:
+    """Whose rounding a difference is: None where it is the source's own, else what is to be said."""
+    if exact is None or exact.shape != theirs.shape or theirs.dtype.kind in "iubOUS":
+        return ""
+    mine, own = (difference(side, exact, where)["absolute"] for side in (ours, theirs))
+    return None if mine <= 2 * own else f"; from double precision ours differs by {mine:.3g}, the source by {own:.3g}"
+
+
+def _place(model: Model, reference: Reference, feeds: Mapping[str, np.ndarray] | None, tolerance: float | None) -> list[str]:
+    """Where the difference begins, if the source tells what it computes on the way."""
+    if reference.values is None or feeds is None:
+        return []
+    try:
+        divergence = first_divergence(model, reference.values(feeds), feeds, reference.tolerances, tolerance)
+    except OnwardError:  # parts of the model that do not run by themselves: the mismatch is what matters
+        return []
+    return [] if divergence is None else [str(divergence)]
+
+
+def _digest(model: Model) -> str:
+    """SHA-256 of a model without its certificate."""
+    kept = model.metadata.pop(KEY, None)
     digest = hashlib.sha256(model.to_bytes()).hexdigest()
-    certificate = Certificate(reference.framework, digest, shapes, found, list(reference.notes))
-    model.metadata[KEY] = json.dumps(asdict(certificate))
-    return certificate
+    if kept is not None:
+        model.metadata[KEY] = kept
+    return digest
 
 
-def _compare(
-    name: str, ours: np.ndarray, theirs: np.ndarray, how: tuple[Reference, Any, str, float | None], found: dict[str, Any]
-) -> None:
-    reference, given, where, tolerance = how
-    difference = _difference(ours, theirs, f"output '{name}' for {where}")
-    if reference.random:
-        return
-    allowed = tolerance if tolerance is not None else reference.tolerances.get(theirs.dtype, _by_width(theirs.dtype))
-    if difference.get("different", 0) > 0 or difference.get("relative", 0) > allowed:
-        exact = reference.exactly(given) if reference.exactly and "relative" in difference else None
-        verdict = ""
-        if exact is not None and exact[name].shape == theirs.shape:
-            mine, own = (_difference(side, exact[name], where)["absolute"] for side in (ours, theirs))
-            verdict = f"; from double precision ours differs by {mine:.3g}, the source by {own:.3g}"
-        if not verdict or mine > 2 * own:
-            rounded = {key: float(f"{value:.3g}") for key, value in difference.items()}
-            raise ConversionMismatch(
-                f"output '{name}' differs from {reference.framework} for {where}: {rounded}, allowed is {allowed:g}{verdict}"
-            )
-    worst = found.setdefault(name, difference)
-    found[name] = {key: max(value, difference[key]) for key, value in worst.items()}
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
 
-
-def _by_width(dtype: np.dtype) -> float:
-    """The tolerance of narrow types that NumPy lacks."""
-    return 4e-2 if dtype.kind not in "biufc" else 0.0
-
-
-def _difference(ours: np.ndarray, theirs: np.ndarray, where: str) -> dict[str, float]:
-    if ours.shape != theirs.shape:
-        raise ConversionMismatch(f"{where} has shape {ours.shape}, expected {theirs.shape}")
-    if theirs.dtype.kind in "iubOU":
-        return {"different": float(np.sum(ours != theirs))}
-    left, right = ours.astype(np.float64), theirs.astype(np.float64)
-    same = (left == right) | np.isnan(left) & np.isnan(right)
-    gap = np.where(same, 0.0, np.abs(left - right))
-    gap = np.where(np.isnan(gap), np.inf, gap)
-    scale = np.abs(right[np.isfinite(right)]).max(initial=0) or 1.0
-    units = gap / _spacing(theirs)
-    return {
-        "absolute": gap.max(initial=0),
-        "relative": gap.max(initial=0) / scale,
-        "units": np.nan_to_num(units).max(initial=0),
-    }
-
-
-def _spacing(array: np.ndarray) -> np.ndarray:
-    """The distance to the next number of the type, at each number."""
-    if array.dtype.kind == "f":
-        return np.spacing(np.maximum(np.abs(array), np.finfo(array.dtype).tiny)).astype(np.float64)
-    limits = ml_dtypes.finfo(array.dtype)
-    return np.maximum(np.abs(array.astype(np.float64)), float(limits.tiny)) * float(limits.eps)
+    return {"onward": version("onward"), "numpy": np.__version__, "python": platform.python_version(), "machine": platform.machine()}

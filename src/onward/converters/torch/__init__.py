@@ -8,6 +8,7 @@ Parameters keep their names, tied ones are one initializer, and every node notes
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from onward.converters.torch.capture import Capture, Example, captures, decompos
 from onward.converters.torch.emitter import DATA_TYPES, Emitter, Scalar, Tensor, described, is_static, to_numpy
 from onward.converters.torch.graph import Walker, check_supported
 from onward.converters.torch.reference import reference_of
+from onward.converters.torch.values import recorder
 from onward.errors import FormatError, InvalidArgument, OnwardError
 from onward.ir import Model
 from onward.ir.expressions import Symbol
@@ -57,10 +59,11 @@ def _converted(request: Request, source: Any, captured: Capture) -> tuple[Model,
     check_supported(program.graph_module)
     c = Emitter(type(request.source).__name__, request.opset or OPSET)
     names = Names(captured, request.input_names, request.output_names)
-    results = Walker(c, program.graph_module).run(_placeholders(c, program, names))
+    walker = Walker(c, program.graph_module)
+    results = walker.run(_placeholders(c, program, names))
     _finish(c, program, results, names)
     captured.notes += names.fixed()
-    return c.model(), reference_of(source, captured, names)
+    return c.model(), replace(reference_of(source, captured, names), values=recorder(walker, captured, names))
 
 
 class Names:

@@ -132,7 +132,8 @@ class Source:
         leaves = list(self.leaves)
         for name, place in zip(self.names.inputs.values(), self.tensors, strict=True):
             old = self.leaves[place]
-            leaves[place] = prepare(_tensor(feeds[name], old)) if isinstance(old, torch.Tensor) else int(feeds[name])
+            given = tensor_of(feeds[name], old)
+            leaves[place] = prepare(given) if isinstance(given, torch.Tensor) else given
         leaves = [item.clone() if isinstance(item, torch.Tensor) else item for item in leaves]
         arguments, keywords = pytree.tree_unflatten(leaves, self.structure)
         state = torch.random.get_rng_state()
@@ -158,7 +159,10 @@ def _array(tensor: torch.Tensor) -> np.ndarray:
     return to_numpy(tensor)
 
 
-def _tensor(array: np.ndarray, like: torch.Tensor) -> torch.Tensor:
+def tensor_of(array: np.ndarray, like: Any) -> Any:
+    """An array as the tensor (or number) that an argument like this one is."""
+    if not isinstance(like, torch.Tensor):
+        return int(array)
     if like.is_complex():
         return torch.view_as_complex(torch.from_numpy(array.copy()))
     if like.dtype is torch.bfloat16:
