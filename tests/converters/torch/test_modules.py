@@ -74,10 +74,33 @@ def test_layers(name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
-@pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True, "batch_first": True}, {"bias": False}])
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True, "batch_first": True}, {"bias": False}, {"proj_size": 3}])
 def test_recurrent_layers(kind: Any, options: dict[str, Any]) -> None:
+    if "proj_size" in options and kind is not nn.LSTM:
+        pytest.skip("projections are of LSTM alone")
     torch.manual_seed(2)
-    check(kind(4, 5, **options), torch.randn(3, 6, 4))
+    model = check(kind(4, 5, **options), torch.randn(3, 6, 4))
+    assert shapes(model) == ["(batch, input_1, 4)"]
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+@pytest.mark.parametrize("in_order", [True, False])
+def test_packed_sequences(kind: Any, in_order: bool) -> None:
+    class Packed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = kind(4, 5, num_layers=2, bidirectional=True, batch_first=True)
+
+        def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> Any:
+            packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=in_order)
+            y, state = self.layer(packed)
+            total = None if in_order else x.shape[1]
+            return nn.utils.rnn.pad_packed_sequence(y, True, 0.5, total), state
+
+    torch.manual_seed(3)
+    lengths = torch.tensor([5, 3, 2] if in_order else [3, 5, 2])
+    model = check(Packed().eval(), torch.randn(3, 6, 4), lengths)
+    assert shapes(model) == ["(batch, x_1, 4)", "(lengths_0,)"]
 
 
 def test_names_are_kept_and_tied_weights_stay_tied() -> None:

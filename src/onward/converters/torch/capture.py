@@ -15,6 +15,7 @@ from torch.utils import _pytree as pytree
 
 from onward.converters.torch import operators  # noqa: F401 (registers the translations)
 from onward.converters.torch.registry import COMPLEX, OPERATORS, find, name_of
+from onward.converters.torch.stand_ins import standing_in
 from onward.errors import ConversionError
 
 logger = logging.getLogger("onward.converters")
@@ -76,7 +77,7 @@ def captures(module: torch.nn.Module, example: Example, dynamic_shapes: Any) -> 
     trained = ["the module was in training mode; it was converted in inference mode"] if module.training else []
     for used, shapes, note in _attempts(example, dynamic_shapes):
         try:
-            with _inference(module):
+            with _inference(module), standing_in():
                 program = decomposed(_exported(module, used, shapes))
         except Exception as failure:  # (PyTorch raises whatever the module raises)
             problem = problem or failure

@@ -1,0 +1,109 @@
+"""Operators that stand for recurrent layers while a module is captured, so that the number of steps may stay open.
+
+PyTorch finds the shapes of `lstm`, `gru` and `rnn` by running them step by step, which fixes the number of steps, and it cannot
+capture packed sequences at all. These operators know their shapes; outside a capture they are PyTorch's own.
+
+A packed sequence is captured as the padded one, time first, with time and batch as one dimension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+NAMES = ("lstm", "gru", "rnn_tanh", "rnn_relu")
+LAYERS = "Tensor[] weights, bool biases, int layers, float dropout, bool train, bool both"
+
+_library = torch.library.Library("onward", "DEF")
+for _name in NAMES:
+    _results = "(Tensor, Tensor, Tensor)" if _name == "lstm" else "(Tensor, Tensor)"
+    _states = "Tensor[] states" if _name == "lstm" else "Tensor state"
+    _library.define(f"{_name}(Tensor x, {_states}, {LAYERS}, bool batch_first) -> {_results}")
+    _library.define(f"{_name}_packed(Tensor x, Tensor batch_sizes, {_states}, {LAYERS}) -> {_results}")
+_library.define("pack(Tensor x, Tensor lengths, bool batch_first) -> (Tensor, Tensor)")
+_library.define("unpack(Tensor x, Tensor batch_sizes, bool batch_first, float filling, SymInt length) -> (Tensor, Tensor)")
+
+
+def _ends(x: torch.Tensor, states: Any, both: bool, weights: list[torch.Tensor]) -> tuple[int, list[torch.Tensor]]:
+    """The width of the output and the final states."""
+    torch._check(x.shape[-1] == weights[0].shape[1])
+    given = list(states) if isinstance(states, (list, tuple)) else [states]
+    return given[0].shape[-1] * (2 if both else 1), [torch.empty_like(state) for state in given]
+
+
+def _shapes(x: torch.Tensor, states: Any, weights: Any, biases: bool, layers: int, dropout: float, train: bool, both: bool, first: bool) -> Any:
+    width, ends = _ends(x, states, both, weights)
+    return (x.new_empty((*x.shape[:2], width)), *ends)
+
+
+def _packed_shapes(x: torch.Tensor, sizes: Any, states: Any, weights: Any, biases: bool, layers: int, dropout: float, train: bool, both: bool) -> Any:
+    width, ends = _ends(x, states, both, weights)
+    return (x.new_empty((x.shape[0], width)), *ends)
+
+
+def _pack_shapes(x: torch.Tensor, lengths: torch.Tensor, batch_first: bool) -> Any:
+    steps = torch.library.get_ctx().new_dynamic_size(min=1)
+    rows, most = x.shape[:2] if batch_first else (x.shape[1], x.shape[0])
+    torch._check(steps <= most)
+    return x.new_empty((steps * rows, *x.shape[2:])), lengths.new_empty((steps,))
+
+
+def _unpack_shapes(x: torch.Tensor, sizes: torch.Tensor, batch_first: bool, filling: float, length: Any) -> Any:
+    rows = x.shape[0] // sizes.shape[0]
+    outer = (rows, length) if batch_first else (length, rows)
+    return x.new_empty((*outer, *x.shape[1:])), sizes.new_empty((rows,))
+
+
+def _original(name: str) -> Any:
+    return getattr(torch._C._VariableFunctions, name)
+
+
+for _name in NAMES:
+    for _suffix, _meta in (("", _shapes), ("_packed", _packed_shapes)):
+        _library.impl(f"{_name}{_suffix}", _original(_name), "CompositeExplicitAutograd")
+        torch.library.register_fake(f"onward::{_name}{_suffix}", _meta, lib=_library)
+for _name, _kernel, _sizes in (("pack", "_pack_padded_sequence", _pack_shapes), ("unpack", "_pad_packed_sequence", _unpack_shapes)):
+    _library.impl(_name, _original(_kernel), "CompositeExplicitAutograd")
+    torch.library.register_fake(f"onward::{_name}", _sizes, lib=_library)
+
+
+def _stand_in(name: str) -> Any:
+    whole, packed = getattr(torch.ops.onward, name), getattr(torch.ops.onward, f"{name}_packed")
+
+    def layer(x: torch.Tensor, second: Any, third: Any, *rest: Any) -> Any:
+        """PyTorch tells the two forms apart by what is third: weights, or the states after the batch sizes."""
+        is_packed = isinstance(second, torch.Tensor) and not second.is_floating_point()
+        return (packed if is_packed else whole)(x, second, third, *rest)
+
+    return layer
+
+
+def _checked(layer: Any, x: torch.Tensor, hidden: torch.Tensor, batch_sizes: torch.Tensor | None) -> None:
+    """The layer's own check, without the one of packed states, which would read the number of rows as a known one."""
+    if batch_sizes is None:
+        _own_check(layer, x, hidden, batch_sizes)
+    else:
+        layer.check_input(x, batch_sizes)
+
+
+_own_check: Any = torch.nn.RNNBase.check_forward_args
+
+
+@contextmanager
+def standing_in() -> Iterator[None]:
+    """PyTorch's layers call the operators of this module."""
+    replaced = {name: _stand_in(name) for name in NAMES}
+    replaced["_pack_padded_sequence"] = torch.ops.onward.pack
+    replaced["_pad_packed_sequence"] = torch.ops.onward.unpack
+    functions: Any = torch._VF
+    functions.__dict__.update(replaced)
+    torch.nn.RNNBase.check_forward_args = _checked  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        torch.nn.RNNBase.check_forward_args = _own_check  # type: ignore[method-assign]
+        for name in replaced:
+            del functions.__dict__[name]
