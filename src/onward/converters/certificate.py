@@ -28,7 +28,8 @@ Progress = Callable[[str, int, int], None]
 class Reference:
     """What is to be reproduced.
 
-    `outputs(feeds)` gives the source's arrays by output name, or None where the source refuses the data; `data` are matrices of
+    `outputs(feeds)` gives the source's arrays by output name, or None where the source refuses the data (and is itself None where
+    the source cannot be run here: then the model is run, but not compared); `data` are matrices of
     rows, or arrays by input name, that try what the source can tell apart; `framework` is its name and version. `exactly`
     is the source in double precision, which tells whose rounding a difference is. `values(feeds)` gives what the source
     computes on the way, by the names of the model's values and in the order of computation, so that a difference has a place.
@@ -36,7 +37,7 @@ class Reference:
 
     framework: str
     data: Mapping[str, Any]
-    outputs: Callable[[Any], Mapping[str, np.ndarray] | None]
+    outputs: Callable[[Any], Mapping[str, np.ndarray] | None] | None
     exactly: Callable[[Any], Mapping[str, np.ndarray] | None] | None = None
     tolerances: Mapping[Any, float] = field(default_factory=lambda: TOLERANCES)
     notes: tuple[str, ...] = ()
@@ -115,10 +116,14 @@ def _runs(
     for step, (what, given) in enumerate(data.items()):
         if progress is not None:
             progress("comparing", step, len(data))
+        feeds = given if isinstance(given, Mapping) else {session.get_inputs()[0].name: given}
+        if reference.outputs is None:
+            session.run(None, dict(feeds))
+            yield what, feeds, []
+            continue
         expected = reference.outputs(given)
         if expected is None:
             continue
-        feeds = given if isinstance(given, Mapping) else {session.get_inputs()[0].name: given}
         results = session.run(None, dict(feeds))
         yield what, feeds, [(name, ours, np.asarray(theirs)) for ours, (name, theirs) in zip(results, expected.items(), strict=True)]
 

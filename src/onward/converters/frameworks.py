@@ -8,27 +8,27 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from onward.errors import InvalidArgument, NoSuchFile, UnsupportedModel
 
 BEGINNING = 1 << 20
-"""Bytes of a file in which its mark is looked for."""
+"""Bytes of a file in which its marks are looked for."""
 
 
 @dataclass(frozen=True)
 class Framework:
     """A framework: `packages` are those of its classes, `endings` those of its files. Where two frameworks share an ending,
-    `mark` is text that stands in the files of this one only; `folder` is a file that marks a folder as a model."""
+    `marks` has for it what stands, one or the other, in the files of this one only; `folder` is a file that marks a folder as a model."""
 
     name: str
     title: str
     packages: tuple[str, ...]
     endings: tuple[str, ...] = ()
-    mark: bytes = b""
+    marks: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
     folder: str = ""
 
     def owns(self, path: Path) -> bool:
@@ -37,10 +37,12 @@ class Framework:
             return bool(self.folder) and (path / self.folder).is_file()
         if path.suffix not in self.endings:
             return False
-        if not self.mark:
+        marks = self.marks.get(path.suffix)
+        if not marks:
             return True
         with open(path, "rb") as file:
-            return self.mark in file.read(BEGINNING)
+            beginning = file.read(BEGINNING)
+        return any(mark in beginning for mark in marks)
 
     def page(self) -> Any:
         """The module that reads this framework's models. Raises UnsupportedModel where the framework is not installed."""
@@ -55,6 +57,7 @@ class Framework:
 FRAMEWORKS = (
     Framework("torch", "PyTorch", ("torch",), (".pt2",)),
     Framework("sklearn", "scikit-learn", ("sklearn",), (".pkl", ".pickle", ".joblib", ".skops")),
+    Framework("catboost", "CatBoost", ("catboost",), (".cbm", ".json"), {".json": (b'"features_info"', b'"ctr_data"')}),
     Framework("xgboost", "XGBoost", ("xgboost",), (".json", ".ubj")),
     Framework("lightgbm", "LightGBM", ("lightgbm",), (".txt",)),
 )
