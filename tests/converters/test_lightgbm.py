@@ -11,7 +11,7 @@ import pytest
 
 import onward
 from onward.converters.certificate import Certificate
-from onward.errors import FormatError, UnsupportedOperator
+from onward.errors import FormatError
 
 lightgbm = pytest.importorskip("lightgbm")
 
@@ -121,23 +121,47 @@ def test_files(tmp_path: Path) -> None:
         onward.convert(tmp_path / "broken.txt")
 
 
-def test_zeros_may_be_missing() -> None:
-    """Converted where one comparison says it, and refused, never wrong, where not."""
-    outcomes = []
-    for seed in range(4):
-        try:
-            check(
-                trained(
-                    REAL, 1, objective="regression", zero_as_missing=True, num_leaves=2, feature_fraction=0.5, seed=seed
-                )
-            )
-            outcomes.append("converted")
-        except UnsupportedOperator as problem:
-            assert "zero_as_missing" in str(problem)
-            outcomes.append("refused")
-    assert "converted" in outcomes
+def awkward(booster: Any, count: int = 100_000) -> np.ndarray:
+    """Rows at thresholds, right beside them, of numbers taken for zero, not finite, and of categories known, unknown and with fractions."""
+    zero = np.float64(np.float32(1e-35))
+    near = [0, zero, -zero, np.nextafter(zero, 1), -np.nextafter(zero, 1), 1e-36, -1e-36, np.nan, np.inf, -np.inf]
+    columns: list[list[float]] = [list(near) for _ in range(booster.num_feature())]
+    table = booster.trees_to_dataframe().dropna(subset=["split_feature"])
+    for name, threshold, kind in zip(table["split_feature"], table["threshold"], table["decision_type"]):
+        column = columns[booster.feature_name().index(name)]
+        if kind == "==":
+            column += [float(item) + part for item in str(threshold).split("||") for part in (0, 0.5)] + [-0.5, -1, 1000, 3e9, 1e300]
+        else:
+            column += [float(threshold), np.nextafter(float(threshold), np.inf), np.nextafter(float(threshold), -np.inf)]
+    rows = np.stack([RANDOM.choice(np.array(column), count) for column in columns], 1)
+    return np.where(RANDOM.random(rows.shape) < 0.3, RANDOM.standard_normal(rows.shape), rows)
 
 
-def test_linear_leaves_are_refused() -> None:
-    with pytest.raises(UnsupportedOperator, match="linear"):
-        onward.convert(trained(REAL, objective="regression", linear_tree=True))
+@pytest.mark.parametrize("linear", [False, True])
+@pytest.mark.parametrize("missing", [{}, {"use_missing": False}, {"zero_as_missing": True}])
+@pytest.mark.parametrize("categories", [[], [4]])
+def test_sums_are_equal_to_the_bit(linear: bool, missing: dict[str, Any], categories: list[int]) -> None:
+    if linear and "zero_as_missing" in missing:
+        pytest.skip("the library does not train this")
+    options = {"max_cat_to_onehot": 1, "min_data_per_group": 2, "cat_smooth": 1, "linear_tree": linear, **missing}
+    booster = trained(REAL, 12, categories, objective="regression", **options)
+    rows = awkward(booster)
+    with np.errstate(invalid="ignore"):
+        expected = booster.predict(rows)
+    np.testing.assert_array_equal(onward.InferenceSession(onward.convert(booster)).run(None, {"x": rows})[0], expected)
+
+
+def test_linear_leaves_of_several_classes() -> None:
+    check(trained(CLASSES, objective="multiclass", num_class=3, linear_tree=True))
+    check(lightgbm.LGBMClassifier(n_estimators=4, num_leaves=4, verbose=-1, linear_tree=True).fit(X, BINARY))
+
+
+def test_an_objective_of_the_users_own() -> None:
+    """The library gives sums then, of a classifier too."""
+
+    def squares(label: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return score - label, np.ones_like(score)
+
+    for kind in (lightgbm.LGBMRegressor, lightgbm.LGBMClassifier):
+        model = onward.convert(kind(objective=squares, n_estimators=4, num_leaves=4, verbose=-1).fit(X, BINARY))
+        assert [value.name for value in model.graph.outputs] == ["prediction"]

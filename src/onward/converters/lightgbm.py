@@ -14,6 +14,7 @@ import numpy as np
 
 from onward.converters.builder import ModelBuilder
 from onward.converters.certificate import Reference
+from onward.converters.linear_leaves import LinearLeaves, linear_ensemble
 from onward.converters.request import Request
 from onward.converters.trees import LESS, LESS_OR_EQUAL, MEMBER, Tree, constant_tree, tree_ensemble
 from onward.errors import FormatError, UnsupportedOperator
@@ -53,11 +54,11 @@ def convert(request: Request) -> tuple[Model, Reference]:
     columns, targets = int(header["max_feature_idx"]) + 1, int(header["num_tree_per_iteration"])
     b = ModelBuilder("lightgbm", request.opset)
     x = b.input(request.name_of_input(), DataType.DOUBLE, ["rows", columns])
-    parts = [_tree(data, number % targets) for number, data in enumerate(trees)]
-    margins = tree_ensemble(b, x, parts or [constant_tree(0, 0, np.float64)], targets)
+    parts = [_tree(data, number % targets, columns) for number, data in enumerate(trees)]
+    margins = _margins(b, x, trees, parts, targets, columns)
     if "average_output" in header:
         margins = b.op("Div", margins, b.constant(np.array(len(parts) // targets, np.float64)))
-    classes = getattr(source, "classes_", None)
+    classes = None if callable(getattr(source, "objective", None)) else getattr(source, "classes_", None)  # of a custom one it gives sums
     objective = header.get("objective", "none").split()
     result = _transformed(b, margins, objective)
     if classes is None:
@@ -67,6 +68,40 @@ def convert(request: Request) -> tuple[Model, Reference]:
     for value, label in zip(results.values(), request.names_of_outputs(list(results)), strict=True):
         b.output(value, label)
     return b.model(), _reference(source, booster, parts, columns, classes)
+
+
+def _margins(b: ModelBuilder, x: Value, trees: list[dict[str, str]], parts: list[Tree], targets: int, columns: int) -> Value:
+    """The sums of the trees."""
+    if any(data.get("is_linear") == "1" for data in trees):
+        x = b.op("Where", _is_zero(b, x), b.constant(np.zeros(())), x)
+        tests = _tested(b, x, parts, columns)
+        return linear_ensemble(b, x, columns, tests, parts, [_linear(data) for data in trees], targets)
+    return tree_ensemble(b, _tested(b, x, parts, columns), parts or [constant_tree(0, 0, np.float64)], targets)
+
+
+def _tested(b: ModelBuilder, x: Value, parts: list[Tree], columns: int) -> Value:
+    """What the nodes look at: categories without their fractions, and beside the columns these with zeros taken for missing."""
+    categorical = {int(tree.features[node]) for tree in parts for node in tree.members}
+    if categorical:
+        towards_zero = b.op("Where", b.op("Less", x, b.constant(np.zeros(()))), b.op("Ceil", x), b.op("Floor", x))
+        x = b.op("Where", b.constant(np.isin(np.arange(columns), list(categorical))), towards_zero, x)
+    if any((tree.features >= columns).any() for tree in parts):
+        x = b.op("Concat", x, b.op("Where", _is_zero(b, x), b.constant(np.array(np.nan)), x), axis=1)
+    return x
+
+
+def _is_zero(b: ModelBuilder, x: Value) -> Value:
+    return b.op("LessOrEqual", b.op("Abs", x), b.constant(np.array(ZERO)))  # type: ignore[no-any-return]
+
+
+def _linear(data: dict[str, str]) -> LinearLeaves:
+    """What the leaves of a tree compute; a constant where they are not linear."""
+    values = _numbers(data, "leaf_value", np.float64)
+    if data.get("is_linear") != "1":
+        return LinearLeaves(values, [np.zeros(0, np.int64)] * values.size, [np.zeros(0)] * values.size, values)
+    ends = np.cumsum(_numbers(data, "num_features", np.int64))[:-1]
+    features, factors = _numbers(data, "leaf_features", np.int64), _numbers(data, "leaf_coeff", np.float64)
+    return LinearLeaves(_numbers(data, "leaf_const", np.float64), np.split(features, ends), np.split(factors, ends), values)
 
 
 def _sections(text: str) -> tuple[dict[str, str], list[dict[str, str]]]:
@@ -85,10 +120,9 @@ def _numbers(data: dict[str, str], name: str, dtype: Any) -> np.ndarray:
     return np.array(data.get(name, "").split(), dtype)
 
 
-def _tree(data: dict[str, str], target: int) -> Tree:
-    """Inner nodes first, then leaves, which the library numbers -1, -2, ..."""
-    if data.get("is_linear") == "1":
-        raise UnsupportedOperator("LightGBM trees with linear leaves (linear_tree)")
+def _tree(data: dict[str, str], target: int, columns: int) -> Tree:
+    """Inner nodes first, then leaves, which the library numbers -1, -2, ... Nodes that take zeros for missing look at the second
+    half of twice as many columns."""
     values = _numbers(data, "leaf_value", np.float64)
     inner = int(data["num_leaves"]) - 1
     if inner == 0:
@@ -104,13 +138,13 @@ def _tree(data: dict[str, str], target: int) -> Tree:
     modes[below], thresholds[below] = LESS, -ZERO
     near = ~categorical & (thresholds >= 0) & (thresholds <= ZERO)
     thresholds[near] = ZERO
-    for node in np.flatnonzero((missing_kind == 1) & ~categorical):
-        modes[node], thresholds[node] = _with_zeros_missing(thresholds[node], bool(default_left[node]))
-        missing[node] = default_left[node]
+    zeros_missing = (missing_kind == 1) & ~categorical
+    missing = np.where(zeros_missing, default_left, missing)
+    features = _numbers(data, "split_feature", np.int64) + np.where(zeros_missing, columns, 0)
     members = {int(node): _categories(data, int(thresholds[node])) for node in np.flatnonzero(categorical)}
     leaf, nothing = np.full(values.size, -1), np.zeros(values.size, np.int64)
     return Tree(
-        np.concatenate([_numbers(data, "split_feature", np.int64), nothing]),
+        np.concatenate([features, nothing]),
         np.concatenate([modes, nothing]),
         np.concatenate([np.where(categorical, 0, thresholds), nothing]).astype(np.float64),
         np.concatenate([left, leaf]),
@@ -120,17 +154,6 @@ def _tree(data: dict[str, str], target: int) -> Tree:
         target,
         members,
     )
-
-
-def _with_zeros_missing(threshold: float, default_left: bool) -> tuple[int, float]:
-    """The test of a node that sends zeros the default way, where one comparison says it."""
-    if default_left and threshold >= -ZERO:
-        return LESS_OR_EQUAL, max(threshold, ZERO)
-    if not default_left and threshold < -ZERO:
-        return LESS_OR_EQUAL, threshold
-    if not default_left and threshold <= ZERO:
-        return LESS, -ZERO
-    raise UnsupportedOperator("LightGBM nodes that send zeros (zero_as_missing) to the other side of their threshold")
 
 
 def _categories(data: dict[str, str], place: int) -> list[float]:
@@ -192,12 +215,12 @@ def _rows(trees: list[Tree], columns: int) -> dict[str, np.ndarray]:
     thresholds = np.empty((500, columns))
     categorical = {int(tree.features[node]) for tree in trees for node in tree.members}
     for feature in range(columns):
-        found = [tree.splits[(tree.features == feature) & (tree.true >= 0)] for tree in trees]
+        found = [tree.splits[(tree.features % columns == feature) & (tree.true >= 0)] for tree in trees]
         values = np.unique(np.concatenate([[0.0], *found]))
         values = np.concatenate(
             [values, np.nextafter(values, np.inf), np.nextafter(values, -np.inf), [np.inf, -np.inf, ZERO, -ZERO]]
         )
-        thresholds[:, feature] = random.integers(-1, 40, 500) if feature in categorical else random.choice(values, 500)
+        thresholds[:, feature] = random.integers(-2, 80, 500) / 2 if feature in categorical else random.choice(values, 500)
     missing = np.where(random.random(thresholds.shape) < 0.4, np.nan, thresholds)
     normal = thresholds.copy()
     numeric = [feature for feature in range(columns) if feature not in categorical]

@@ -6,6 +6,8 @@ tree of one leaf, then the trees in their order, each sum rounded to float32.
 
 from __future__ import annotations
 
+import ctypes
+import ctypes.util
 import json
 import math
 from pathlib import Path
@@ -20,6 +22,9 @@ from onward.converters.trees import LESS, MEMBER, Tree, constant_tree, tree_ense
 from onward.errors import FormatError, UnsupportedOperator
 from onward.ir import Model, Value
 from onward.ir.datatypes import DataType
+
+CUBIC = (0.05550361559341535, 0.2402284522445722, 0.6931471806916203)
+"""The polynomial 1 + c r + b r**2 + a r**3 nearest to 2**r for |r| <= 1 / 64."""
 
 LOGISTIC = frozenset({"binary:logistic", "reg:logistic"})
 EXPONENTIAL = frozenset({"count:poisson", "reg:gamma", "reg:tweedie", "survival:cox", "survival:aft"})
@@ -116,7 +121,7 @@ def _rows(learner: dict[str, Any], columns: int) -> dict[str, np.ndarray]:
         )
         thresholds[:, feature] = random.choice(values, 500)
         if feature in categorical:
-            thresholds[:, feature] = random.integers(0, 40, 500)
+            thresholds[:, feature] = random.integers(0, 80, 500) / 2
     missing = np.where(random.random(thresholds.shape) < 0.4, np.float32(np.nan), thresholds)
     numeric = [feature for feature in range(columns) if feature not in categorical]
     normal = thresholds.copy()
@@ -149,10 +154,20 @@ def _base(learner: dict[str, Any], targets: int) -> np.ndarray:
     scores = np.atleast_1d(np.array(json.loads(text), np.float32))
     name = learner["objective"]["name"]
     if name in LOGISTIC:
-        scores = np.array([-math.log(1.0 / score - 1.0) for score in scores.astype(np.float64)], np.float32)
+        scores = -_logarithms(np.float32(1) / scores - np.float32(1))
     elif name in EXPONENTIAL:
-        scores = np.log(scores)
+        scores = _logarithms(scores)
     return np.broadcast_to(scores, (targets,))
+
+
+def _logarithms(numbers: np.ndarray) -> np.ndarray:
+    """By the C library's logf, as the library has them: it rounds one number in two hundred otherwise than NumPy."""
+    found = ctypes.util.find_library("m")
+    if found is None:
+        return np.log(numbers.astype(np.float64)).astype(np.float32)  # type: ignore[no-any-return]
+    logf = ctypes.CDLL(found).logf
+    logf.argtypes, logf.restype = [ctypes.c_float], ctypes.c_float
+    return np.array([logf(number) for number in numbers], np.float32)
 
 
 def _margins(b: ModelBuilder, x: Value, learner: dict[str, Any], count: int | None) -> Value:
@@ -175,6 +190,10 @@ def _margins(b: ModelBuilder, x: Value, learner: dict[str, Any], count: int | No
     trees = [constant_tree(score, target, np.float32) for target, score in enumerate(_base(learner, targets)) if score]
     for number, (data, group) in enumerate(zip(model["trees"][:count], model["tree_info"])):
         trees += _trees(data, int(group), drop[number])
+    categorical = {int(tree.features[node]) for tree in trees for node in tree.members}
+    if categorical:  # of a category the library takes the whole part
+        columns = np.arange(int(learner["learner_model_param"]["num_feature"]))
+        x = b.op("Where", b.constant(np.isin(columns, list(categorical))), b.op("Floor", x), x)
     return tree_ensemble(b, x, trees or [constant_tree(0, 0, np.float32)], targets)
 
 
@@ -224,14 +243,14 @@ def _vector_leaves(data: dict[str, Any], leaves: np.ndarray, width: int) -> np.n
 def _prediction(b: ModelBuilder, margins: Value, name: str) -> Value:
     """What Booster.predict gives."""
     if name in LOGISTIC:
-        return _flat(b, b.op("Sigmoid", margins), margins)
+        return _flat(b, _sigmoid(b, margins), margins)
     if name in EXPONENTIAL:
-        return _flat(b, b.op("Exp", margins), margins)
+        return _flat(b, _exponential(b, margins), margins)
     if name == "binary:hinge":
         zero = b.constant(np.zeros((), np.float32))
         return _flat(b, b.op("Cast", b.op("Greater", margins, zero), to=1), margins)
     if name == "multi:softprob":
-        return b.op("Softmax", margins, axis=1)
+        return _softmax(b, margins)
     if name == "multi:softmax":
         return b.op("Cast", b.op("ArgMax", margins, axis=1, keepdims=0), to=1)
     if name in IDENTICAL:
@@ -239,6 +258,36 @@ def _prediction(b: ModelBuilder, margins: Value, name: str) -> Value:
     raise UnsupportedOperator(
         f"XGBoost objective '{name}'; known are {', '.join(sorted(LOGISTIC | EXPONENTIAL | IDENTICAL))} and multi:*"
     )
+
+
+def _exponential(b: ModelBuilder, x: Value) -> Value:
+    """e**x as glibc's expf gives it, to the bit: in double, 2**(k / 32) times a cubic of what is left of the exponent.
+
+    Rounded correctly instead, one number in 1,500 would differ by a unit, and probabilities made of these by two.
+    """
+    number = lambda value: b.constant(np.array(value))  # noqa: E731
+    steps = b.op("Mul", b.op("Clip", b.op("Cast", x, to=11), number(-200.0), number(200.0)), number(32 / math.log(2)))
+    whole = b.op("Round", steps)
+    rest = b.op("Mul", b.op("Sub", steps, whole), number(1 / 32))
+    high = b.op("Add", b.op("Mul", rest, number(CUBIC[0])), number(CUBIC[1]))
+    low = b.op("Add", b.op("Mul", rest, number(CUBIC[2])), number(1.0))
+    cubic = b.op("Add", b.op("Mul", high, b.op("Mul", rest, rest)), low)
+    return b.op("Cast", b.op("Mul", b.op("Exp", b.op("Mul", whole, number(math.log(2) / 32))), cubic), to=1)  # type: ignore[no-any-return]
+
+
+def _sigmoid(b: ModelBuilder, x: Value) -> Value:
+    """In the library's own steps. The operator Sigmoid differs by up to 3 units of the last place, in onnxruntime by thousands."""
+    power = _exponential(b, b.op("Min", b.op("Neg", x), b.constant(np.array(88.7, np.float32))))
+    one = b.constant(np.ones((), np.float32))
+    return b.op("Div", one, b.op("Add", power, one))  # type: ignore[no-any-return]
+
+
+def _softmax(b: ModelBuilder, x: Value) -> Value:
+    """In the library's own steps: powers are single, their sum is double."""
+    axis = b.constant(np.array([1]))
+    powers = _exponential(b, b.op("Sub", x, b.op("ReduceMax", x, axis, keepdims=1)))
+    total = b.op("ReduceSum", b.op("Cast", powers, to=11), axis, keepdims=1)
+    return b.op("Div", powers, b.op("Cast", total, to=1))  # type: ignore[no-any-return]
 
 
 def _flat(b: ModelBuilder, value: Value, margins: Value) -> Value:
@@ -257,14 +306,14 @@ def _classified(b: ModelBuilder, margins: Value, name: str, classes: np.ndarray)
     """What XGBClassifier.predict and predict_proba give."""
     labels = b.constant(np.asarray(classes).astype(np.int64), "classes")
     if name in ("multi:softprob", "multi:softmax"):
-        probabilities = b.op("Softmax", margins, axis=1)
+        probabilities = _softmax(b, margins)
         place = b.op("ArgMax", margins, axis=1, keepdims=0)
         return {"label": b.op("Gather", labels, place), "probabilities": probabilities}
     if name == "binary:hinge":
         zero = b.constant(np.zeros((), np.float32))
         positive = b.op("Cast", b.op("Greater", margins, zero), to=1)
     else:
-        positive = b.op("Sigmoid", margins)
+        positive = _sigmoid(b, margins)
     one = b.constant(np.ones((), np.float32))
     half = b.constant(np.array(0.5, np.float32))
     columns = margins.producer.attribute("n_targets") if margins.producer is not None else 1
