@@ -220,7 +220,7 @@ class _Evaluator:
                     return np.zeros((1,) * len(read.indices), data.dtype)
                 place = np.clip(place, 0, extent - 1)
             places.append(place)
-        return data[tuple(places)]
+        return np.asarray(data[tuple(places)], data.dtype)  # one text by itself is no array
 
     def _expression(self, expression: Dimension, grid: dict[str, np.ndarray], mask: np.ndarray | None) -> Any:
         if not isinstance(expression, Expression):

@@ -16,11 +16,10 @@ from onward.converters.builder import ModelBuilder
 from onward.converters.certificate import Reference
 from onward.converters.request import Request
 from onward.converters.sklearn import operators  # noqa: F401 (registers the translations)
-from onward.converters.sklearn.data import generated
+from onward.converters.sklearn.inputs import Inputs, inputs_of
 from onward.converters.sklearn.tracer import exact_distances, tracing
-from onward.converters.tracing import Array, RowCount, Trace, as_array
+from onward.converters.tracing import Array, Frame, as_array
 from onward.errors import (
-    ConversionError,
     FormatError,
     InvalidArgument,
     OnwardError,
@@ -28,7 +27,6 @@ from onward.errors import (
     UnsupportedOperator,
 )
 from onward.ir import Model
-from onward.ir.datatypes import DataType
 
 TOLERANCES = {np.dtype(np.float64): 1e-9, np.dtype(np.float32): 1e-5}
 NAMES = {
@@ -68,24 +66,16 @@ def convert(request: Request) -> tuple[Model, Reference]:
     transformer `transformed`; an outlier detector `label` and `scores`; a density `sample_scores`. `request.methods` chooses others.
     """
     source = request.source
-    example = None if request.example_inputs is None else np.asarray(request.example_inputs)
-    dtype = np.dtype(np.float64) if example is None else example.dtype
-    columns = _columns(source, example)
+    inputs = inputs_of(source, request.example_inputs)
     b = ModelBuilder("sklearn", request.opset)
-    if dtype.kind not in "fiub":
-        raise ConversionError(f"the example of rows has data type {dtype}; expected numbers: columns of text are not translated yet")
-    value = b.input(request.name_of_input(), DataType.of(dtype), ["rows", columns])
-    x = Array(Trace(b), value, dtype, (0, columns))
-    x._shape = (RowCount(x, 0), columns)
-    if dtype.kind in "iub":
-        x = x.astype(np.float64)
+    x = inputs.traced(b, request.input_names)
     methods = list(request.methods or _methods(source))
     results: dict[str, Array] = {}
     with tracing(source) as traceable:
         for method in methods:
             results |= _named(_label(source, method), _called(traceable, method, x))
     names = dict(zip(results, request.names_of_outputs(list(results)), strict=True))
-    reference, kinds = _reference(source, methods, names, generated(source, columns, dtype, example))
+    reference, kinds = _reference(source, methods, names, inputs)
     for label, result in results.items():
         b.output(result.astype(kinds.get(names[label], result.dtype), copy=False).value, names[label])
     return b.model(), reference
@@ -108,20 +98,7 @@ def _methods(source: Any) -> list[str]:
     raise UnsupportedModel(f"{type(source).__name__} has no predict, transform or score_samples that works on new data")
 
 
-def _columns(source: Any, example: np.ndarray | None) -> int:
-    if example is not None:
-        if example.ndim != 2:
-            raise ConversionError(f"the example of rows has shape {example.shape}, expected (rows, columns)")
-        return int(example.shape[1])
-    from sklearn.utils.validation import check_is_fitted
-
-    check_is_fitted(source)
-    if not hasattr(source, "n_features_in_"):
-        raise ConversionError(f"{type(source).__name__} does not say how many columns it takes: pass example_inputs, some rows")
-    return int(source.n_features_in_)
-
-
-def _called(source: Any, method: str, x: Array) -> Any:
+def _called(source: Any, method: str, x: Array | Frame) -> Any:
     """The traced result of a method."""
     try:
         result = getattr(source, method)(x.copy())
@@ -132,7 +109,11 @@ def _called(source: Any, method: str, x: Array) -> Any:
             f"{type(source).__name__}.{method} cannot be traced: {type(problem).__name__}: {str(problem)[:300]}; a translation can "
             f"be registered with @onward.converters.sklearn.registry.method('{method}', '{type(source).__name__}')"
         ) from problem
-    return [as_array(x.trace, item) for item in result] if isinstance(result, list) else as_array(x.trace, result)
+    return [_array(x, item) for item in result] if isinstance(result, list) else _array(x, result)
+
+
+def _array(x: Array | Frame, result: Any) -> Array:
+    return result.matrix() if isinstance(result, Frame) else as_array(x.trace, result)
 
 
 def _named(label: str, result: Any) -> dict[str, Any]:
@@ -143,13 +124,16 @@ def _named(label: str, result: Any) -> dict[str, Any]:
 
 
 def _reference(
-    source: Any, methods: list[str], names: dict[str, str], data: dict[str, np.ndarray]
+    source: Any, methods: list[str], names: dict[str, str], inputs: Inputs
 ) -> tuple[Reference, dict[str, np.dtype]]:
     """What the estimator computes, and the data types of that by the names of the outputs."""
     from importlib.metadata import version
 
-    def outputs(rows: np.ndarray) -> dict[str, np.ndarray] | None:
+    data = inputs.data(source)
+
+    def outputs(given: Any) -> dict[str, np.ndarray] | None:
         found = {}
+        rows = inputs.rows(given)
         for method in methods:
             try:
                 result = getattr(source, method)(rows)
@@ -160,13 +144,13 @@ def _reference(
                 found[names[label]] = array.astype(object) if array.dtype.kind in "US" else array
         return found
 
-    def exactly(rows: np.ndarray) -> dict[str, np.ndarray] | None:
+    def exactly(given: Any) -> dict[str, np.ndarray] | None:
         with exact_distances():
-            return outputs(rows)
+            return outputs(given)
 
     kinds: dict[str, np.dtype] = {}
     for rows in data.values():
         kinds = {name: array.dtype for name, array in (outputs(rows) or {}).items()}
         if kinds:
             break
-    return Reference(f"scikit-learn {version('scikit-learn')}", data, outputs, exactly, TOLERANCES), kinds
+    return Reference(f"scikit-learn {version('scikit-learn')}", data, outputs, exactly, TOLERANCES, inputs.notes), kinds

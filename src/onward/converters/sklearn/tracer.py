@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import sys
 import warnings
@@ -14,16 +15,20 @@ from typing import Any
 import numpy as np
 
 from onward.converters.sklearn.data import parts_of
-from onward.converters.sklearn.registry import METHODS
-from onward.converters.tracing import Array, as_array, replaced
+from onward.converters.sklearn.registry import METHODS, TABLES
+from onward.converters.tracing import Array, Frame, as_array, replaced, series
 from onward.errors import UnsupportedOperator
 
 
-def _validated(_estimator: Any, /, X: Any = "no_validation", y: Any = "no_validation", **options: Any) -> Any:  # noqa: N803
-    return _checked(X, **options)
+def _validated(
+    _estimator: Any, /, X: Any = "no_validation", y: Any = "no_validation", skip_check_array: bool = False, **options: Any  # noqa: N803
+) -> Any:
+    return X if skip_check_array else _checked(X, **options)
 
 
 def _checked(x: Any, *_: Any, dtype: Any = "numeric", copy: bool = False, ensure_2d: bool = True, **__: Any) -> Any:
+    if isinstance(x, Frame):
+        x = x.matrix()
     if not isinstance(x, Array):
         return x
     wanted = dtype[0] if isinstance(dtype, (list, tuple)) and x.dtype not in [np.dtype(item) for item in dtype] else dtype
@@ -184,7 +189,7 @@ def _replacements() -> dict[Any, Any]:
     import sklearn.metrics.pairwise as pairwise
     import sklearn.preprocessing
     from sklearn.utils import _array_api as api
-    from sklearn.utils import _safe_indexing, extmath, multiclass, parallel, validation
+    from sklearn.utils import _safe_indexing, _set_output, extmath, multiclass, parallel, validation
 
     nothing: Callable[..., Any] = lambda *_, **__: None
     found = {
@@ -201,7 +206,7 @@ def _replacements() -> dict[Any, Any]:
         scipy.linalg.solve_triangular: _triangular, scipy.linalg.cho_solve: lambda factor, b, **_: np.linalg.inv(factor[0] @ factor[0].T) @ b,
         scipy.stats.gmean: lambda a, axis=0, **_: np.exp(np.mean(np.log(a), axis=axis)),
         parallel.Parallel: _in_turn, parallel.delayed: _task, joblib.Parallel: _in_turn, joblib.delayed: _task,
-        multiclass.check_classification_targets: nothing,
+        multiclass.check_classification_targets: nothing, _set_output._wrap_data_with_container: _contained,
     }  # fmt: skip
     for name, stand_in in (("_logsumexp", _logsumexp), ("check_same_namespace", nothing), ("_expit", _sigmoid), ("_average", np.average)):
         if hasattr(api, name):
@@ -261,7 +266,7 @@ class Table(np.ndarray):
         return super().take(indices, *arguments, **options)
 
 
-def prepared(item: Any, done: dict[int, Any]) -> Any:
+def prepared(item: Any, done: dict[int, Any], replacements: dict[Any, Any]) -> Any:
     """A copy of an estimator whose fitted arrays and trees take part in a trace. The original is left as it is."""
     from onward.converters.sklearn.operators.forests import TracedTree
 
@@ -272,20 +277,22 @@ def prepared(item: Any, done: dict[int, Any]) -> Any:
         if item.dtype == object and any(hasattr(part, "get_params") for part in item.flat):
             made = item.copy()
             for place in np.ndindex(*item.shape):
-                made[place] = prepared(item[place], done)
+                made[place] = prepared(item[place], done, replacements)
         else:
             made = item.view(Table) if type(item) is np.ndarray else item
     elif isinstance(item, (list, tuple)) and not hasattr(item, "_fields"):
-        made = type(item)(prepared(part, done) for part in item)
+        made = type(item)(prepared(part, done, replacements) for part in item)
+    elif isinstance(item, functools.partial):
+        made = functools.partial(replacements.get(item.func, item.func), *item.args, **item.keywords)
     elif type(item) is dict:
-        made = {key: prepared(part, done) for key, part in item.items()}
+        made = {key: prepared(part, done, replacements) for key, part in item.items()}
     elif hasattr(item, "children_left") and hasattr(item, "apply"):
         made = TracedTree(item)
     elif (hasattr(item, "get_params") or type(item).__name__ == "_CalibratedClassifier") and hasattr(item, "__dict__") and not inspect.isclass(item):
         made = copy.copy(item)
         done[id(item)] = (made, item)
         for name, part in list(vars(item).items()):
-            vars(made)[name] = prepared(part, done)
+            vars(made)[name] = prepared(part, done, replacements)
     done[id(item)] = (made, item)
     return made
 
@@ -308,13 +315,14 @@ def tracing(estimator: Any) -> Iterator[Any]:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         stack.enter_context(import_module("sklearn").config_context(assume_finite=True, transform_output="default", skip_parameter_validation=True))
-        stack.enter_context(replaced(_replacements(), tuple(packages)))
+        replacements = _replacements()
+        stack.enter_context(replaced(replacements, tuple(packages)))
         classes = _classes(packages)
         for (name, kind), translation in METHODS.items():
             for owner in classes.get(kind, ()):
                 if hasattr(owner, name):
-                    _replace(stack, owner, name, _bound(translation, owner, name))
-        yield prepared(estimator, {})
+                    _replace(stack, owner, name, _bound(translation, owner, name, (name, kind) in TABLES))
+        yield prepared(estimator, {}, replacements)
 
 
 def _replace(stack: ExitStack, owner: type, name: str, made: Any) -> None:
@@ -326,16 +334,31 @@ def _replace(stack: ExitStack, owner: type, name: str, made: Any) -> None:
     setattr(owner, name, made)
 
 
-def _bound(translation: Any, owner: type, name: str) -> Any:
+def _bound(translation: Any, owner: type, name: str, tables: bool) -> Any:
     """A method that translates traced input and leaves other input to the original."""
     original = getattr(owner, name)
 
     def translated(self: Any, x: Any, *arguments: Any, **options: Any) -> Any:
-        if not isinstance(x, Array):
+        if not _is_traced(x):
             return original(self, x, *arguments, **options)
-        return translation(self, x, *arguments, **options)
+        result = translation(self, x.matrix() if isinstance(x, Frame) and not tables else x, *arguments, **options)
+        return _contained(name, result, x, self) if name == "transform" else result
 
     return translated
+
+
+def _is_traced(x: Any) -> bool:
+    return isinstance(x, (Array, Frame)) or isinstance(x, (list, tuple)) and any(map(_is_traced, x))
+
+
+def _contained(method: str, result: Any, _given: Any, estimator: Any) -> Any:
+    """What `set_output` makes of a result: a table whose columns have the names that the estimator gives them."""
+    from sklearn.utils import _set_output
+
+    kind = _set_output._get_output_config(method, estimator)["dense"]
+    if kind == "default" or not _set_output._auto_wrap_is_configured(estimator):
+        return result
+    return Frame(dict(zip(estimator.get_feature_names_out(), series(result), strict=True)))
 
 
 def _classes(packages: set[str]) -> dict[str, list[type]]:

@@ -75,6 +75,8 @@ class Trace:
 
     def __init__(self, builder: ModelBuilder) -> None:
         self.b = builder
+        self.empty_is_missing = False
+        """Whether empty text stands for a missing value: a graph's text cannot be missing."""
         self._constants: dict[tuple[str, tuple[int, ...], bytes], Value] = {}
 
     def constant(self, array: np.ndarray) -> Value:

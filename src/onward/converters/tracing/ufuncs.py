@@ -18,6 +18,8 @@ def apply(trace: Trace, ufunc: Any, inputs: tuple[Any, ...]) -> Any:
     """The traced result of a ufunc: inputs cast as its loop wants them, then its translation."""
     arrays = [as_array(trace, item) for item in inputs]
     if any(array.dtype == TEXT for array in arrays):
+        if ufunc not in (np.equal, np.not_equal, np.isnan):
+            raise refusal(f"the ufunc {ufunc.__name__} meets text")
         arrays = [array.astype(TEXT) for array in arrays]
         result = BOOL
     else:
@@ -150,6 +152,8 @@ def cbrt(x: Array) -> Array:
 
 @ufunc(np.isnan)
 def isnan(x: Array) -> Array:
+    if x.dtype == TEXT and x.trace.empty_is_missing:
+        return elementwise("Equal", x, as_array(x.trace, np.array("", object)), dtype=BOOL)
     if x.dtype.kind != "f":
         return elementwise("Not", elementwise("Equal", x, x, dtype=BOOL), dtype=BOOL)
     return elementwise("IsNaN", x, dtype=BOOL)

@@ -2,6 +2,7 @@
 
 from onward.converters.sklearn.operators import (  # noqa: F401
     clusters,
+    columns,
     encoders,
     ensembles,
     forests,

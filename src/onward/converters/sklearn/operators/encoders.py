@@ -1,4 +1,4 @@
-"""Encoders of categories that are numbers."""
+"""Encoders of categories, which are numbers or text."""
 
 from __future__ import annotations
 
@@ -7,82 +7,125 @@ from typing import Any
 import numpy as np
 
 from onward.converters.sklearn.registry import method
-from onward.converters.tracing import Array, as_array
+from onward.converters.tracing import Array, as_array, series
+from onward.converters.tracing.array import TEXT
 from onward.converters.tracing.ufuncs import isnan
 from onward.errors import UnsupportedOperator
 
 
+def is_missing(item: Any) -> bool:
+    """Whether a category stands for a missing value: None, or what is unequal to itself."""
+    return item is None or not isinstance(item, str) and bool(item != item)
+
+
+def places_of(values: Array, categories: np.ndarray) -> Array:
+    """(rows,) int64: where each value stands among the categories, -1 for others; a missing value is a category of its own.
+
+    Raises UnsupportedOperator for categories of another kind than the values.
+    """
+    known = [None if is_missing(item) else item for item in categories.tolist()]
+    text = any(isinstance(item, str) for item in known)
+    if known.count(None) > 1:
+        raise UnsupportedOperator("categories with two kinds of missing values, None and NaN")
+    if (text and values.dtype != TEXT) or (not text and values.dtype == TEXT and any(item is not None for item in known)):
+        raise UnsupportedOperator(f"categories that are {'text' if text else 'numbers'} in a column of {'numbers' if text else 'text'}")
+    if values.dtype == TEXT:
+        if None in known and not values.trace.empty_is_missing:
+            raise UnsupportedOperator("categories with a missing value for text whose missing values are not told: pass an example with some")
+        keys = ["" if item is None else str(item) for item in known]
+        return values.trace.op(
+            "LabelEncoder", values, dtype=np.int64, shape=values.shape, domain="ai.onnx.ml", keys_strings=keys,
+            values_int64s=list(range(len(keys))), default_int64=-1,
+        )  # fmt: skip
+    hits = _hits(values, np.array([np.nan if item is None else item for item in known], np.float64 if None in known else categories.dtype))
+    return np.where(np.any(hits, axis=1), np.argmax(hits, axis=1), -1)  # type: ignore[no-any-return]
+
+
 def _hits(values: Array, categories: np.ndarray) -> Array:
-    """(rows, categories): which category each value is; NaN is one of its own."""
+    """(rows, categories): which category each number is; NaN is one of its own."""
     wide = np.expand_dims(values, 1)
-    found = wide == categories.astype(values.dtype)
+    if categories.dtype == TEXT:
+        categories = categories.astype(np.float64)
+    found = wide == categories
     absent = np.isnan(categories.astype(np.float64))
     return np.where(absent, isnan(wide), found) if absent.any() else found
 
 
-def _categories(estimator: Any, column: int) -> np.ndarray:
-    found = np.asarray(estimator.categories_[column])
-    if found.dtype.kind not in "fiub":
-        raise UnsupportedOperator(f"{type(estimator).__name__} of categories that are text")
-    return found
+def _grouped(estimator: Any, column: int) -> tuple[np.ndarray, int | None]:
+    """The place of each category among the columns that are made, infrequent ones as one after the others, and the place of that."""
+    count = len(estimator.categories_[column])
+    mapping = estimator._default_to_infrequent_mappings[column] if getattr(estimator, "_infrequent_enabled", False) else None
+    if mapping is None:
+        return np.arange(count), None
+    places = np.append(np.asarray(mapping), np.arange(len(mapping), count))
+    return places, int(np.max(mapping))
 
 
-def _grouped(estimator: Any, column: int, hits: Array) -> Array:
-    """Infrequent categories as one, after the others."""
-    rare = estimator.infrequent_categories_[column] if getattr(estimator, "_infrequent_enabled", False) else None
-    if rare is None:
-        return hits
-    mask = np.isin(_categories(estimator, column), rare)
-    return np.concatenate([hits[:, np.flatnonzero(~mask)], np.any(hits[:, np.flatnonzero(mask)], axis=1, keepdims=True)], axis=1)
-
-
-@method("transform", "OneHotEncoder")
-def one_hot(estimator: Any, x: Array) -> Any:
+@method("transform", "OneHotEncoder", tables=True)
+def one_hot(estimator: Any, x: Any) -> Any:
     made = []
-    for column in range(x.shape[1]):
-        hits = _grouped(estimator, column, _hits(x[:, column], _categories(estimator, column)))
-        if estimator.handle_unknown == "infrequent_if_exist" and getattr(estimator, "_infrequent_enabled", False):
-            rare = estimator.infrequent_categories_[column]
-            if rare is not None:
-                last = hits.shape[1] - 1
-                hits[:, last] = hits[:, last] | ~np.any(hits, axis=1)
-        if estimator.drop_idx_ is not None and estimator.drop_idx_[column] is not None:
-            hits = hits[:, np.delete(np.arange(hits.shape[1]), int(estimator.drop_idx_[column]))]
-        made.append(hits.astype(estimator.dtype))
+    for column, values in enumerate(series(x)):
+        found = places_of(values, np.asarray(estimator.categories_[column]))
+        places, rare = _grouped(estimator, column)
+        unknown = rare if rare is not None and estimator.handle_unknown == "infrequent_if_exist" else -1
+        place = as_array(x.trace, np.append(places, unknown))[found]
+        columns = np.arange(places.max(initial=-1) + 1)
+        dropped = None if estimator._drop_idx_after_grouping is None else estimator._drop_idx_after_grouping[column]
+        columns = columns if dropped is None else np.delete(columns, int(dropped))
+        made.append((np.expand_dims(place, 1) == columns).astype(estimator.dtype))
     return np.concatenate(made, axis=1)
 
 
-@method("transform", "OrdinalEncoder")
-def ordinal(estimator: Any, x: Array) -> Any:
+@method("transform", "OrdinalEncoder", tables=True)
+def ordinal(estimator: Any, x: Any) -> Any:
     made = []
-    for column in range(x.shape[1]):
-        categories = _categories(estimator, column)
-        hits = _grouped(estimator, column, _hits(x[:, column], categories))
-        place = np.argmax(hits, axis=1).astype(np.float64)
-        known = np.any(hits, axis=1)
-        if np.isnan(categories.astype(np.float64)).any():
-            place = np.where(isnan(x[:, column]), estimator.encoded_missing_value, place)
-        unknown = estimator.unknown_value if estimator.handle_unknown == "use_encoded_value" else np.nan
-        made.append(np.where(known, place, np.nan if unknown is None else unknown))
+    for column, values in enumerate(series(x)):
+        categories = np.asarray(estimator.categories_[column])
+        places, _ = _grouped(estimator, column)
+        codes = np.append(places.astype(np.float64), np.nan)
+        missing = [place for place, item in enumerate(categories.tolist()) if is_missing(item)]
+        codes[missing] = estimator.encoded_missing_value
+        if estimator.handle_unknown == "use_encoded_value":
+            codes[-1] = estimator.unknown_value
+        made.append(as_array(x.trace, codes)[places_of(values, categories)])
     return np.stack(made, axis=1).astype(estimator.dtype)
 
 
-@method("transform", "TargetEncoder")
-def target(estimator: Any, x: Array) -> Any:
+@method("transform", "TargetEncoder", tables=True)
+def target(estimator: Any, x: Any) -> Any:
     made = []
     classes = len(estimator.classes_) if estimator.target_type_ == "multiclass" else 1
+    columns = series(x)
+    found: dict[int, Array] = {}
     for place, encodings in enumerate(estimator.encodings_):
         column = place // classes
-        hits = _hits(x[:, column], _categories(estimator, column))
+        if column not in found:
+            found[column] = places_of(columns[column], np.asarray(estimator.categories_[column]))
         mean = estimator.target_mean_ if classes == 1 else estimator.target_mean_[place % classes]
-        found = np.where(hits, np.asarray(encodings), 0.0)
-        made.append(np.where(np.any(hits, axis=1), np.sum(found, axis=1), mean))
+        made.append(as_array(x.trace, np.append(np.asarray(encodings), mean))[found[column]])
     return np.stack(made, axis=1)
+
+
+@method("transform", "LabelEncoder")
+def encoded(estimator: Any, y: Array) -> Any:
+    return places_of(y.reshape(-1), np.asarray(estimator.classes_))
 
 
 @method("inverse_transform", "LabelEncoder")
 def decoded(estimator: Any, y: Array) -> Any:
     return as_array(y.trace, estimator.classes_)[y.astype(np.int64)]
+
+
+@method("transform", "LabelBinarizer")
+def binarized(estimator: Any, y: Array) -> Any:
+    """One column for each class, or one for two classes; none of them for a class that is not known."""
+    if estimator.y_type_.startswith("multilabel"):
+        return np.where(y != 0, estimator.pos_label, estimator.neg_label)
+    classes = np.asarray(estimator.classes_)
+    hits = np.expand_dims(places_of(y.reshape(-1), classes), 1) == (np.arange(len(classes)) if len(classes) > 2 else np.array([1]))
+    if len(classes) == 1:
+        hits = hits & np.array([False])
+    return np.where(hits, estimator.pos_label, estimator.neg_label)
 
 
 @method("inverse_transform", "LabelBinarizer")

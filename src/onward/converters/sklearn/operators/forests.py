@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from onward.converters.sklearn.registry import method
-from onward.converters.tracing import Array, as_array
+from onward.converters.tracing import Array, Frame, as_array
 from onward.converters.trees import LESS_OR_EQUAL, MEMBER, Tree, constant_tree, tree_ensemble
 
 
@@ -138,14 +138,14 @@ def boosted(stages: Any, x: Array, scale: float, out: Array) -> None:
     out[:] = out + np.sum(found.reshape(found.shape[0], len(trees) // count, count), axis=1)
 
 
-@method("_raw_predict", "BaseHistGradientBoosting")
-def histogram_raw(estimator: Any, x: Array, n_threads: Any = None) -> Array:
+@method("_raw_predict", "BaseHistGradientBoosting", tables=True)
+def histogram_raw(estimator: Any, x: Any, n_threads: Any = None) -> Array:
     """The sums of histogram-based trees; categories that training did not see count as missing."""
-    x = x.astype(np.float64, copy=False)
-    if getattr(estimator, "_preprocessor", None) is not None:
-        x = estimator._preprocessor.transform(x)
-    bits, places = estimator._bin_mapper.make_known_categories_bitsets()
     kinds = estimator.is_categorical_
+    if getattr(estimator, "_preprocessor", None) is not None:
+        x, kinds = estimator._preprocessor.transform(x), estimator._is_categorical_remapped
+    x = (x.matrix() if isinstance(x, Frame) else x).astype(np.float64, copy=False)
+    bits, places = estimator._bin_mapper.make_known_categories_bitsets()
     if kinds is not None:
         for column in np.flatnonzero(kinds):
             known = _members(bits[places[column]])

@@ -6,13 +6,18 @@ from typing import Any
 
 import numpy as np
 
+from onward.converters.sklearn.operators.encoders import is_missing
 from onward.converters.sklearn.registry import method
-from onward.converters.tracing import Array, as_array
+from onward.converters.tracing import Array, Frame, as_array, series
+from onward.converters.tracing.array import TEXT
 from onward.converters.tracing.ufuncs import boxcox, isnan, log1p
 
 
-@method("transform", "SimpleImputer")
-def simple_imputer(estimator: Any, x: Array) -> Any:
+@method("transform", "SimpleImputer", tables=True)
+def simple_imputer(estimator: Any, x: Any) -> Any:
+    if x.dtype == TEXT:
+        return _text_imputed(estimator, series(x))
+    x = x.matrix() if isinstance(x, Frame) else x
     statistics = np.asarray(estimator.statistics_, np.float64)
     gaps = _gaps(x, estimator.missing_values)
     kept = np.arange(len(statistics))
@@ -24,13 +29,30 @@ def simple_imputer(estimator: Any, x: Array) -> Any:
     return np.concatenate([filled, gaps[:, np.asarray(estimator.indicator_.features_)].astype(x.dtype)], axis=1)
 
 
+def _text_imputed(estimator: Any, columns: list[Array]) -> Frame:
+    """Columns of text, or of text and numbers, each filled with its own statistic."""
+    made: list[Array] = []
+    for values, statistic in zip(columns, estimator.statistics_):
+        if not is_missing(statistic):
+            filling = np.array(statistic, values.dtype)
+            made.append(np.where(_gaps(values, estimator.missing_values), filling, values))
+    if estimator.indicator_ is not None:
+        made += [_gaps(columns[place], estimator.missing_values).astype(np.float64) for place in estimator.indicator_.features_]
+    return Frame(dict(enumerate(made)))
+
+
 def _gaps(x: Array, mark: Any) -> Array:
-    return isnan(x) if isinstance(mark, float) and np.isnan(mark) else x == mark
+    """Where values are missing: NaN and None, of which text has one mark for both, or what stands for it."""
+    if is_missing(mark):
+        return isnan(x)
+    if isinstance(mark, str) != (x.dtype == TEXT):
+        return x != x
+    return x == mark
 
 
-@method("transform", "MissingIndicator")
-def missing_indicator(estimator: Any, x: Array) -> Any:
-    gaps = _gaps(x, estimator.missing_values)
+@method("transform", "MissingIndicator", tables=True)
+def missing_indicator(estimator: Any, x: Any) -> Any:
+    gaps = np.stack([_gaps(values, estimator.missing_values) for values in series(x)], axis=1)
     return gaps[:, np.asarray(estimator.features_)] if estimator.features == "missing-only" else gaps
 
 

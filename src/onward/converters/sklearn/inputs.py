@@ -1,0 +1,300 @@
+"""What an estimator is fed with: a matrix, a list of texts, or a table with an input for each column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from onward.converters.builder import ModelBuilder
+from onward.converters.sklearn.data import generated, parts_of
+from onward.converters.sklearn.operators.encoders import is_missing
+from onward.converters.tracing import Array, Frame, RowCount, Trace
+from onward.converters.tracing.array import TEXT
+from onward.errors import ConversionError, InvalidArgument
+from onward.ir.datatypes import DataType
+
+ODD_TEXTS = ("no such category", "Ünïcode ☃ 語", " ", "0")
+"""Texts that are hardly categories."""
+
+FEW = 20
+"""So many whole numbers in a column may be categories."""
+
+
+@dataclass
+class Column:
+    """A column: its name, the data type of its input (object stands for text), what the rows have for a missing value, texts or
+    categories that are known, the data type in the DataFrame, whether empty text stands for a missing value, whether there are no other categories,
+    whether all numbers are whole, whether values are missing, and the name of its input."""
+
+    name: str
+    dtype: np.dtype
+    missing: Any = None
+    known: list[Any] = field(default_factory=list)
+    pandas: Any = None
+    has_missing: bool = False
+    closed: bool = False
+    whole: bool = False
+    gaps: bool = False
+    input: str = ""
+
+    def fed(self, values: Any) -> np.ndarray:
+        """(rows, 1): values as the graph takes them."""
+        if self.dtype != TEXT:
+            if self.pandas is not None and self.dtype.kind == "f":
+                return np.array([np.nan if _absent(item) else item for item in values], self.dtype).reshape(-1, 1)
+            return np.asarray(values, self.dtype).reshape(-1, 1)
+        made = np.empty((len(values), 1), object)
+        made[:, 0] = ["" if _absent(item) else str(item) for item in values]
+        return made
+
+    def original(self, fed: np.ndarray) -> np.ndarray:
+        """(rows,): values as the estimator takes them."""
+        vector = fed.reshape(-1)
+        if self.dtype != TEXT or not self.has_missing:
+            return vector
+        return np.array([self.missing if item == "" else item for item in vector], object)
+
+
+def _absent(item: Any) -> bool:
+    return item is None or type(item).__name__ == "NAType" or isinstance(item, float) and item != item
+
+
+class Inputs(Protocol):
+    """The inputs of a model."""
+
+    notes: tuple[str, ...]
+
+    def traced(self, b: ModelBuilder, names: Sequence[str]) -> Any:
+        """Makes the inputs. Raises InvalidArgument where there are more or fewer names."""
+
+    def data(self, source: Any) -> dict[str, Any]:
+        """What is tried, by what it is: arrays, or arrays by input."""
+
+    def rows(self, given: Any) -> Any:
+        """The same as the estimator takes it."""
+
+
+@dataclass
+class Matrix:
+    """Numbers (rows, columns) in one input."""
+
+    columns: int
+    dtype: np.dtype
+    example: np.ndarray | None
+    notes: tuple[str, ...] = ()
+
+    def traced(self, b: ModelBuilder, names: Sequence[str]) -> Array:
+        """Whole numbers go on in double precision, as scikit-learn computes with them."""
+        x = _input(b, _named(names, ["x"])[0], self.dtype, self.columns)
+        return x.astype(np.float64) if self.dtype.kind in "iub" else x
+
+    def data(self, source: Any) -> dict[str, Any]:
+        return generated(source, self.columns, self.dtype, self.example)
+
+    def rows(self, given: Any) -> Any:
+        return given
+
+
+@dataclass
+class Labels:
+    """Numbers, text or labels (rows,) in one input."""
+
+    values: np.ndarray
+    notes: tuple[str, ...] = ()
+
+    def traced(self, b: ModelBuilder, names: Sequence[str]) -> Array:
+        return _input(b, _named(names, ["x"])[0], self.values.dtype, None)
+
+    def data(self, source: Any) -> dict[str, Any]:
+        mixed = np.random.default_rng(0).choice(self.values, 100) if len(self.values) else self.values
+        return {"the example": self.values, "values of it": mixed, "one value": self.values[:1]}
+
+    def rows(self, given: Any) -> Any:
+        return given
+
+
+@dataclass
+class Table:
+    """An input (rows, 1) for each column of a DataFrame, or of a matrix of objects."""
+
+    columns: list[Column]
+    example: Any
+    notes: tuple[str, ...] = ()
+
+    def traced(self, b: ModelBuilder, names: Sequence[str]) -> Frame:
+        found = {}
+        for column, name in zip(self.columns, _named(names, [str(column.name) for column in self.columns])):
+            column.input = name
+            wide = _input(b, name, column.dtype, 1)
+            wide.trace.empty_is_missing = any(other.has_missing for other in self.columns if other.dtype == TEXT)
+            found[column.name] = wide[:, 0]
+        first = next(iter(found.values())).trace
+        for array in found.values():
+            array.trace = first
+        return Frame(found)
+
+    def data(self, source: Any) -> dict[str, Any]:
+        random = np.random.default_rng(0)
+        given = self._fed(self.example)
+        sets = {"the example": given, "a row of it": {name: values[:1] for name, values in given.items()}}
+        sets["its columns shuffled"] = {name: random.permutation(values) for name, values in given.items()}
+        numbers = [column for column in self.columns if column.dtype != TEXT]
+        shown = np.column_stack([given[column.input].astype(np.float64) for column in numbers]) if numbers else np.zeros((len(self.example), 0))
+        tried = generated(source, len(numbers), np.dtype(np.float64), shown) if numbers else {"texts": np.zeros((200, 0))}
+        for odd in (False, True):
+            for what, rows in tried.items():
+                if what in ("the example", "its columns shuffled", "a row of it"):
+                    continue
+                feeds = {}
+                for column in self.columns:
+                    if column.dtype == TEXT:
+                        feeds[column.input] = _texts(column, len(rows), odd, random)
+                    else:
+                        feeds[column.input] = _numbers(column, rows[:, numbers.index(column)], odd, random)
+                sets[what + (", categories that are hardly known" if odd else "")] = feeds
+        return sets
+
+    def _fed(self, rows: Any) -> dict[str, np.ndarray]:
+        return {column.input: column.fed(_values(rows, place)) for place, column in enumerate(self.columns)}
+
+    def rows(self, given: Mapping[str, np.ndarray]) -> Any:
+        """The DataFrame or matrix of objects of some feeds."""
+        vectors = [column.original(given[column.input]) for column in self.columns]
+        if isinstance(self.example, np.ndarray):
+            made = np.empty((len(vectors[0]), len(vectors)), object)
+            for place, vector in enumerate(vectors):
+                made[:, place] = vector
+            return made
+        import pandas
+
+        return pandas.DataFrame({column.name: pandas.Series(vector).astype(column.pandas) if vector.dtype != column.pandas else vector
+                                 for column, vector in zip(self.columns, vectors)})  # fmt: skip
+
+
+def _texts(column: Column, count: int, odd: bool, random: np.random.Generator) -> np.ndarray:
+    """(count, 1): texts that are known, some of them missing where that is known, and others beside them."""
+    choices = [*column.known, *([""] if column.gaps else [])] or ["text"]
+    if odd and not column.closed:
+        choices = [*choices, *ODD_TEXTS, "", *(item.upper() for item in column.known[:3])]
+    return random.choice(np.array(choices, object), (count, 1))
+
+
+def _numbers(column: Column, values: np.ndarray, odd: bool, random: np.random.Generator) -> np.ndarray:
+    """(count, 1): numbers of a column's data type; where there are few, numbers that are known."""
+    if column.known and (column.closed or not odd):
+        return random.choice(np.array(column.known, column.dtype), (len(values), 1))
+    if column.dtype.kind == "b":
+        return (values > 0).reshape(-1, 1)
+    whole = np.nan_to_num(values) if column.dtype.kind in "iu" else values
+    whole = np.abs(whole) if column.dtype.kind == "u" else whole
+    whole = np.round(whole) if column.whole else whole
+    return whole.astype(column.dtype).reshape(-1, 1)
+
+
+def inputs_of(source: Any, example: Any) -> Inputs:
+    """How the example, or else what the estimator was fitted on, becomes inputs.
+
+    Raises ConversionError for an example that is neither numbers nor text nor a table of them.
+    """
+    if example is None:
+        return Matrix(_columns(source), np.dtype(np.float64), None)
+    notes: tuple[str, ...] = ()
+    if hasattr(example, "toarray"):
+        example, notes = example.toarray(), ("sparse rows are dense in the graph",)
+    if hasattr(example, "columns") and hasattr(example, "dtypes"):
+        return _table(source, example, [str(name) for name in example.columns])
+    if hasattr(example, "dtypes") and hasattr(example, "to_numpy"):
+        example = example.to_numpy()
+    rows = np.asarray(example)
+    if rows.dtype.kind in "US":
+        rows = rows.astype(object)
+    if rows.ndim == 1 and (rows.dtype == TEXT or _takes_vectors(source)):
+        if rows.dtype == TEXT and not all(isinstance(item, str) for item in rows):
+            raise ConversionError("the example's values are neither all numbers nor all text")
+        return Labels(rows, notes)
+    if rows.ndim != 2:
+        raise ConversionError(f"the example of rows has shape {rows.shape}, expected (rows, columns)")
+    if rows.dtype == TEXT:
+        return _table(source, rows, [f"x{place}" for place in range(rows.shape[1])])
+    if rows.dtype.kind not in "fiub":
+        raise ConversionError(f"the example of rows has data type {rows.dtype}; expected numbers, text or a table of them")
+    return Matrix(rows.shape[1], rows.dtype, rows, notes)
+
+
+def _takes_vectors(source: Any) -> bool:
+    tags = source.__sklearn_tags__().input_tags if hasattr(source, "__sklearn_tags__") else None
+    return bool(tags is not None and tags.one_d_array and not tags.two_d_array) or type(source).__name__ in ("LabelEncoder", "LabelBinarizer")
+
+
+def _columns(source: Any) -> int:
+    from sklearn.utils.validation import check_is_fitted
+
+    check_is_fitted(source)
+    if not hasattr(source, "n_features_in_"):
+        raise ConversionError(f"{type(source).__name__} does not say how many columns it takes: pass example_inputs, some rows")
+    return int(source.n_features_in_)
+
+
+def _values(rows: Any, place: int) -> Any:
+    return rows[:, place] if isinstance(rows, np.ndarray) else rows.iloc[:, place].to_numpy(dtype=object)
+
+
+def _table(source: Any, example: Any, names: list[str]) -> Table:
+    if len(set(names)) < len(names):
+        raise ConversionError(f"columns of the example share a name: {', '.join(names)}")
+    categories = [list(found) for part in parts_of(source) for found in getattr(part, "categories_", ())]
+    knows_missing = any(is_missing(item) for found in categories for item in found if any(isinstance(other, str) for other in found))
+    columns = [_column(example, place, name, knows_missing) for place, name in enumerate(names)]
+    texts = [column for column in columns if column.dtype == TEXT]
+    marked = next((column.name for column in texts if column.has_missing), None)
+    empty = next((column.name for column in texts if "" in column.known), None)
+    if marked is None:
+        return Table(columns, example)
+    if empty is not None:
+        raise ConversionError(
+            f"column '{empty}' has empty texts and column '{marked}' missing values, both of which would be empty text; replace one of them"
+        )
+    for column in texts:
+        column.has_missing = True
+    return Table(columns, example, ("empty text stands for a missing value",))
+
+
+def _column(example: Any, place: int, name: str, knows_missing: bool) -> Column:
+    values = list(_values(example, place))
+    present = [item for item in values if not _absent(item)]
+    absent = [item for item in values if _absent(item)]
+    kind: Any = None if isinstance(example, np.ndarray) else example.dtypes.iloc[place]
+    closed = type(kind).__name__ == "CategoricalDtype"
+    if closed:
+        present = list(kind.categories)
+    if present and all(isinstance(item, str) for item in present) or not present and kind is not None and not hasattr(kind, "kind"):
+        missing = absent[0] if absent else np.nan
+        if len({type(item) for item in absent}) > 1:
+            raise ConversionError(f"column '{name}' has two kinds of missing values, {' and '.join(sorted({str(item) for item in absent}))}; use one")
+        return Column(name, TEXT, missing, sorted(set(present)), kind, bool(absent) or knows_missing, closed=closed, gaps=bool(absent))
+    if not all(isinstance(item, (int, float, bool, np.number, np.bool_)) for item in present):
+        odd = next(item for item in present if not isinstance(item, (int, float, bool, np.number, np.bool_)))
+        raise ConversionError(f"column '{name}' holds {type(odd).__name__} ({odd!r:.40}); expected numbers only, truth values or text only")
+    whole = bool(present) and all(float(item).is_integer() for item in present)
+    dtype = kind if isinstance(kind, np.dtype) and kind != TEXT else np.array(present, np.float64 if absent or closed or kind is None else None).dtype
+    if kind is not None and not isinstance(kind, np.dtype) and not closed:
+        dtype = np.dtype(np.float64)  # a nullable type: missing numbers are NaN
+    several = sorted(set(map(float, present)))
+    return Column(name, np.dtype(dtype), None, several if closed or whole and len(several) <= FEW else [], kind, bool(absent), closed, whole)
+
+
+def _input(b: ModelBuilder, name: str, dtype: np.dtype, columns: int | None) -> Array:
+    kind = DataType.STRING if dtype == TEXT else DataType.of(dtype)
+    value = b.input(name, kind, ["rows"] if columns is None else ["rows", columns])
+    x = Array(Trace(b), value, dtype, (0,) if columns is None else (0, columns))
+    x._shape = (RowCount(x, 0), *x._shape[1:])
+    return x
+
+
+def _named(names: Sequence[str], usual: list[str]) -> list[str]:
+    if names and len(names) != len(usual):
+        raise InvalidArgument(f"the model has {len(usual)} input{'s' * (len(usual) > 1)}, {len(names)} names were given")
+    return list(names or usual)
