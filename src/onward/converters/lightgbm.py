@@ -48,26 +48,47 @@ def convert(request: Request) -> tuple[Model, Reference]:
     A Booster gives one output, `prediction`, as its `predict` does; a classifier gives `label` and `probabilities`.
     """
     source = request.source
-    booster = getattr(source, "booster_", source)
-    rounds = booster.best_iteration if booster.best_iteration and booster.best_iteration > 0 else -1
-    header, trees = _sections(booster.model_to_string(num_iteration=rounds))
-    columns, targets = int(header["max_feature_idx"]) + 1, int(header["num_tree_per_iteration"])
+    header, trees = _sections(_text(source))
+    columns = int(header["max_feature_idx"]) + 1
     b = ModelBuilder("lightgbm", request.opset)
     x = b.input(request.name_of_input(), DataType.DOUBLE, ["rows", columns])
-    parts = [_tree(data, number % targets, columns) for number, data in enumerate(trees)]
-    margins = _margins(b, x, trees, parts, targets, columns)
-    if "average_output" in header:
-        margins = b.op("Div", margins, b.constant(np.array(len(parts) // targets, np.float64)))
-    classes = None if callable(getattr(source, "objective", None)) else getattr(source, "classes_", None)  # of a custom one it gives sums
-    objective = header.get("objective", "none").split()
-    result = _transformed(b, margins, objective)
-    if classes is None:
-        results = {"prediction": b.op("Squeeze", result, b.constant(np.array([1]))) if targets == 1 else result}
-    else:
-        results = _classified(b, result, targets, np.asarray(classes))
+    results = outputs(b, x, source)
     for value, label in zip(results.values(), request.names_of_outputs(list(results)), strict=True):
         b.output(value, label)
-    return b.model(), _reference(source, booster, parts, columns, classes)
+    return b.model(), _reference(source, _parts(header, trees), columns)
+
+
+def outputs(b: ModelBuilder, x: Value, source: Any, raw: bool = False) -> dict[str, Value]:
+    """What a Booster or estimator gives for rows in double precision; the sums of trees if `raw`."""
+    header, trees = _sections(_text(source))
+    columns, targets = int(header["max_feature_idx"]) + 1, int(header["num_tree_per_iteration"])
+    margins = _margins(b, x, trees, _parts(header, trees), targets, columns)
+    if "average_output" in header:
+        margins = b.op("Div", margins, b.constant(np.array(len(trees) // targets, np.float64)))
+    result = margins if raw else _transformed(b, margins, header.get("objective", "none").split())
+    classes = _classes(source)
+    if classes is not None and not raw:
+        return _classified(b, result, targets, classes)
+    return {"prediction": b.op("Squeeze", result, b.constant(np.array([1]))) if targets == 1 else result}
+
+
+def _text(source: Any) -> str:
+    """The library's text of a model, up to its best round."""
+    booster = getattr(source, "booster_", source)
+    rounds = booster.best_iteration if booster.best_iteration and booster.best_iteration > 0 else -1
+    return str(booster.model_to_string(num_iteration=rounds))
+
+
+def _classes(source: Any) -> np.ndarray | None:
+    """The classes of a classifier. With an objective of the user's own it gives sums."""
+    if callable(getattr(source, "objective", None)) or not hasattr(source, "classes_"):
+        return None
+    return np.asarray(source.classes_)
+
+
+def _parts(header: dict[str, str], trees: list[dict[str, str]]) -> list[Tree]:
+    columns, targets = int(header["max_feature_idx"]) + 1, int(header["num_tree_per_iteration"])
+    return [_tree(data, number % targets, columns) for number, data in enumerate(trees)]
 
 
 def _margins(b: ModelBuilder, x: Value, trees: list[dict[str, str]], parts: list[Tree], targets: int, columns: int) -> Value:
@@ -196,12 +217,14 @@ def _classified(b: ModelBuilder, result: Value, targets: int, classes: np.ndarra
     return {"label": b.op("Gather", b.constant(labels, "classes"), place), "probabilities": result}
 
 
-def _reference(source: Any, booster: Any, trees: list[Tree], columns: int, classes: Any) -> Reference:
+def _reference(source: Any, trees: list[Tree], columns: int) -> Reference:
     import lightgbm
+
+    classes = _classes(source)
 
     def outputs(rows: np.ndarray) -> dict[str, np.ndarray]:
         if classes is None:
-            return {"prediction": booster.predict(rows)}
+            return {"prediction": source.predict(rows)}
         label = source.predict(rows)
         label = label.astype(np.int64) if label.dtype.kind in "iub" else label.astype(object)
         return {"label": label, "probabilities": source.predict_proba(rows)}

@@ -53,22 +53,34 @@ def convert(request: Request) -> tuple[Model, Reference]:
     A Booster gives one output, `prediction`, as its `predict` does; a classifier gives `label` and `probabilities`.
     """
     source = request.source
-    booster = source.get_booster() if hasattr(source, "get_booster") else source
+    booster = _booster(source)
     learner = json.loads(booster.save_raw("json"))["learner"]
     b = ModelBuilder("xgboost", request.opset)
     x = b.input(request.name_of_input(), DataType.FLOAT, ["rows", int(learner["learner_model_param"]["num_feature"])])
+    results = outputs(b, x, source)
+    for value, label in zip(results.values(), request.names_of_outputs(list(results)), strict=True):
+        b.output(value, label)
+    return b.model(), _reference(source, booster, learner, _classes(source))
+
+
+def outputs(b: ModelBuilder, x: Value, source: Any) -> dict[str, Value]:
+    """What a Booster or estimator gives for rows in single precision."""
+    learner = json.loads(_booster(source).save_raw("json"))["learner"]
     missing = _missing(source)
     if not np.isnan(missing):
         x = b.op("Where", b.op("Equal", x, b.constant(missing)), b.constant(np.array(np.nan, np.float32)), x)
     margins = _margins(b, x, learner, _trees_used(source, learner))
-    name = learner["objective"]["name"]
-    classes = getattr(source, "classes_", None) if hasattr(source, "predict_proba") else None
-    results = (
-        {"prediction": _prediction(b, margins, name)} if classes is None else _classified(b, margins, name, classes)
-    )
-    for value, label in zip(results.values(), request.names_of_outputs(list(results)), strict=True):
-        b.output(value, label)
-    return b.model(), _reference(source, booster, learner, classes)
+    name, classes = learner["objective"]["name"], _classes(source)
+    return {"prediction": _prediction(b, margins, name)} if classes is None else _classified(b, margins, name, classes)
+
+
+def _booster(source: Any) -> Any:
+    return source.get_booster() if hasattr(source, "get_booster") else source
+
+
+def _classes(source: Any) -> np.ndarray | None:
+    """The classes of a classifier."""
+    return np.asarray(source.classes_) if hasattr(source, "predict_proba") else None
 
 
 def _reference(source: Any, booster: Any, learner: dict[str, Any], classes: Any) -> Reference:
@@ -242,22 +254,24 @@ def _vector_leaves(data: dict[str, Any], leaves: np.ndarray, width: int) -> np.n
 
 def _prediction(b: ModelBuilder, margins: Value, name: str) -> Value:
     """What Booster.predict gives."""
-    if name in LOGISTIC:
-        return _flat(b, _sigmoid(b, margins), margins)
-    if name in EXPONENTIAL:
-        return _flat(b, _exponential(b, margins), margins)
-    if name == "binary:hinge":
-        zero = b.constant(np.zeros((), np.float32))
-        return _flat(b, b.op("Cast", b.op("Greater", margins, zero), to=1), margins)
     if name == "multi:softprob":
         return _softmax(b, margins)
     if name == "multi:softmax":
-        return b.op("Cast", b.op("ArgMax", margins, axis=1, keepdims=0), to=1)
+        return b.op("Cast", b.op("ArgMax", margins, axis=1, keepdims=0), to=1)  # type: ignore[no-any-return]
+    return _flat(b, _elementwise(b, margins, name), margins)
+
+
+def _elementwise(b: ModelBuilder, margins: Value, name: str) -> Value:
+    """What an objective of no classes makes of margins."""
+    if name in LOGISTIC:
+        return _sigmoid(b, margins)
+    if name in EXPONENTIAL:
+        return _exponential(b, margins)
+    if name == "binary:hinge":
+        return b.op("Cast", b.op("Greater", margins, b.constant(np.zeros((), np.float32))), to=1)  # type: ignore[no-any-return]
     if name in IDENTICAL:
-        return _flat(b, margins, margins)
-    raise UnsupportedOperator(
-        f"XGBoost objective '{name}'; known are {', '.join(sorted(LOGISTIC | EXPONENTIAL | IDENTICAL))} and multi:*"
-    )
+        return margins
+    raise UnsupportedOperator(f"XGBoost objective '{name}'; known are {', '.join(sorted(LOGISTIC | EXPONENTIAL | IDENTICAL))} and multi:*")
 
 
 def _exponential(b: ModelBuilder, x: Value) -> Value:
@@ -309,11 +323,7 @@ def _classified(b: ModelBuilder, margins: Value, name: str, classes: np.ndarray)
         probabilities = _softmax(b, margins)
         place = b.op("ArgMax", margins, axis=1, keepdims=0)
         return {"label": b.op("Gather", labels, place), "probabilities": probabilities}
-    if name == "binary:hinge":
-        zero = b.constant(np.zeros((), np.float32))
-        positive = b.op("Cast", b.op("Greater", margins, zero), to=1)
-    else:
-        positive = _sigmoid(b, margins)
+    positive = _elementwise(b, margins, name)
     one = b.constant(np.ones((), np.float32))
     half = b.constant(np.array(0.5, np.float32))
     columns = margins.producer.attribute("n_targets") if margins.producer is not None else 1

@@ -77,6 +77,14 @@ def convert(request: Request) -> tuple[Model, Any]:
     return b.model(), reference_of(source, document, columns, [names[0], names[-1]])
 
 
+def outputs(b: ModelBuilder, x: Value, source: Any) -> dict[str, Value]:
+    """What an estimator gives for rows in single precision. Raises UnsupportedModel for one of categorical features."""
+    document = _document_of(source)
+    if document.categories:
+        raise UnsupportedModel(f"this {type(source).__name__} has categorical features: convert it by itself, outside of the pipeline")
+    return _results(b, _raw(b, b.op("Cast", x, to=11), document, None), document, source)
+
+
 def _document(path: Path) -> Document:
     try:
         return Document(json.loads(path.read_text()))

@@ -1,6 +1,7 @@
 """What compiled or data-dependent methods of scikit-learn become, a page for each family."""
 
 from onward.converters.sklearn.operators import (  # noqa: F401
+    boosting,
     clusters,
     columns,
     encoders,
