@@ -33,11 +33,23 @@ def convert(
     examples: Examples = [],  # noqa: B006
     tolerance: Tolerance = None,
     trust: Trust = False,
+    to: Annotated[str | None, typer.Option("--to", metavar="TARGET", help="A target in place of ONNX, such as numpy-source; OUTPUT is a folder then, SOURCE may be an ONNX file.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Write the result even if it does not compute the same; the exit code is 1 all the same.")] = False,
 ) -> None:
     """Convert a model of another framework, prove that it computes the same, and show the proof."""
     import onward
     from onward.errors import ConversionMismatch
+
+    if to is not None:
+        with _progress(f"converting {source.name}") as progress:
+            onward.convert(
+                source, _arrays(examples), opset=opset, dynamic_shapes=_names(dynamic), methods=methods, tolerance=tolerance, trust=trust,
+                framework=framework, progress=progress, to=to, output=output,
+            )  # fmt: skip
+        from onward.cli.output import console
+
+        console.print(f"'{output}' has model.py, its weights and the certificate", markup=False, highlight=False)
+        return
 
     with _progress(f"converting {source.name}") as progress:
         try:

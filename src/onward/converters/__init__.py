@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from onward.errors import ConversionMismatch, InvalidArgument
@@ -29,8 +29,11 @@ def convert(
     trust: bool = False,
     framework: str | None = None,
     progress: Progress | None = None,
-) -> Model:
-    """The ONNX model that computes what `source` computes.
+    to: str | None = None,
+    output: Any = None,
+    constants: Mapping[str, Any] | None = None,
+) -> Any:
+    """The ONNX model that computes what `source` computes, or with `to` the native object of another framework.
 
     `source` is a model of one of the frameworks of `frameworks.py`, or the path of its file or folder; docs/converters.md
     says what of each. Reading a pickle runs the code in it: `trust` says that it is from a
@@ -48,6 +51,10 @@ def convert(
     source's data type). The certificate of the comparison is kept in the model's metadata. `progress` is called with what is
     being done, the step and the number of steps.
 
+    `to` names the target: "numpy", or "numpy-source" for the text of a module. `source` may then be an ONNX model, too; `output` is
+    a folder that the module and its weights are written into, `constants` are inputs that shall be fixed
+    (docs/converters/targets.md). What is proved is then that the result computes what the ONNX model does.
+
     Raises UnsupportedModel for a source that nobody reads here, UnsupportedOperator for parts of it without an
     equivalent, ConversionError for a source that cannot be captured, and ConversionMismatch (which has the model as `model`) when
     the result does not compute the same.
@@ -57,7 +64,22 @@ def convert(
     from onward.converters.open_sizes import fix_others
     from onward.converters.request import Request
     from onward.converters.source import record
+    from onward.ir import Model, load
 
+    if to is not None:
+        from onward.converters.targets import produce
+
+        if _is_onnx(source):
+            between = source if isinstance(source, Model) else load(source)
+        else:
+            between = convert(
+                source, example_inputs, opset=opset, dynamic_shapes=dynamic_shapes, input_names=input_names, output_names=output_names,
+                methods=methods, verify=verify, tolerance=tolerance, trust=trust, framework=framework, progress=progress,
+            )  # fmt: skip
+        examples = example_inputs if _is_onnx(source) else None
+        return produce(between, to, output, constants=constants, examples=examples, verify=verify, tolerance=tolerance, progress=progress)
+    if output is not None or constants is not None:
+        raise InvalidArgument("`output` and `constants` belong to a target: say which one with `to`")
     report = progress or (lambda *_: None)
     report("reading the source", 0, 1)
     owner, loaded = recognized(source, trust, framework)

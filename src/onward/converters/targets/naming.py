@@ -1,0 +1,59 @@
+"""Identifiers and literals of generated source. Nothing else of a model's text reaches the source, so none of it can be run."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import re
+from collections.abc import Container, Iterable
+from typing import Any
+
+LONGEST = 48
+
+
+class Names:
+    """Identifiers that are unique in a generated module."""
+
+    def __init__(self, reserved: Iterable[str] = ()) -> None:
+        self.taken = {*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *reserved}
+
+    def fresh(self, wish: str) -> str:
+        """An identifier like `wish`: letters, digits and underscores of ASCII, none of those that are taken."""
+        plain = re.sub(r"[^0-9A-Za-z_]+", "_", wish)[-LONGEST:].strip("_") or "value"
+        plain = f"value_{plain}" if plain[0].isdigit() else plain
+        name, number = plain, 2
+        while name in self.taken:
+            name, number = f"{plain}_{number}", number + 1
+        self.taken.add(name)
+        return name
+
+
+def weight_name(wish: str, taken: Container[str]) -> str:
+    """A key of the weights like `wish`: letters, digits, underscores and dots, not one of `taken`."""
+    plain = re.sub(r"[^0-9A-Za-z_.]+", "_", wish) or "weight"
+    name, number = plain, 2
+    while name in taken or name == "file":  # the name of an argument of numpy.savez
+        name, number = f"{plain}_{number}", number + 1
+    return name
+
+
+def quoted(text: str) -> str:
+    """A text constant; parentheses are escaped too, so that those of the source can be counted."""
+    return ascii(text).replace("(", "\\x28").replace(")", "\\x29")
+
+
+def comment(text: str) -> str:
+    """Text of a model for a comment or docstring: one line of printable ASCII without quotes and backslashes."""
+    return re.sub(r"[^ !#-&(-\[\]-~]+", " ", text)[:120].strip()
+
+
+def number(value: Any) -> str:
+    """A number, as Python writes it; infinities and NaN as `float("inf")`."""
+    if isinstance(value, bool):
+        return repr(value)
+    if isinstance(value, complex):
+        return f"complex({number(value.real)}, {number(value.imag)})"
+    if isinstance(value, int):
+        return repr(value)
+    plain = repr(float(value))
+    return f'float("{plain}")' if plain in ("inf", "-inf", "nan") else plain

@@ -1,0 +1,94 @@
+"""The proof that a target's object computes what Onward's own runtime computes of the ONNX model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from onward import operators
+from onward.converters import certificate
+from onward.errors import ConversionMismatch, InvalidArgument
+from onward.ir import Model
+from onward.ir.datatypes import DataType
+from onward.ir.expressions import Expression, evaluate
+from onward.ir.types import MapType, OptionalType, SequenceType
+
+TOLERANCES = {
+    np.dtype(np.float64): 1e-11, np.dtype(np.float32): 1e-5, np.dtype(np.float16): 5e-3, DataType.BFLOAT16.numpy: 4e-2,
+}  # fmt: skip
+"""The greatest difference of an output, relative to its largest value: sums are added in another order."""
+
+REFUSALS = (ArithmeticError, IndexError, ValueError, RuntimeError, TypeError)
+"""What arrays of a target raise for data that a model does not accept."""
+
+
+def prove(
+    model: Model,
+    title: str,
+    function: Callable[..., Any],
+    arrays: Callable[[Any], list[np.ndarray]],
+    constants: Mapping[str, Any],
+    examples: Any,
+    tolerance: float | None,
+    progress: certificate.Progress | None,
+) -> str:
+    """Compares and gives the certificate as JSON. Raises ConversionMismatch, InvalidArgument for what cannot be compared."""
+    if any(isinstance(value.type, (SequenceType, OptionalType, MapType)) for value in (*model.graph.inputs, *model.graph.outputs)):
+        raise InvalidArgument("sequences and optional values are not compared; use verify=False")
+    names = [value.name for value in model.graph.outputs]
+    problems: list[Exception] = []
+
+    def outputs(feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray] | None:
+        try:
+            with np.errstate(all="ignore"):
+                results = function(*(item for name, item in feeds.items() if name not in constants))
+        except REFUSALS as problem:
+            problems.append(problem)
+            return None
+        return dict(zip(names, arrays(results), strict=True))
+
+    data = {what: {**feeds, **constants} for what, feeds in _data(model, constants, examples)}
+    reference = certificate.Reference(title, data, outputs, tolerances=TOLERANCES)
+    compared = model.copy()
+    try:
+        certificate.certify(compared, reference, None, tolerance, None, progress)
+    except ConversionMismatch as mismatch:
+        if len(problems) < len(data):
+            raise
+        raise ConversionMismatch(f"the converted model accepts none of the data that was tried ({problems[0]}); pass example inputs") from mismatch
+    return compared.metadata[certificate.KEY]
+
+
+def _data(model: Model, constants: Mapping[str, Any], examples: Any) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """Sets of data by input name: of kinds and sizes that a conversion may get wrong, and the caller's."""
+    inputs = operators.lower(model, constants=constants).inputs
+    random = np.random.default_rng(0)
+    symbols = sorted({name for item in inputs for extent in item.shape if isinstance(extent, Expression) for name in extent.symbols})
+    several = {name: 2 + place % 3 for place, name in enumerate(symbols)}
+    ways = [("random", several), ("zeros", several), ("ones", several), ("large", several)]
+    ways += [("random, sizes 3", dict.fromkeys(symbols, 3)), ("random, sizes 1", dict.fromkeys(symbols, 1))] if symbols else []
+    for what, sizes in ways:
+        yield what, {item.label: _array(what, [evaluate(extent, sizes) for extent in item.shape], item.dtype, random) for item in inputs}
+    if examples is not None:
+        yield "given", _given(examples, [item.label for item in inputs])
+
+
+def _given(examples: Any, names: Sequence[str]) -> dict[str, np.ndarray]:
+    if isinstance(examples, Mapping):
+        return {name: np.asarray(examples[name]) for name in names}
+    arrays = examples if isinstance(examples, (tuple, list)) else (examples,)
+    if len(arrays) != len(names):
+        raise InvalidArgument(f"the model has {len(names)} inputs, {len(arrays)} example inputs were given")
+    return {name: np.asarray(item) for name, item in zip(names, arrays)}
+
+
+def _array(what: str, shape: Sequence[int], dtype: DataType, random: np.random.Generator) -> np.ndarray:
+    if dtype == DataType.STRING:
+        return random.choice(np.array(["a", "b", "ab", ""], object), size=shape)
+    if not dtype.is_float and not dtype.is_complex:  # small: they may be places along an axis
+        numbers = random.integers(0, 2, shape) if what.startswith("random") else np.full(shape, int(what != "zeros"))
+        return numbers.astype(dtype.numpy)
+    kinds = {"zeros": np.zeros(shape), "ones": np.ones(shape), "large": random.standard_normal(shape) * 30}
+    return kinds.get(what, random.standard_normal(shape)).astype(dtype.numpy)

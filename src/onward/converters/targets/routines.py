@@ -1,0 +1,164 @@
+"""The routines of the tensor program as statements: one function each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from onward.errors import UnsupportedOperator
+from onward.program.array import Array, Routine, RoutineOutput
+from onward.program.trees import START, Trees
+
+if TYPE_CHECKING:
+    from onward.converters.targets.printer import Printer
+
+ROUTINES: dict[str, Callable[[Printer, Routine, Sequence[str]], None]] = {}
+"""name -> function(printer, routine, texts of the inputs), which writes the statements and enters the results"""
+
+
+def rule(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Registers the statements of a routine."""
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        ROUTINES[name] = function
+        return function
+
+    return register
+
+
+def refuse_unknown(results: Sequence[Any]) -> None:
+    """Raises UnsupportedOperator with all operators that need a routine which has no rule here."""
+    missing: dict[str, None] = {}
+    seen: set[Any] = set()
+    pending = list(results)
+    while pending:
+        item = pending.pop()
+        if isinstance(item, list):
+            pending.extend(item)
+        elif isinstance(item, Array) and item not in seen:
+            seen.add(item)
+            pending.extend(item.sources)
+            if isinstance(item, RoutineOutput):
+                body = item.routine.attributes.get("body")
+                pending.extend((*body.following, *body.collected) if body is not None else ())
+                if item.routine.name not in ROUTINES:
+                    kinds = [origin.op_type + (f" (node '{origin.node_name}')" if origin.node_name else "") for origin in item.origins]
+                    missing[", ".join(kinds) or item.routine.name] = None
+    if missing:
+        raise UnsupportedOperator("the target has no equivalent of " + "; ".join(sorted(missing)))
+
+
+def _results(printer: Printer, routine: Routine, text: str) -> None:
+    """The results are the values of one expression; symbols that the routine defines are extents of them."""
+    names = [printer.names.fresh(routine.name) for _ in routine.results]
+    printer.write(f"{', '.join(names)} = {text}")
+    printer.known.update(zip(routine.results, names))
+    for name, (shape, _) in zip(names, routine.outputs):
+        for axis, extent in enumerate(shape):
+            if extent in routine.symbols:
+                printer.sizes.setdefault(str(extent), f"{name}.shape[{axis}]")
+
+
+@rule("read_sizes")
+def read_sizes(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
+    names = [printer.names.fresh(str(symbol)) for symbol in routine.symbols]
+    if names:
+        printer.write(f"{', '.join(names)}{',' if len(names) == 1 else ''} = {inputs[0]}.tolist()")
+    printer.known[routine.results[0]] = inputs[0]
+    printer.sizes.update(zip(map(str, routine.symbols), names))
+
+
+@rule("cumulative")
+def cumulative(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
+    given = routine.attributes
+    function = "np.cumsum" if given["operation"] == "sum" else "np.cumprod"
+    text = printer.words.helper("cumulative", inputs[0], function, str(given["axis"] % routine.results[0].rank), str(bool(given["exclusive"])), str(bool(given["reverse"])))
+    _results(printer, routine, text)
+
+
+@rule("top_k")
+def top_k(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
+    count = printer.shape([routine.results[0].shape[-1]])[1:-2]
+    _results(printer, routine, printer.words.helper("top_k", inputs[0], count, str(bool(routine.attributes["largest"]))))
+
+
+@rule("scatter")
+def scatter(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
+    function = {"none": "None", "add": "np.add", "mul": "np.multiply", "max": "np.maximum", "min": "np.minimum"}[routine.attributes["reduction"]]
+    _results(printer, routine, printer.words.helper("scatter", *inputs, function))
+
+
+@rule("non_zero")
+def non_zero(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
+    _results(printer, routine, f"np.array(np.nonzero({inputs[0]}), np.int64)")
+
+
+@rule("non_max_suppression")
+def non_max_suppression(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
+    _results(printer, routine, printer.words.helper("non_max_suppression", *inputs))
+
+
+@rule("bit_cast")
+def bit_cast(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
+    _results(printer, routine, printer.words.helper("bit_cast", inputs[0], printer.words.dtype(routine.attributes["dtype"])))
+
+
+@rule("tree_ensemble")
+def tree_ensemble(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
+    trees: Trees = routine.attributes["trees"]
+    tables = [
+        "None" if table is None else printer.weight(np.asarray(table), name)
+        for name in ("feature", "low", "high", "yes", "no", "missing", "roots", "values", "targets")
+        for table in [getattr(trees, name)]
+    ]
+    start = printer.weight(np.full(trees.outputs, START[trees.combine], trees.values.dtype), "start")
+    function = {"sum": "np.add", "min": "np.minimum", "max": "np.maximum"}[trees.combine]
+    depth = str(int(trees.depths.max(initial=0)))
+    _results(printer, routine, printer.words.helper("tree_ensemble", inputs[0], *tables, depth, start, function))
+
+
+@rule("recurrence")
+def recurrence(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
+    """A loop; states are variables that it changes, what it collects are lists."""
+    body: Any = routine.attributes["body"]
+    count = len(body.states)
+    states = [printer.names.fresh("state") for _ in body.states]
+    for name, text in zip(states, inputs):
+        printer.write(f"{name} = {text}")
+    collected = [printer.names.fresh("collected") for _ in body.collected]
+    for name in collected:
+        printer.write(f"{name} = []")
+    for array in body.captured:
+        printer.array(array)
+    length = printer.shape([routine.attributes["length"]])[1:-2]
+    time = printer.names.fresh("step")
+    steps = f"range({length})"
+    printer.write(f"for {time} in {f'reversed({steps})' if routine.attributes['backwards'] else steps}:")
+    outer = dict(printer.known), dict(printer.sizes), set(printer.routines)
+    printer.indent += 1
+    printer.sizes[str(body.time)] = time
+    printer.known.update(zip(body.states, states))
+    if body.condition is not None:
+        printer.write(f"if not {printer.known[body.condition]}:")
+        printer.write("    break")
+    for item, text in zip(body.slices, inputs[count:]):
+        printer.known[item] = f"{text}[{time}]"
+    rows = [printer.array(item) for item in body.collected]
+    following = [printer.array(item) for item in body.following]
+    for name, row in zip(collected, rows):
+        printer.write(f"{name}.append({row})")
+    if states:
+        printer.write(f"{', '.join(states)} = {', '.join(following)}")
+    printer.indent -= 1
+    printer.known, printer.sizes, printer.routines = outer
+    if routine.attributes["backwards"]:
+        for name in collected:
+            printer.write(f"{name}.reverse()")
+    printer.known.update(zip(routine.results, states))
+    for result, name, item in zip(routine.results[count:], collected, body.collected):
+        shape, dtype = printer.shape(item.shape), printer.words.dtype(item.dtype)
+        stacked = printer.names.fresh("stacked")
+        printer.write(f"{stacked} = {printer.words.helper('stacked', name, length, shape, dtype)}")
+        printer.known[result] = stacked

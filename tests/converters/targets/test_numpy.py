@@ -1,0 +1,150 @@
+"""NumPy as a target: the suite of the onnx package, files that run by themselves, refusals, hostile models."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+import onward
+from onward.cli import converting  # noqa: F401 (it registers its commands)
+from onward.cli.commands import app
+from onward.converters.builder import ModelBuilder
+from onward.converters.targets import numpy as page
+from onward.errors import InvalidArgument, OnwardError, UnsupportedOperator
+from onward.ir import Model
+from onward.ir.datatypes import DataType
+from tests.converters.targets.suite import failures
+
+EXCLUDED = {
+    r"test_(image_decoder|string_|strnormalizer_|regex_).*": "text and pictures: NumPy has no words for them",
+    r"test_(bernoulli|training_dropout)(_.*)?": "expects NumPy's random numbers",
+    r"test_loop13_seq|test_loop16_seq_none|test_loop11": "a loop whose state is a sequence or grows",
+    r"test_dft_inverse(_opset19)?": "expects rounding noise above the tolerance where the exact answer is 0",
+}
+LEAST = 0.97
+"""The share of all node tests that pass; it only grows."""
+
+
+def mlp(hidden: int = 16) -> Model:
+    random = np.random.default_rng(0)
+    b = ModelBuilder("mlp")
+    x = b.input("x", DataType.FLOAT, ["batch", 5])
+    weight, bias = (b.constant(random.standard_normal(shape).astype(np.float32), name) for shape, name in (((5, hidden), "w.1"), ((hidden,), "b.1")))
+    b.output(b.op("Softmax", b.op("Relu", b.op("Add", b.op("MatMul", x, weight), bias)), axis=-1), "y")
+    return b.model()
+
+
+def test_the_suite_of_the_onnx_package() -> None:
+    failed, passed, total = failures(page, EXCLUDED)
+    assert not failed, "\n".join(failed)
+    assert passed >= LEAST * total
+
+
+
+def test_a_model_as_a_function() -> None:
+    model = mlp()
+    function = onward.convert(model, to="numpy")
+    x = np.random.default_rng(1).standard_normal((7, 5)).astype(np.float32)
+    (expected,) = onward.InferenceSession(model.to_bytes()).run(None, {"x": x})
+    result = function(x)
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result, expected, rtol=1e-6)
+    assert not any("onward" in name for name in function.func.__code__.co_names)
+
+
+def test_the_source_is_readable() -> None:
+    text = onward.convert(mlp(), to="numpy-source")
+    assert "matmul = x @ weights['w.1']" in text
+    assert ".shape" not in text, "no size is needed"
+
+
+def test_a_folder_runs_without_onward(tmp_path: Path) -> None:
+    model, x = mlp(), np.random.default_rng(1).standard_normal((3, 5)).astype(np.float32)
+    onward.convert(model, to="numpy", output=tmp_path / "package")
+    np.save(tmp_path / "x.npy", x)
+    assert {item.name for item in (tmp_path / "package").iterdir()} == {"model.py", "weights.npz", "certificate.json"}
+    program = "import sys; sys.modules['onward'] = None; import numpy as np, model; np.save('../y.npy', model.load()(np.load('../x.npy')))"
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path / "package", check=True)
+    (expected,) = onward.InferenceSession(model.to_bytes()).run(None, {"x": x})
+    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected, rtol=1e-6)
+
+
+def test_the_command(tmp_path: Path) -> None:
+    onward.save(mlp(), tmp_path / "m.onnx")
+    result = CliRunner().invoke(app, ["convert", str(tmp_path / "m.onnx"), "--to", "numpy-source", "-o", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "out" / "model.py").is_file()
+
+
+def test_everything_that_is_missing_is_named(tmp_path: Path) -> None:
+    b = ModelBuilder("text")
+    x = b.input("x", DataType.STRING, ["n"])
+    b.output(b.op("StringConcat", x, x), "y")
+    b.output(b.op("RegexFullMatch", x, pattern="a"), "z")
+    with pytest.raises(UnsupportedOperator, match="RegexFullMatch.*StringConcat"):
+        onward.convert(b.model(), to="numpy", output=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_wrong_arguments_are_refused() -> None:
+    with pytest.raises(InvalidArgument, match="known are numpy, numpy-source"):
+        onward.convert(mlp(), to="fortran")
+    with pytest.raises(InvalidArgument, match="no inputs z"):
+        onward.convert(mlp(), to="numpy", constants={"z": np.zeros(1)})
+
+
+def test_inputs_that_must_be_known_are_constants() -> None:
+    b = ModelBuilder("sum", opset=21)
+    x, axes = b.input("x", DataType.FLOAT, ["n", 3]), b.input("axes", DataType.INT64, [1])
+    b.output(b.op("ReduceSum", x, axes, keepdims=0), "y")
+    model = b.model()
+    with pytest.raises(UnsupportedOperator, match="axes"):
+        onward.convert(model, to="numpy")
+    function = onward.convert(model, to="numpy", constants={"axes": np.array([1])})
+    np.testing.assert_array_equal(function(np.ones((2, 3), np.float32)), [3, 3])
+
+
+HOSTILE = ["__import__('os').system('x')", "x\n    import os", '"""', "\\", "#", "class", "print", "np", "weights", "é", "1", "", "a'b", "../../etc", "file"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.one_of(st.sampled_from(HOSTILE), st.text(max_size=20)), min_size=4, max_size=4, unique=True))
+def test_no_text_of_a_model_is_run(texts: list[str]) -> None:
+    """Names, constants of text and the model's own name: the source has only words that a harmless model has."""
+    inputs, weight, value, graph = (text.encode(errors="ignore").decode() for text in texts)
+    names = [inputs or "x", (weight or "w") + "2", (value or "v") + "3"]
+    model = mlp()
+    model.graph.name = graph or "g"
+    model.graph.inputs[0].name = names[0]
+    next(item for item in model.graph.initializers.values() if item.name == "w.1").name = names[1]
+    model.graph.nodes[0].outputs[0].name = names[2]
+    try:
+        text, weights = page.source_of(model)
+    except OnwardError:  # refused as a whole is fine, too
+        return
+    assert text.isascii()
+    usual = {type(node).__name__ for node in ast.walk(ast.parse(page.source_of(mlp())[0]))}
+    tree = ast.parse(text)
+    assert {type(node).__name__ for node in ast.walk(tree)} <= usual
+    called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    assert called <= {ast.unparse(node.func) for node in ast.walk(ast.parse(page.source_of(mlp())[0])) if isinstance(node, ast.Call)}
+    assert page.convert(model)(np.ones((2, 5), np.float32)).shape == (2, 16)
+    assert len(weights) == 2
+
+
+@given(st.text(max_size=12))
+@settings(max_examples=60, deadline=None)
+def test_text_constants_are_text(word: str) -> None:
+    plain = word.encode(errors="ignore").decode()
+    b = ModelBuilder("text")
+    x = b.input("x", DataType.STRING, ["n"])
+    b.output(b.op("Equal", x, b.constant(np.array([plain], object))), "y")
+    assert page.convert(b.model())(np.array([plain, plain + "!"], object)).tolist() == [True, False]
