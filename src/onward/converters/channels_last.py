@@ -98,8 +98,9 @@ def transposed_convolution(
         span = (size - 1) * dilation + 1
         same = padding.upper() == "SAME"
         if output_padding is not None and output_padding[place] is not None:
-            crop = 2 * (span // 2) - output_padding[place] if same else -output_padding[place]
-            begin = span // 2 if same else 0
+            whole = span + span % 2 - 2 + output_padding[place]
+            begin = span - 1 - min(whole // 2 + whole % 2, span - 1) if same else 0
+            crop = 2 * (span - 1) - whole if same else -output_padding[place]
         else:
             crop = span - stride if same else min(span - stride, 0)
             begin = max(crop, 0) // 2
@@ -134,7 +135,7 @@ def batch_normalization(
 
 RESIZING: dict[str, dict[str, Any]] = {
     "nearest": {"mode": "nearest", "nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"},
-    "nearest of centres": {"mode": "nearest", "nearest_mode": "floor", "coordinate_transformation_mode": "half_pixel"},
+    "nearest of centres": {"mode": "nearest", "nearest_mode": "round_prefer_ceil", "coordinate_transformation_mode": "half_pixel"},
     "bilinear": {"mode": "linear", "coordinate_transformation_mode": "half_pixel"},
     "bicubic": {"mode": "cubic", "coordinate_transformation_mode": "half_pixel", "cubic_coeff_a": -0.5, "exclude_outside": 1},
 }

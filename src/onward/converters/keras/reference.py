@@ -1,0 +1,106 @@
+"""The model itself as the judge of its conversion: data that it accepts, in several sizes, and what it computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from onward.converters.certificate import Reference
+from onward.converters.keras.emitter import numpy_type
+
+TOLERANCES = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-11, np.dtype(np.float16): 5e-3}
+SIZE = 6
+"""The extent of an open axis beside the batch, where no example says one."""
+
+
+class Source:
+    """A model with names for what goes in and comes out."""
+
+    def __init__(self, model: Any, symbols: Sequence[Any], structure: Any, inputs: Sequence[str], outputs: Sequence[str], example: Sequence[np.ndarray] | None) -> None:
+        self.model, self.symbols, self.structure = model, list(symbols), structure
+        self.inputs, self.names, self.example = list(inputs), list(outputs), example
+        self._double: Any = None
+
+    def reference(self, notes: Sequence[str]) -> Reference:
+        """What the model is to reproduce, on its example and on generated data."""
+        name = f"keras {keras.__version__} on {keras.backend.backend()}"
+        return Reference(name, self.data(), self.outputs, self.exactly, TOLERANCES, tuple(notes))
+
+    def data(self) -> dict[str, dict[str, np.ndarray]]:
+        """Feeds: the example, random numbers, zeros, ones, large numbers, one row, other sizes where sizes are open."""
+        random = np.random.default_rng(0)
+        classes = min((item.input_dim for item in self.model._flatten_layers() if isinstance(item, keras.layers.Embedding)), default=10)
+
+        def feeds(batch: int, more: int, maker: Callable[[tuple[int, ...]], np.ndarray]) -> dict[str, np.ndarray]:
+            made = {}
+            for place, (name, symbol) in enumerate(zip(self.inputs, self.symbols)):
+                like = None if self.example is None else self.example[place].shape
+                shape = tuple((batch if axis == 0 else (like[axis] if like else SIZE) + more) if extent is None else extent for axis, extent in enumerate(symbol.shape))
+                dtype = keras.backend.standardize_dtype(symbol.dtype)
+                floats = "float" in dtype
+                made[name] = (maker(shape) if floats else random.integers(0, 2 if dtype == "bool" else classes, shape)).astype(numpy_type(dtype))
+            return made
+
+        found: dict[str, dict[str, np.ndarray]] = {}
+        if self.example is not None:
+            found["the example"] = dict(zip(self.inputs, self.example, strict=True))
+        found["random numbers"] = feeds(3, 0, random.standard_normal)
+        found["zeros"] = feeds(2, 0, np.zeros)
+        found["ones"] = feeds(2, 0, np.ones)
+        found["large numbers"] = feeds(2, 0, lambda shape: 100 * random.standard_normal(shape))
+        found["one row"] = feeds(1, 0, random.standard_normal)
+        if any(None in symbol.shape[1:] for symbol in self.symbols):
+            found["open sizes of 5 more"] = feeds(2, 5, random.standard_normal)
+        return found
+
+    def outputs(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
+        """What the model gives, or None where it refuses the data."""
+        return self._run(self.model, feeds)
+
+    def exactly(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
+        """The same in double precision, or None where the model cannot be made again in it."""
+        if self._double is None:
+            try:
+                self._double = in_double_precision(self.model, keras.tree.map_structure(lambda item: item.shape, self.structure))
+            except Exception:  # a model that cannot be made again has no exact form
+                self._double = False
+        if self._double is False:
+            return None
+        usual = keras.config.floatx()
+        keras.config.set_floatx("float64")  # Keras narrows doubles as long as its usual type is a narrower one
+        try:
+            return self._run(self._double, _doubles(feeds))
+        finally:
+            keras.config.set_floatx(usual)
+
+    def _run(self, model: Any, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
+        given = keras.tree.pack_sequence_as(self.structure, [keras.ops.convert_to_tensor(feeds[name]) for name in self.inputs])
+        try:
+            results = model(given, training=False) if model._call_has_training_arg else model(given)
+        except Exception:  # the model does not take this data
+            return None
+        return {name: np.asarray(keras.ops.convert_to_numpy(item)) for name, item in zip(self.names, keras.tree.flatten(results), strict=True)}
+
+
+def _doubles(feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: item.astype(np.float64) if item.dtype.kind not in "iubOU" else item for name, item in feeds.items()}
+
+
+def in_double_precision(model: Any, shapes: Any) -> Any:
+    """The same model, with the same weights, in double precision."""
+    described = _doubled(keras.saving.serialize_keras_object(model))
+    custom = {type(item).__name__: type(item) for item in model._flatten_layers()}
+    copy = keras.saving.deserialize_keras_object(described, custom_objects=custom)
+    if not copy.built:
+        copy.build(shapes)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _doubled(item: Any) -> Any:
+    if isinstance(item, dict):
+        return {key: "float64" if key in ("dtype", "name") and value in ("float32", "mixed_float16") else _doubled(value) for key, value in item.items()}
+    return [_doubled(part) for part in item] if isinstance(item, list) else tuple(map(_doubled, item)) if isinstance(item, tuple) else item

@@ -1,0 +1,222 @@
+"""Walks a model: layers by their functions, models by their graphs, all other layers by the operations that their `call` makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import keras.src.backend
+from keras.src.activations.activations import Mish
+from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
+from keras.src.backend.common.variables import AutocastScope
+from keras.src.backend.common.variables import Variable as KerasVariable
+from keras.src.models.functional import Functional
+
+from onward.converters.keras.emitter import Emitter, Tensor
+from onward.converters.keras.registry import LAYERS, OPERATIONS
+from onward.errors import ConversionError, OnwardError, UnsupportedOperator
+from onward.ir import Value
+
+flatten = keras.tree.flatten
+ARITHMETIC = [f"__{name}__" for name in ("add", "sub", "mul", "truediv", "matmul", "pow", "floordiv", "mod", "eq", "ne", "lt", "le", "gt", "ge")]
+
+
+class Walker:
+    """What each symbolic tensor of Keras is in ONNX."""
+
+    def __init__(self, c: Emitter) -> None:
+        self.c = c
+        self.known: dict[int, Tensor] = {}
+        self.alive: list[Any] = []
+        """Symbolic tensors whose identities are known here, so that no other takes one."""
+        self.missing: dict[str, str] = {}
+
+    def enter(self, symbolic: Any, tensor: Tensor) -> None:
+        """Says what a symbolic tensor is."""
+        self.alive.append(symbolic)
+        self.known[id(symbolic)] = tensor
+
+    def evaluate(self, results: Any) -> Any:
+        """Tensors in the place of symbolic ones, all that they need before them."""
+        pending = [item for item in flatten(results) if isinstance(item, keras.KerasTensor)]
+        while pending:
+            wanted = pending[-1]
+            if id(wanted) in self.known:
+                pending.pop()
+                continue
+            history = getattr(wanted, "_keras_history", None)
+            if history is None or history.operation is None or not history.operation._inbound_nodes:
+                raise ConversionError(f"{self.place()}: a result does not follow from the inputs through layers and keras.ops alone")
+            node = history.operation._inbound_nodes[history.node_index]
+            needed = [item for item in node.input_tensors if id(item) not in self.known]
+            if needed or not node.input_tensors:
+                if not needed:
+                    raise ConversionError(f"{self.place()}: a result does not depend on the inputs")
+                pending += needed
+                continue
+            args, kwargs = node.arguments.fill_in(self.known)
+            if isinstance(node.operation, keras.Layer):
+                kwargs = {**kwargs, **self._masks(node.operation, node.arguments)}
+            for symbolic, made in zip(node.outputs, self.apply(node.operation, args, kwargs, node.outputs), strict=True):
+                self.enter(symbolic, made)
+        return keras.tree.map_structure(lambda item: self.known[id(item)] if isinstance(item, keras.KerasTensor) else item, results)
+
+    def _masks(self, layer: Any, arguments: Any) -> dict[str, Any]:
+        """The masks that Keras gives a layer with its arguments, where the call does not say them."""
+        bound = layer._call_signature.bind(*arguments.args, **arguments.kwargs).arguments
+        tensors = {name: item for name, item in bound.items() if any(isinstance(part, keras.KerasTensor) for part in flatten(item))}
+        found = {}
+        for name, item in tensors.items():
+            mask = keras.tree.map_structure(lambda part: get_keras_mask(part) if isinstance(part, keras.KerasTensor) else None, item)
+            called = "mask" if len(tensors) == 1 and "mask" in layer._call_signature.parameters else f"{name}_mask"
+            if called in layer._call_signature.parameters and bound.get(called) is None and any(part is not None for part in flatten(mask)):
+                found[called] = self.evaluate(mask)
+        return found
+
+    def apply(self, operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any], outputs: Sequence[Any]) -> list[Tensor]:
+        """The results of one call of a layer or operation."""
+        if isinstance(operation, keras.Layer):
+            made = self.layer(operation, args, kwargs)
+        else:
+            function = OPERATIONS.get(type(operation).__name__)
+            made = self._miss(f"operation keras.ops {type(operation).__name__}", "") if function is None else function(self.c, operation, *args, **kwargs)
+        return self.wrapped(made, outputs)
+
+    def wrapped(self, made: Any, outputs: Sequence[Any]) -> list[Tensor]:
+        """Values with what Keras knows of them."""
+        items = flatten(made) if isinstance(made, (list, tuple, dict)) else [made]
+        if items == [None]:
+            items = [self.c.graph.new_value() for _ in outputs]
+        found = []
+        for item, symbolic in zip(items, outputs, strict=True):
+            value = self.c.value(item)
+            assert value is not None
+            dtype = item.dtype if isinstance(item, Tensor) else keras.backend.standardize_dtype(symbolic.dtype)
+            found.append(Tensor(value, dtype, tuple(symbolic.shape)))
+        return found
+
+    def layer(self, layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """The results of a layer's call, in its structure."""
+        c = self.c
+        before = (c.origin, c.compute_dtype)
+        c.origin = {"onward.module": layer.path, "onward.class": f"{type(layer).__module__}.{type(layer).__qualname__}"}
+        c.compute_dtype = layer.compute_dtype or before[1]
+        try:
+            if layer.autocast:
+                args, kwargs = keras.tree.map_structure(lambda item: self._autocast(item, layer), (tuple(args), dict(kwargs)))
+            return self._called(layer, args, dict(kwargs))
+        finally:
+            c.origin, c.compute_dtype = before
+
+    def _autocast(self, item: Any, layer: Any) -> Any:
+        return self.c.cast(item, layer.input_dtype) if isinstance(item, Tensor) and item.is_float else item
+
+    def _called(self, layer: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        kwargs.pop("training", None)
+        kwargs = {name: item for name, item in kwargs.items() if item is not None}
+        function = LAYERS.get(type(layer).__name__) if type(layer).__module__.startswith("keras.") else None
+        graph = _graph_of(layer)
+        try:
+            if function is not None:
+                return function(self, layer, *args, **kwargs)
+            if graph is not None:
+                if kwargs.get("mask") is not None:
+                    raise UnsupportedOperator("a mask that comes from outside the model")
+                for symbolic, given in zip(graph.inputs, flatten(args[0] if len(args) == 1 else list(args)), strict=True):
+                    self.enter(symbolic, given)
+                self._forget(graph)
+                return self.evaluate(graph._outputs_struct)
+            return self._traced(layer, args, kwargs)
+        except OnwardError as problem:
+            return self._miss(f"layer {type(layer).__name__}", str(problem))
+
+    def _forget(self, graph: Any) -> None:
+        """What a model computed in an earlier call."""
+        for node in graph._nodes:
+            if not node.is_input:
+                for symbolic in node.outputs:
+                    self.known.pop(id(symbolic), None)
+
+    def _traced(self, layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """The operations of a layer's call on symbolic tensors."""
+
+        def symbolic(item: Any) -> Any:
+            if not isinstance(item, Tensor):
+                return item
+            made = keras.KerasTensor(item.shape, item.dtype)
+            self.enter(made, item)
+            return made
+
+        args, kwargs = keras.tree.map_structure(symbolic, (tuple(args), dict(kwargs)))
+        if isinstance(kwargs.get("mask"), keras.KerasTensor) and args:
+            set_keras_mask(args[0], kwargs["mask"])
+        if layer._call_has_training_arg:
+            kwargs = {**kwargs, "training": False}
+        try:
+            with AutocastScope(layer.compute_dtype if layer.autocast else None), symbolic_tensors_accepted():
+                results = layer.call(*args, **kwargs)
+        except Exception as problem:  # whatever a call does with symbolic tensors that it cannot do
+            line = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
+            raise UnsupportedOperator(f"its call cannot be followed through keras.ops ({type(problem).__name__}: {line[:200]})") from problem
+        return self.evaluate(results)
+
+    def place(self) -> str:
+        """The layer that is being read."""
+        return f"layer '{self.c.origin.get('onward.module', '')}' ({self.c.origin.get('onward.class', '').rpartition('.')[2]})"
+
+    def _miss(self, what: str, why: str) -> Any:
+        """Remembers what has no translation; the walk goes on."""
+        self.missing.setdefault(f"{what} in '{self.c.origin.get('onward.module', '')}'", why)
+
+    def check(self) -> None:
+        """Raises UnsupportedOperator with all that has no translation."""
+        if self.missing:
+            listed = "\n".join(f"  {what}{': ' if why else ''}{why}" for what, why in self.missing.items())
+            raise UnsupportedOperator(
+                f"{len(self.missing)} parts of the model have no translation:\n{listed}\n"
+                "A function for a layer or operation can be registered: see onward.converters.keras.registry"
+            )
+
+
+@contextmanager
+def symbolic_tensors_accepted() -> Iterator[None]:
+    """For the time of a call Keras's own conversions let symbolic tensors pass, and variables and NumPy's arrays leave arithmetic to them."""
+    convert = keras.src.backend.convert_to_tensor
+
+    def converted(x: Any, dtype: Any = None, **how: Any) -> Any:
+        if isinstance(x, keras.KerasTensor):
+            return x if dtype is None or keras.backend.standardize_dtype(dtype) == x.dtype else keras.ops.cast(x, dtype)
+        return convert(x, dtype=dtype, **how)
+
+    def yielding(method: Any) -> Any:
+        return lambda variable, other: NotImplemented if isinstance(other, keras.KerasTensor) else method(variable, other)
+
+    kept = {name: getattr(KerasVariable, name) for name in ARITHMETIC}
+    mish = Mish.static_call
+    keras.src.backend.convert_to_tensor = converted
+    Mish.static_call = staticmethod(lambda x: Mish().symbolic_call(x) if isinstance(x, keras.KerasTensor) else mish(x))
+    keras.KerasTensor.__array_ufunc__ = None
+    for name, method in kept.items():
+        setattr(KerasVariable, name, yielding(method))
+    try:
+        yield
+    finally:
+        keras.src.backend.convert_to_tensor = convert
+        Mish.static_call = staticmethod(mish)
+        del keras.KerasTensor.__array_ufunc__
+        for name, method in kept.items():
+            setattr(KerasVariable, name, method)
+
+
+def _graph_of(layer: Any) -> Any:
+    """The functional model that a layer is, if it is one with the usual call."""
+    if isinstance(layer, keras.Sequential) and type(layer).call is keras.Sequential.call:
+        return layer._functional
+    return layer if isinstance(layer, Functional) and type(layer).call is Functional.call else None
+
+
+def values_of(items: Any) -> list[Value]:
+    """The ONNX values of a structure of tensors."""
+    return [item.value for item in flatten(items)]
