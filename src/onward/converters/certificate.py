@@ -45,6 +45,11 @@ class Reference:
     """The source draws random numbers, so that only shapes and types can be compared."""
     values: Callable[[Any], Values] | None = None
 
+    @classmethod
+    def unjudged(cls, title: str, data: Mapping[str, Any]) -> Reference:
+        """What is said of a file whose framework is not installed."""
+        return cls(title, data, None, notes=(f"{title} is not installed, so the source could not be run: nothing was compared",))
+
 
 @dataclass(frozen=True)
 class Certificate:

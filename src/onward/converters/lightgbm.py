@@ -7,6 +7,7 @@ equal to the library's to the last bit.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,24 @@ IDENTICAL = frozenset({
 })  # fmt: skip
 
 
-def load(path: Path, trust: bool = False) -> Any:
-    """The Booster of a model file. Raises FormatError for a file that the library does not read."""
-    import lightgbm
+@dataclass(frozen=True)
+class Document:
+    """The text of a model file where the library is not installed."""
 
-    if not path.read_text(errors="replace").startswith("tree"):
+    text: str
+
+
+def load(path: Path, trust: bool = False) -> Any:
+    """The Booster of a model file, or the Document where the library is not installed. Raises FormatError for a file that is no model."""
+    text = path.read_text(errors="replace")
+    if not text.startswith("tree"):
         raise FormatError(f"'{path}' is no model of LightGBM: its first line should be 'tree'")
+    try:
+        import lightgbm
+    except ModuleNotFoundError:
+        if "end of trees" not in text:
+            raise FormatError(f"'{path}' is no whole model of LightGBM: it has no line 'end of trees'") from None
+        return Document(text)
     try:
         return lightgbm.Booster(model_file=path)
     except lightgbm.basic.LightGBMError as problem:
@@ -74,6 +87,8 @@ def outputs(b: ModelBuilder, x: Value, source: Any, raw: bool = False) -> dict[s
 
 def _text(source: Any) -> str:
     """The library's text of a model, up to its best round."""
+    if isinstance(source, Document):
+        return source.text
     booster = getattr(source, "booster_", source)
     rounds = booster.best_iteration if booster.best_iteration and booster.best_iteration > 0 else -1
     return str(booster.model_to_string(num_iteration=rounds))
@@ -218,6 +233,8 @@ def _classified(b: ModelBuilder, result: Value, targets: int, classes: np.ndarra
 
 
 def _reference(source: Any, trees: list[Tree], columns: int) -> Reference:
+    if isinstance(source, Document):
+        return Reference.unjudged("LightGBM", _rows(trees, columns))
     import lightgbm
 
     classes = _classes(source)

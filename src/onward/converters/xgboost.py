@@ -1,4 +1,4 @@
-"""XGBoost: a Booster, an estimator of its scikit-learn interface, or a model file (JSON or UBJSON is read by the library).
+"""XGBoost: a Booster, an estimator of its scikit-learn interface, or a model file (JSON or UBJSON).
 
 What is read is the library's own JSON. The sums are those of the library to the last bit: the base score comes first, as a
 tree of one leaf, then the trees in their order, each sum rounded to float32.
@@ -10,6 +10,7 @@ import ctypes
 import ctypes.util
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from onward.converters.builder import ModelBuilder
 from onward.converters.certificate import Reference
 from onward.converters.request import Request
 from onward.converters.trees import LESS, MEMBER, Tree, constant_tree, tree_ensemble
+from onward.converters.ubjson import decode
 from onward.errors import FormatError, UnsupportedOperator
 from onward.ir import Model, Value
 from onward.ir.datatypes import DataType
@@ -35,10 +37,31 @@ IDENTICAL = frozenset({
 """Objectives by what they make of a margin; besides binary:hinge, multi:softmax and multi:softprob."""
 
 
-def load(path: Path, trust: bool = False) -> Any:
-    """The Booster of a model file. Raises FormatError for a file that the library does not read."""
-    import xgboost
+@dataclass(frozen=True)
+class Document:
+    """A model file where the library is not installed: what it says of the learner."""
 
+    learner: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> Document:
+        """Raises FormatError for a file that is cut short or no model."""
+        data = path.read_bytes()
+        try:
+            found = json.loads(data) if path.suffix == ".json" else decode(data)
+            learner = found["learner"]
+            _ = learner["learner_model_param"]["num_feature"], learner["gradient_booster"]["name"], learner["objective"]["name"]
+            return cls({"attributes": {}, **learner})
+        except (ValueError, KeyError, TypeError, RecursionError) as problem:
+            raise FormatError(f"'{path}' is no model of XGBoost: {type(problem).__name__}: {problem}") from problem
+
+
+def load(path: Path, trust: bool = False) -> Any:
+    """The Booster of a model file, or the Document where the library is not installed. Raises FormatError for a file that is no model."""
+    try:
+        import xgboost
+    except ModuleNotFoundError:
+        return Document.read(path)
     booster = xgboost.Booster()
     try:
         booster.load_model(path)
@@ -53,19 +76,18 @@ def convert(request: Request) -> tuple[Model, Reference]:
     A Booster gives one output, `prediction`, as its `predict` does; a classifier gives `label` and `probabilities`.
     """
     source = request.source
-    booster = _booster(source)
-    learner = json.loads(booster.save_raw("json"))["learner"]
+    learner = _learner(source)
     b = ModelBuilder("xgboost", request.opset)
     x = b.input(request.name_of_input(), DataType.FLOAT, ["rows", int(learner["learner_model_param"]["num_feature"])])
     results = outputs(b, x, source)
     for value, label in zip(results.values(), request.names_of_outputs(list(results)), strict=True):
         b.output(value, label)
-    return b.model(), _reference(source, booster, learner, _classes(source))
+    return b.model(), _reference(source, learner, _classes(source))
 
 
 def outputs(b: ModelBuilder, x: Value, source: Any) -> dict[str, Value]:
     """What a Booster or estimator gives for rows in single precision."""
-    learner = json.loads(_booster(source).save_raw("json"))["learner"]
+    learner = _learner(source)
     missing = _missing(source)
     if not np.isnan(missing):
         x = b.op("Where", b.op("Equal", x, b.constant(missing)), b.constant(np.array(np.nan, np.float32)), x)
@@ -78,15 +100,23 @@ def _booster(source: Any) -> Any:
     return source.get_booster() if hasattr(source, "get_booster") else source
 
 
+def _learner(source: Any) -> dict[str, Any]:
+    """The library's own JSON of a model."""
+    return source.learner if isinstance(source, Document) else json.loads(_booster(source).save_raw("json"))["learner"]  # type: ignore[no-any-return]
+
+
 def _classes(source: Any) -> np.ndarray | None:
     """The classes of a classifier."""
     return np.asarray(source.classes_) if hasattr(source, "predict_proba") else None
 
 
-def _reference(source: Any, booster: Any, learner: dict[str, Any], classes: Any) -> Reference:
+def _reference(source: Any, learner: dict[str, Any], classes: Any) -> Reference:
+    columns = int(learner["learner_model_param"]["num_feature"])
+    if isinstance(source, Document):
+        return Reference.unjudged("XGBoost", _rows(learner, columns))
     import xgboost
 
-    columns = int(learner["learner_model_param"]["num_feature"])
+    booster = _booster(source)
 
     def outputs(rows: np.ndarray) -> dict[str, np.ndarray]:
         names, types = booster.feature_names, booster.feature_types

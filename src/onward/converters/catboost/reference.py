@@ -80,7 +80,7 @@ def reference_of(source: Any, document: Document, columns: Columns, names: list[
     """What the library computes; a document alone has no library to run it."""
     data = columns.feeds(names)
     if isinstance(source, Document):
-        return Reference("catboost", data, None, notes=("CatBoost is not installed, so the source could not be run",))
+        return Reference.unjudged("CatBoost", data)
     import catboost
 
     def outputs(feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
