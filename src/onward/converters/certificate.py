@@ -44,6 +44,8 @@ class Reference:
     random: bool = False
     """The source draws random numbers, so that only shapes and types can be compared."""
     values: Callable[[Any], Values] | None = None
+    steps: Mapping[str, float] = field(default_factory=dict)
+    """The distance of neighbouring numbers in outputs that are rounded to few: they may differ by one of them."""
 
     @classmethod
     def unjudged(cls, title: str, data: Mapping[str, Any]) -> Reference:
@@ -145,6 +147,8 @@ class _Comparison:
         """By output, the first set of data for which it differs."""
         self.failing: Mapping[str, np.ndarray] | None = None
         """The feeds of the first failure."""
+        self.roundings: dict[str, float] = {}
+        """By output that is rounded to few numbers, how far the source was from its own exact result for any data so far."""
 
     def add(self, what: str, feeds: Mapping[str, np.ndarray], results: list[tuple[str, np.ndarray, np.ndarray]]) -> None:
         self.shapes[what] = {name: list(np.shape(array)) for name, array in feeds.items()}
@@ -155,9 +159,14 @@ class _Comparison:
             if self.reference.random:
                 continue
             allowed = self.tolerance if self.tolerance is not None else tolerance_of(theirs.dtype, self.reference.tolerances)
-            if exceeds(found, allowed):
+            step = self.reference.steps.get(name, 0.0)
+            if step and self.reference.exactly is not None:
                 exact = exact or self._exactly(feeds)
-                verdict = _verdict(ours, theirs, exact.get(name), where)
+                own = difference(theirs, exact[name], where)["absolute"]
+                self.roundings[name] = max(own, self.roundings.get(name, 0))
+            if exceeds(found, allowed, step):
+                exact = exact or self._exactly(feeds)
+                verdict = _verdict(ours, theirs, exact.get(name), where, step + 2 * self.roundings.get(name, 0))
                 if verdict is not None:
                     self.failing = self.failing or feeds
                     framework = self.reference.framework
@@ -173,12 +182,12 @@ class _Comparison:
         return self.reference.exactly(next(iter(feeds.values())) if rows else feeds) or {}
 
 
-def _verdict(ours: np.ndarray, theirs: np.ndarray, exact: np.ndarray | None, where: str) -> str | None:
-    """Whose rounding a difference is: None where it is the source's own, else what is to be said."""
-    if exact is None or exact.shape != theirs.shape or theirs.dtype.kind in "iubOUS":
+def _verdict(ours: np.ndarray, theirs: np.ndarray, exact: np.ndarray | None, where: str, coarse: float) -> str | None:
+    """Whose rounding a difference is: None where it is the source's own or at most `coarse`, else what is to be said."""
+    if exact is None or exact.shape != theirs.shape or theirs.dtype.kind in "iubOUS" and exact.dtype.kind != "f":
         return ""
     mine, own = (difference(side, exact, where)["absolute"] for side in (ours, theirs))
-    return None if mine <= 2 * own else f"; from double precision ours differs by {mine:.3g}, the source by {own:.3g}"
+    return None if mine <= max(2 * own, coarse) else f"; from double precision ours differs by {mine:.3g}, the source by {own:.3g}"
 
 
 def _place(model: Model, reference: Reference, feeds: Mapping[str, np.ndarray] | None, tolerance: float | None) -> list[str]:

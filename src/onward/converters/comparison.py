@@ -53,6 +53,9 @@ def difference(ours: np.ndarray, theirs: np.ndarray, where: str) -> dict[str, fl
     for whole numbers and text how many elements differ. Raises ConversionMismatch where the shapes differ."""
     if ours.shape != theirs.shape:
         raise ConversionMismatch(f"{where} has shape {ours.shape}, expected {theirs.shape}")
+    if theirs.dtype.kind in "iu" and ours.dtype == theirs.dtype:
+        gap = np.abs(ours.astype(object) - theirs.astype(object)) if theirs.dtype.itemsize == 8 else np.abs(ours.astype(np.int64) - theirs)
+        return {"different": float(np.sum(gap != 0)), "steps": float(gap.max(initial=0))}
     if theirs.dtype.kind in "iubOUS":
         return {"different": float(np.sum(ours != theirs))}
     kind = np.complex128 if theirs.dtype.kind == "c" else np.float64
@@ -70,9 +73,11 @@ def difference(ours: np.ndarray, theirs: np.ndarray, where: str) -> dict[str, fl
     }
 
 
-def exceeds(found: Mapping[str, float], allowed: float) -> bool:
-    """Whether a difference is greater than what is allowed."""
-    return found.get("different", 0) > 0 or found.get("relative", 0) > allowed
+def exceeds(found: Mapping[str, float], allowed: float, step: float = 0) -> bool:
+    """Whether a difference is greater than what is allowed, and than `step`, the distance of neighbouring results."""
+    if found.get("different", 0) > 0:
+        return found.get("steps", np.inf) > step
+    return found.get("relative", 0) > allowed and found["absolute"] > step * (1 + 1e-6)
 
 
 def rounded(found: Mapping[str, float]) -> str:

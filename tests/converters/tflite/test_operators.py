@@ -1,0 +1,64 @@
+"""Each function through TensorFlow's converter: the interpreter and the ONNX model agree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from onward.errors import UnsupportedOperator
+from tests.converters.tflite.cases import CASES
+from tests.converters.tflite.making import converted, make, spec, tf, weights
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_float(name: str, tmp_path: Path) -> None:
+    model, certificate = converted(make(*CASES[name]), tmp_path)
+    assert set(certificate.differences) == {value.name for value in model.graph.outputs}
+
+
+@pytest.mark.parametrize("name", ["net", "shapes", "dil", "while", "gather"])
+def test_other_runtime(name: str, tmp_path: Path) -> None:
+    """onnxruntime computes the same from the file."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    from onward.converters.tflite.reference import interpreter_class, runner
+
+    data = make(*CASES[name])
+    model, _ = converted(data, tmp_path)
+    names = [value.name for value in model.graph.inputs]
+    rng = np.random.default_rng(3)
+    feeds = {
+        value.name: rng.normal(size=[2 if not isinstance(extent, int) else extent for extent in value.shape]).astype(np.float32)
+        for value in model.graph.inputs
+    }
+    found = interpreter_class()
+    assert found is not None
+    expected = runner(data, found, names, [value.name for value in model.graph.outputs])(feeds)
+    session = onnxruntime.InferenceSession(model.to_bytes(), providers=["CPUExecutionProvider"])
+    assert expected is not None
+    for ours, theirs in zip(session.run(None, feeds), expected.values(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_layout(tmp_path: Path) -> None:
+    """A chain of convolutions, additions and pools is turned once at its start and nowhere else."""
+    model, _ = converted(make(*CASES["net"]), tmp_path)
+    assert sum(node.op_type == "Transpose" for node in model.graph.nodes) == 1
+
+
+def test_provenance_and_names(tmp_path: Path) -> None:
+    model, _ = converted(make(lambda picture: tf.nn.relu(picture @ weights(4, 3)), spec(None, 4)), tmp_path)
+    assert [value.name for value in model.graph.inputs] == ["picture"]
+    kinds = {node.metadata.get("onward.class") for node in model.graph.nodes}
+    assert "FULLY_CONNECTED" in kinds
+
+
+def test_all_refusals_at_once(tmp_path: Path) -> None:
+    def drawn(x):
+        return tf.random.uniform([3]) + tf.random.normal([3]) + tf.math.real(tf.signal.rfft2d(tf.reshape(x, [1, 2, 2])))[0, 0, 0]
+
+    with pytest.raises(UnsupportedOperator) as refusal:
+        converted(make(drawn, spec(4)), tmp_path)
+    for name in ("RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "RFFT2D"):
+        assert name in str(refusal.value)
