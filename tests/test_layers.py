@@ -24,6 +24,7 @@ FOREIGN_OF_ROOM = {
     "cli": {"typer", "rich", "onnxruntime", "openvino"}, "backend": {"onnx"}, "operators": {"PIL"},
     "converters": {
         "torch", "safetensors", "tensorflow", "keras", "h5py", "jax", "flax", "sklearn", "scipy", "pandas", "joblib", "skops", "xgboost", "lightgbm", "catboost",
+        "ai_edge_litert",
     },
 }  # fmt: skip
 """The peers are imported where `onward bench` finds them installed; `onnx.backend.base` likewise; ImageDecoder asks for Pillow."""
