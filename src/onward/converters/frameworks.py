@@ -62,6 +62,7 @@ FRAMEWORKS = (
     Framework("xgboost", "XGBoost", ("xgboost",), (".json", ".ubj")),
     Framework("lightgbm", "LightGBM", ("lightgbm",), (".txt",)),
     Framework("tflite", "TFLite", (), (".tflite",)),
+    Framework("jax", "JAX", ("jax", "jaxlib", "flax", "equinox")),
 )
 
 
@@ -100,6 +101,8 @@ def _kin(source: Any) -> Framework:
         for framework in FRAMEWORKS:
             if package in framework.packages:
                 return framework
+    if callable(source):  # a function has no framework's class: JAX traces any
+        return named("jax")
     raise UnsupportedModel(
         f"there is no converter for {type(source).__module__}.{type(source).__qualname__}; known are models of "
         + ", ".join(framework.title for framework in FRAMEWORKS)
@@ -107,6 +110,8 @@ def _kin(source: Any) -> Framework:
 
 
 def _packages(source: Any) -> Iterator[str]:
-    """The packages of an object's classes, the most derived first: a model of Keras is also a module of its backend."""
-    for kind in type(source).__mro__:
+    """The packages of an object's classes, the most derived first: a model of Keras is also a module of its backend. A module
+    that stands beside its variables says it for both."""
+    module = source[0] if isinstance(source, tuple) and source else source
+    for kind in type(module).__mro__:
         yield kind.__module__.partition(".")[0]

@@ -1,0 +1,18 @@
+"""Translations of JAX's primitives, by family. Importing the package registers them."""
+
+from __future__ import annotations
+
+from onward.converters.jax.operators import (
+    arithmetic,
+    bits,
+    control_flow,
+    convolution,
+    indexing,
+    pooling,
+    products,
+    randomness,
+    reductions,
+    shapes,
+    sorting,
+    special,
+)
