@@ -133,6 +133,16 @@ def test_linear_boosters(objective: str, label: np.ndarray) -> None:
     check(trained(np.nan_to_num(X), label, booster="gblinear", objective=objective), units=64)
 
 
+def test_linear_boosters_of_several_outputs() -> None:
+    """The library adds the first base score to all of them."""
+    rows = np.nan_to_num(X)
+    for label, options in ((CLASSES, {"objective": "multi:softprob", "num_class": 3}), (np.stack([REAL, POSITIVE], 1), {})):
+        booster = trained(rows, label, booster="gblinear", **options)
+        (ours,) = onward.InferenceSession(onward.convert(booster)).run(None, {"x": rows})
+        theirs = booster.predict(xgboost.DMatrix(rows))
+        assert np.abs(ours - theirs).max() <= 1e-6 * np.abs(theirs).max()
+
+
 @pytest.mark.parametrize("one_hot", [1, 100])
 def test_categories(one_hot: int) -> None:
     types = ["c", "c", "q", "q", "q"]
@@ -174,6 +184,15 @@ def test_classifiers(labels: np.ndarray) -> None:
     check(xgboost.XGBClassifier(n_estimators=8, max_depth=3).fit(X, labels))
     if labels.ndim == 1:
         check(xgboost.XGBRFClassifier(n_estimators=8, max_depth=3).fit(X, labels))
+
+
+@pytest.mark.parametrize("objective", ["binary:logitraw", "binary:hinge", "multi:softmax", "own"])
+def test_objectives_of_classifiers(objective: str) -> None:
+    def own(label: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return score - label, np.ones_like(score)
+
+    model = xgboost.XGBClassifier(n_estimators=5, max_depth=3, objective=own if objective == "own" else objective)
+    check(model.fit(X, CLASSES if objective == "multi:softmax" else BINARY))
 
 
 def test_early_stopping() -> None:

@@ -17,7 +17,17 @@ from onward.converters.builder import ModelBuilder
 from onward.converters.certificate import Reference
 from onward.converters.linear_leaves import LinearLeaves, linear_ensemble
 from onward.converters.request import Request
-from onward.converters.trees import LESS, LESS_OR_EQUAL, MEMBER, Tree, constant_tree, tree_ensemble
+from onward.converters.trees import (
+    LESS,
+    LESS_OR_EQUAL,
+    MEMBER,
+    MOST,
+    Tree,
+    constant_tree,
+    count,
+    malformed,
+    tree_ensemble,
+)
 from onward.errors import FormatError, UnsupportedOperator
 from onward.ir import Model, Value
 from onward.ir.datatypes import DataType
@@ -39,20 +49,33 @@ class Document:
 
 
 def load(path: Path, trust: bool = False) -> Any:
-    """The Booster of a model file, or the Document where the library is not installed. Raises FormatError for a file that is no model."""
-    text = path.read_text(errors="replace")
-    if not text.startswith("tree"):
-        raise FormatError(f"'{path}' is no model of LightGBM: its first line should be 'tree'")
+    """The Booster of a model file, or the Document where the library is not installed. Raises FormatError for a file that is no model.
+
+    The library sees only files that were found sound.
+    """
+    document = checked(Document(path.read_text(errors="replace")), path)
     try:
         import lightgbm
     except ModuleNotFoundError:
-        if "end of trees" not in text:
-            raise FormatError(f"'{path}' is no whole model of LightGBM: it has no line 'end of trees'") from None
-        return Document(text)
+        return document
     try:
-        return lightgbm.Booster(model_file=path)
+        trees, end, _ = document.text.partition("end of trees")
+        return lightgbm.Booster(model_str=f"{trees}{end}\n")  # damaged parameters, which no prediction needs, end the process
     except lightgbm.basic.LightGBMError as problem:
         raise FormatError(f"'{path}' is no model of LightGBM: {problem}") from problem
+
+
+def checked(document: Document, path: Path) -> Document:
+    """A document of which a model can be made. Raises FormatError for another one."""
+    with malformed(f"'{path}' is no model of LightGBM"):
+        if not document.text.startswith("tree"):
+            raise FormatError("its first line should be 'tree'")
+        for begin, end in (("tree", "end of trees"), ("\nparameters:", "\nend of parameters")):
+            if begin in document.text and end not in document.text:
+                raise FormatError(f"it is cut short: there is no line '{end.strip()}'")
+        b = ModelBuilder("lightgbm")
+        outputs(b, b.input("x", DataType.DOUBLE, ["rows", MOST]), document)
+    return document
 
 
 def convert(request: Request) -> tuple[Model, Reference]:
@@ -62,7 +85,7 @@ def convert(request: Request) -> tuple[Model, Reference]:
     """
     source = request.source
     header, trees = _sections(_text(source))
-    columns = int(header["max_feature_idx"]) + 1
+    columns, _ = _sizes(header)
     b = ModelBuilder("lightgbm", request.opset)
     x = b.input(request.name_of_input(), DataType.DOUBLE, ["rows", columns])
     results = outputs(b, x, source)
@@ -74,7 +97,7 @@ def convert(request: Request) -> tuple[Model, Reference]:
 def outputs(b: ModelBuilder, x: Value, source: Any, raw: bool = False) -> dict[str, Value]:
     """What a Booster or estimator gives for rows in double precision; the sums of trees if `raw`."""
     header, trees = _sections(_text(source))
-    columns, targets = int(header["max_feature_idx"]) + 1, int(header["num_tree_per_iteration"])
+    columns, targets = _sizes(header)
     margins = _margins(b, x, trees, _parts(header, trees), targets, columns)
     if "average_output" in header:
         margins = b.op("Div", margins, b.constant(np.array(len(trees) // targets, np.float64)))
@@ -101,8 +124,18 @@ def _classes(source: Any) -> np.ndarray | None:
     return np.asarray(source.classes_)
 
 
+def _sizes(header: dict[str, str]) -> tuple[int, int]:
+    """How many columns and targets a model has."""
+    columns, targets = count(int(header["max_feature_idx"]) + 1, "columns"), count(header["num_tree_per_iteration"], "targets")
+    if targets == 0:
+        raise ValueError("a model of no targets")
+    return columns, targets
+
+
 def _parts(header: dict[str, str], trees: list[dict[str, str]]) -> list[Tree]:
-    columns, targets = int(header["max_feature_idx"]) + 1, int(header["num_tree_per_iteration"])
+    columns, targets = _sizes(header)
+    if len(trees) % targets or len(header.get("tree_sizes", "").split()) not in (0, len(trees)):
+        raise ValueError(f"{len(trees)} trees of {len(header.get('tree_sizes', '').split())} that the head tells of, for {targets} targets")
     return [_tree(data, number % targets, columns) for number, data in enumerate(trees)]
 
 
@@ -111,8 +144,8 @@ def _margins(b: ModelBuilder, x: Value, trees: list[dict[str, str]], parts: list
     if any(data.get("is_linear") == "1" for data in trees):
         x = b.op("Where", _is_zero(b, x), b.constant(np.zeros(())), x)
         tests = _tested(b, x, parts, columns)
-        return linear_ensemble(b, x, columns, tests, parts, [_linear(data) for data in trees], targets)
-    return tree_ensemble(b, _tested(b, x, parts, columns), parts or [constant_tree(0, 0, np.float64)], targets)
+        return linear_ensemble(b, x, columns, tests, parts, [_linear(data, columns) for data in trees], targets)
+    return tree_ensemble(b, _tested(b, x, parts, columns), parts or [constant_tree(0, 0, np.float64)], targets, 2 * columns)
 
 
 def _tested(b: ModelBuilder, x: Value, parts: list[Tree], columns: int) -> Value:
@@ -130,14 +163,22 @@ def _is_zero(b: ModelBuilder, x: Value) -> Value:
     return b.op("LessOrEqual", b.op("Abs", x), b.constant(np.array(ZERO)))  # type: ignore[no-any-return]
 
 
-def _linear(data: dict[str, str]) -> LinearLeaves:
+def _within(numbers: np.ndarray, size: int) -> bool:
+    return bool(((numbers >= 0) & (numbers < size)).all())
+
+
+def _linear(data: dict[str, str], columns: int) -> LinearLeaves:
     """What the leaves of a tree compute; a constant where they are not linear."""
     values = _numbers(data, "leaf_value", np.float64)
     if data.get("is_linear") != "1":
         return LinearLeaves(values, [np.zeros(0, np.int64)] * values.size, [np.zeros(0)] * values.size, values)
-    ends = np.cumsum(_numbers(data, "num_features", np.int64))[:-1]
+    sizes, constants = _numbers(data, "num_features", np.int64), _numbers(data, "leaf_const", np.float64)
     features, factors = _numbers(data, "leaf_features", np.int64), _numbers(data, "leaf_coeff", np.float64)
-    return LinearLeaves(_numbers(data, "leaf_const", np.float64), np.split(features, ends), np.split(factors, ends), values)
+    whole = sizes.shape == constants.shape == values.shape and features.shape == factors.shape == (sizes.sum(),)
+    if not whole or (sizes < 0).any() or not _within(features, columns):
+        raise ValueError("linear leaves with more or fewer numbers than they tell of, or columns that there are not")
+    ends = np.cumsum(sizes)[:-1]
+    return LinearLeaves(constants, np.split(features, ends), np.split(factors, ends), values)
 
 
 def _sections(text: str) -> tuple[dict[str, str], list[dict[str, str]]]:
@@ -166,6 +207,9 @@ def _tree(data: dict[str, str], target: int, columns: int) -> Tree:
     kinds = _numbers(data, "decision_type", np.int64)
     thresholds = _numbers(data, "threshold", np.float64)
     left, right = (_numbers(data, f"{side}_child", np.int64) for side in ("left", "right"))
+    features = _numbers(data, "split_feature", np.int64)
+    if values.size != inner + 1 or max(left.max(), right.max()) >= inner or not _within(features, columns):
+        raise ValueError(f"a tree of {inner} inner nodes with {values.size} leaves, or children or columns that there are not")
     left, right = (np.where(side < 0, inner - 1 - side, side) for side in (left, right))
     categorical, default_left, missing_kind = kinds & 1 == 1, kinds & 2 != 0, kinds >> 2 & 3
     modes = np.where(categorical, MEMBER, LESS_OR_EQUAL)
@@ -176,7 +220,7 @@ def _tree(data: dict[str, str], target: int, columns: int) -> Tree:
     thresholds[near] = ZERO
     zeros_missing = (missing_kind == 1) & ~categorical
     missing = np.where(zeros_missing, default_left, missing)
-    features = _numbers(data, "split_feature", np.int64) + np.where(zeros_missing, columns, 0)
+    features = features + np.where(zeros_missing, columns, 0)
     members = {int(node): _categories(data, int(thresholds[node])) for node in np.flatnonzero(categorical)}
     leaf, nothing = np.full(values.size, -1), np.zeros(values.size, np.int64)
     return Tree(
@@ -195,6 +239,8 @@ def _tree(data: dict[str, str], target: int, columns: int) -> Tree:
 def _categories(data: dict[str, str], place: int) -> list[float]:
     """The members of a bit set."""
     bounds, words = _numbers(data, "cat_boundaries", np.int64), _numbers(data, "cat_threshold", np.uint32)
+    if not 0 <= place < bounds.size - 1 or not 0 <= bounds[place] <= bounds[place + 1] <= words.size:
+        raise ValueError(f"set {place} of categories is not there")
     own = words[bounds[place] : bounds[place + 1]]
     return [float(32 * number + bit) for number, word in enumerate(own) for bit in range(32) if int(word) >> bit & 1]
 

@@ -32,7 +32,7 @@ def linear_ensemble(
     """
     starts = np.cumsum([0, *[len(item.constants) for item in leaves]])
     numbered = [_numbered(tree, place, int(start)) for place, (tree, start) in enumerate(zip(trees, starts))]
-    reached = b.op("Cast", tree_ensemble(b, tests, numbered, len(trees)), to=7)
+    reached = b.op("Cast", tree_ensemble(b, tests, numbered, len(trees), 2 * width), to=7)
     total, otherwise = (
         b.op("Gather", b.constant(np.concatenate([getattr(item, name) for item in leaves]), name), reached) for name in ("constants", "otherwise")
     )

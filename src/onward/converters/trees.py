@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from onward.converters.builder import ModelBuilder
+from onward.errors import FormatError
 from onward.ir import Value
 from onward.ir.tensor import Tensor
 
 LESS_OR_EQUAL, LESS, MEMBER = 0, 1, 6
 """Codes of nodes_modes, ONNX TreeEnsemble-5."""
+
+
+MOST = 1 << 22
+"""The most columns or targets that a model may claim to have."""
+
+
+@contextmanager
+def malformed(what: str) -> Iterator[None]:
+    """Within the block, data of a file that cannot be used as what it should be raises FormatError."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as problem:
+        raise FormatError(f"{what}: {type(problem).__name__}: {str(problem)[:200]}") from problem
+    except FormatError as problem:
+        raise FormatError(f"{what}: {problem}") from problem
+
+
+def count(number: Any, what: str) -> int:
+    """A number of columns, targets or trees. Raises ValueError for one that no model has."""
+    found = int(number)
+    if not 0 <= found <= MOST:
+        raise ValueError(f"{found} {what}; expected 0 to {MOST}")
+    return found
 
 
 @dataclass
@@ -35,14 +60,48 @@ class Tree:
     members: dict[int, list[float]]
 
 
+    def check(self, columns: int | None) -> None:
+        """Raises FormatError where the arrays are no tree: a child that is no node or has two parents, a threshold that is not a number,
+        a feature beyond the columns, arrays of different lengths."""
+        size = self.true.size
+        arrays = (self.features, self.modes, self.splits, self.false, self.missing, self.values)
+        if not size or any(array.shape != (size,) for array in arrays):
+            raise FormatError(f"a tree has {size} nodes, but {', '.join(str(array.shape) for array in arrays)} numbers about them")
+        reached = np.zeros(size, bool)
+        nodes = np.zeros(1, np.int64)
+        while nodes.size:
+            reached[nodes] = True
+            inner = nodes[self.true[nodes] >= 0]
+            nodes = np.concatenate([self.true[inner], self.false[inner]])
+            if nodes.size and (nodes.min() < 0 or nodes.max() >= size):
+                raise FormatError(f"a tree of {size} nodes has children {nodes.min()} to {nodes.max()}")
+            if reached[nodes].any() or np.unique(nodes).size < nodes.size:
+                raise FormatError("a tree has a node with two parents")
+        inner = np.flatnonzero(reached & (self.true >= 0))
+        if np.isnan(self.splits[inner]).any():
+            raise FormatError("a tree compares with NaN")
+        features = self.features[inner]
+        if inner.size and (features.min() < 0 or columns is not None and features.max() >= columns):
+            raise FormatError(f"a tree looks at columns {features.min()} to {features.max()}, the model has {columns}")
+        if any(node not in self.members for node in inner[self.modes[inner] == MEMBER].tolist()):
+            raise FormatError("a tree asks for categories that it does not list")
+
+
 def constant_tree(value: float, target: int, dtype: Any) -> Tree:
     """A tree that adds the same number for every row."""
     leaf, nothing = np.array([-1]), np.zeros(1, np.int64)
     return Tree(nothing, nothing, np.zeros(1, dtype), leaf, leaf, nothing, np.array([value], dtype), target, {})
 
 
-def tree_ensemble(b: ModelBuilder, x: Value, trees: Sequence[Tree], targets: int) -> Value:
-    """(rows, targets): the sums of the trees' leaves, in the order of the trees. ONNX TreeEnsemble-5."""
+def tree_ensemble(b: ModelBuilder, x: Value, trees: Sequence[Tree], targets: int, columns: int | None = None) -> Value:
+    """(rows, targets): the sums of the trees' leaves, in the order of the trees. ONNX TreeEnsemble-5.
+
+    Raises FormatError for arrays that are no trees over so many columns (None: not known).
+    """
+    for tree in trees:
+        tree.check(columns)
+        if not 0 <= tree.target < targets:
+            raise FormatError(f"a tree adds to target {tree.target}, the model has {targets}")
     dtype = trees[0].splits.dtype
     nodes: dict[str, list[int]] = {
         name: [] for name in ("features", "modes", "true", "true_leaf", "false", "false_leaf", "missing")

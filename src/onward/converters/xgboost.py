@@ -19,7 +19,7 @@ import numpy as np
 from onward.converters.builder import ModelBuilder
 from onward.converters.certificate import Reference
 from onward.converters.request import Request
-from onward.converters.trees import LESS, MEMBER, Tree, constant_tree, tree_ensemble
+from onward.converters.trees import LESS, MEMBER, Tree, constant_tree, count, malformed, tree_ensemble
 from onward.converters.ubjson import decode
 from onward.errors import FormatError, UnsupportedOperator
 from onward.ir import Model, Value
@@ -27,6 +27,9 @@ from onward.ir.datatypes import DataType
 
 CUBIC = (0.05550361559341535, 0.2402284522445722, 0.6931471806916203)
 """The polynomial 1 + c r + b r**2 + a r**3 nearest to 2**r for |r| <= 1 / 64."""
+
+ROOT = 2**31 - 1
+"""Stands for the parent of a root."""
 
 LOGISTIC = frozenset({"binary:logistic", "reg:logistic"})
 EXPONENTIAL = frozenset({"count:poisson", "reg:gamma", "reg:tweedie", "survival:cox", "survival:aft"})
@@ -46,22 +49,25 @@ class Document:
     @classmethod
     def read(cls, path: Path) -> Document:
         """Raises FormatError for a file that is cut short or no model."""
-        data = path.read_bytes()
-        try:
+        with malformed(f"'{path}' is no model of XGBoost"):
+            data = path.read_bytes()
             found = json.loads(data) if path.suffix == ".json" else decode(data)
-            learner = found["learner"]
-            _ = learner["learner_model_param"]["num_feature"], learner["gradient_booster"]["name"], learner["objective"]["name"]
-            return cls({"attributes": {}, **learner})
-        except (ValueError, KeyError, TypeError, RecursionError) as problem:
-            raise FormatError(f"'{path}' is no model of XGBoost: {type(problem).__name__}: {problem}") from problem
+            document = cls({"attributes": {}, **found["learner"]})
+            b = ModelBuilder("xgboost")
+            outputs(b, b.input("x", DataType.FLOAT, ["rows", count(document.learner["learner_model_param"]["num_feature"], "columns")]), document)
+            return document
 
 
 def load(path: Path, trust: bool = False) -> Any:
-    """The Booster of a model file, or the Document where the library is not installed. Raises FormatError for a file that is no model."""
+    """The Booster of a model file, or the Document where the library is not installed. Raises FormatError for a file that is no model.
+
+    The library sees only files that were found sound: it ends the process for some that are not.
+    """
+    document = Document.read(path)
     try:
         import xgboost
     except ModuleNotFoundError:
-        return Document.read(path)
+        return document
     booster = xgboost.Booster()
     try:
         booster.load_model(path)
@@ -111,7 +117,7 @@ def _classes(source: Any) -> np.ndarray | None:
 
 
 def _reference(source: Any, learner: dict[str, Any], classes: Any) -> Reference:
-    columns = int(learner["learner_model_param"]["num_feature"])
+    columns = count(learner["learner_model_param"]["num_feature"], "columns")
     if isinstance(source, Document):
         return Reference.unjudged("XGBoost", _rows(learner, columns))
     import xgboost
@@ -124,8 +130,7 @@ def _reference(source: Any, learner: dict[str, Any], classes: Any) -> Reference:
             rows, missing=_missing(source), feature_names=names, feature_types=types, enable_categorical=types is not None
         )
         if classes is None:
-            count = _iterations(source, learner)
-            return {"prediction": booster.predict(matrix, iteration_range=(0, count or 0))}
+            return {"prediction": booster.predict(matrix, iteration_range=(0, _iterations(source, learner) or 0))}
         return {"label": np.asarray(source.predict(rows)).astype(np.int64), "probabilities": source.predict_proba(rows)}
 
     data = _rows(learner, columns)
@@ -199,6 +204,8 @@ def _base(learner: dict[str, Any], targets: int) -> np.ndarray:
         scores = -_logarithms(np.float32(1) / scores - np.float32(1))
     elif name in EXPONENTIAL:
         scores = _logarithms(scores)
+    if scores.size not in (1, targets):
+        raise ValueError(f"{scores.size} base scores for {targets} targets")
     return np.broadcast_to(scores, (targets,))
 
 
@@ -212,17 +219,20 @@ def _logarithms(numbers: np.ndarray) -> np.ndarray:
     return np.array([logf(number) for number in numbers], np.float32)
 
 
-def _margins(b: ModelBuilder, x: Value, learner: dict[str, Any], count: int | None) -> Value:
+def _margins(b: ModelBuilder, x: Value, learner: dict[str, Any], used: int | None) -> Value:
     booster = learner["gradient_booster"]
     parameters = learner["learner_model_param"]
-    targets = max(1, int(parameters["num_class"]), int(parameters["num_target"]))
+    targets = max(1, count(parameters["num_class"], "classes"), count(parameters.get("num_target", 1), "targets"))
+    columns = count(parameters["num_feature"], "columns")
     if booster["name"] == "gblinear":
         weights = np.array(booster["model"]["weights"], np.float32).reshape(-1, targets)
-        bias = weights[-1] + _base(learner, targets)
+        if weights.shape != (columns + 1, targets):
+            raise ValueError(f"weights of shape {weights.shape}; expected {(columns + 1, targets)}")
+        bias = weights[-1] + _base(learner, targets)[0]  # the library adds the first score to all
         zero = b.constant(np.zeros((), np.float32))
         known = b.op("Where", b.op("IsNaN", x), zero, x)
         return b.op("Gemm", known, b.constant(weights[:-1], "weights"), b.constant(bias, "bias"))
-    drop = [np.float32(1)] * 10**6
+    drop = None
     if booster["name"] == "dart":
         drop = [np.float32(item) for item in booster["weight_drop"]]
         booster = booster["gbtree"]
@@ -230,13 +240,12 @@ def _margins(b: ModelBuilder, x: Value, learner: dict[str, Any], count: int | No
         raise UnsupportedOperator(f"XGBoost booster '{booster['name']}'; known are gbtree, dart and gblinear")
     model = booster["model"]
     trees = [constant_tree(score, target, np.float32) for target, score in enumerate(_base(learner, targets)) if score]
-    for number, (data, group) in enumerate(zip(model["trees"][:count], model["tree_info"])):
-        trees += _trees(data, int(group), drop[number])
+    for number, (data, group) in list(enumerate(zip(model["trees"], model["tree_info"], strict=True)))[:used]:
+        trees += _trees(data, int(group), np.float32(1) if drop is None else drop[number])
     categorical = {int(tree.features[node]) for tree in trees for node in tree.members}
     if categorical:  # of a category the library takes the whole part
-        columns = np.arange(int(learner["learner_model_param"]["num_feature"]))
-        x = b.op("Where", b.constant(np.isin(columns, list(categorical))), b.op("Floor", x), x)
-    return tree_ensemble(b, x, trees or [constant_tree(0, 0, np.float32)], targets)
+        x = b.op("Where", b.constant(np.isin(np.arange(columns), list(categorical))), b.op("Floor", x), x)
+    return tree_ensemble(b, x, trees or [constant_tree(0, 0, np.float32)], targets, columns)
 
 
 def _trees(data: dict[str, Any], group: int, weight: np.float32) -> list[Tree]:
@@ -245,10 +254,10 @@ def _trees(data: dict[str, Any], group: int, weight: np.float32) -> list[Tree]:
     splits = np.array(data["split_conditions"], np.float32)
     default_left = np.array(data["default_left"], np.int64)
     categorical = np.array(data["split_type"], np.int64) == 1
-    members = {
-        int(node): [float(item) for item in data["categories"][start : start + size]]
-        for node, start, size in zip(data["categories_nodes"], data["categories_segments"], data["categories_sizes"])
-    }
+    members = _categories(data)
+    parents = np.array(data["parents"], np.int64)
+    if parents.shape != left.shape or ((parents != ROOT) & ((parents < 0) | (parents >= left.size))).any():
+        raise ValueError(f"a tree of {left.size} nodes has parents beyond them")
     width = int(data["tree_param"]["size_leaf_vector"])
     leaves = left < 0
     if width > 1:
@@ -270,6 +279,16 @@ def _trees(data: dict[str, Any], group: int, weight: np.float32) -> list[Tree]:
         )
         for column in range(width if width > 1 else 1)
     ]
+
+
+def _categories(data: dict[str, Any]) -> dict[int, list[float]]:
+    """By node, the categories that go right."""
+    found = {}
+    for node, start, size in zip(data["categories_nodes"], data["categories_segments"], data["categories_sizes"], strict=True):
+        if not 0 <= start <= start + size <= len(data["categories"]):
+            raise ValueError(f"categories {start} to {start + size} of {len(data['categories'])}")
+        found[int(node)] = [float(item) for item in data["categories"][start : start + size]]
+    return found
 
 
 def _vector_leaves(data: dict[str, Any], leaves: np.ndarray, width: int) -> np.ndarray:
