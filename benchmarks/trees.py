@@ -1,9 +1,9 @@
-"""Tree ensembles trained by XGBoost, LightGBM and scikit-learn: onward, onnxruntime and the framework by turns in one process.
+"""Tree ensembles trained by XGBoost, LightGBM, scikit-learn and CatBoost: onward, onnxruntime and the framework by turns in one process.
 
-    python benchmarks/trees.py [--threads 2] [--seconds 3] [--trees 500]
+    python benchmarks/trees.py [--threads 2] [--seconds 3] [--trees 500] [--models CatBoost]
 
 The data is synthetic: 28 features, a label that depends on products of some. The models are written as
-TreeEnsembleRegressor nodes of raw scores. The last column is the greatest difference from the framework.
+TreeEnsembleRegressor nodes of raw scores; CatBoost's as `onward.convert` gives it, with sums in double. The last column is the greatest difference from the framework.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Ensemble:
         return Model(graph, {"": 17, "ai.onnx.ml": 3})
 
 
-def xgboost_model(trees: int, x: np.ndarray, y: np.ndarray, threads: int) -> tuple[Ensemble, Predict]:
+def xgboost_model(trees: int, x: np.ndarray, y: np.ndarray, threads: int) -> tuple[Model, Predict]:
     """Trees of depth 6."""
     import xgboost
 
@@ -92,10 +92,10 @@ def xgboost_model(trees: int, x: np.ndarray, y: np.ndarray, threads: int) -> tup
                 result.leaf(number, place, value)
             else:
                 result.node(number, place, feature, value, left, right, bool(default))
-    return result, lambda rows: booster.inplace_predict(rows, predict_type="margin")
+    return result.model(), lambda rows: booster.inplace_predict(rows, predict_type="margin")
 
 
-def lightgbm_model(trees: int, x: np.ndarray, y: np.ndarray, threads: int) -> tuple[Ensemble, Predict]:
+def lightgbm_model(trees: int, x: np.ndarray, y: np.ndarray, threads: int) -> tuple[Model, Predict]:
     """Trees of 31 leaves, grown leaf by leaf."""
     import lightgbm
 
@@ -114,10 +114,10 @@ def lightgbm_model(trees: int, x: np.ndarray, y: np.ndarray, threads: int) -> tu
             result.node(number, place, node["split_feature"], float(limit), count, count + 1, node["default_left"])
             pending += [(node["left_child"], count), (node["right_child"], count + 1)]
             count += 2
-    return result, lambda rows: booster.predict(rows, raw_score=True, num_threads=threads)
+    return result.model(), lambda rows: booster.predict(rows, raw_score=True, num_threads=threads)
 
 
-def forest_model(trees: int, x: np.ndarray, y: np.ndarray, threads: int) -> tuple[Ensemble, Predict]:
+def forest_model(trees: int, x: np.ndarray, y: np.ndarray, threads: int) -> tuple[Model, Predict]:
     """A random forest of 100 trees of depth 12."""
     from sklearn.ensemble import RandomForestRegressor
 
@@ -133,10 +133,18 @@ def forest_model(trees: int, x: np.ndarray, y: np.ndarray, threads: int) -> tupl
             limit = np.nextafter(limit, np.float32(-np.inf)) if float(limit) > tree.threshold[place] else limit
             children = int(tree.children_left[place]), int(tree.children_right[place])
             result.node(number, place, int(tree.feature[place]), float(limit), *children, False)
-    return result, forest.predict
+    return result.model(), forest.predict
 
 
-MODELS = {"XGBoost": xgboost_model, "LightGBM": lightgbm_model, "scikit-learn forest": forest_model}
+def catboost_model(trees: int, x: np.ndarray, y: np.ndarray, threads: int) -> tuple[Model, Predict]:
+    """Symmetric trees of depth 6."""
+    import catboost
+
+    model = catboost.CatBoostRegressor(iterations=trees, depth=6, verbose=0, thread_count=threads, allow_writing_files=False).fit(x, y)
+    return onward.convert(model), lambda rows: model.predict(rows, thread_count=threads)
+
+
+MODELS = {"XGBoost": xgboost_model, "LightGBM": lightgbm_model, "scikit-learn forest": forest_model, "CatBoost": catboost_model}
 
 
 def peer(model: Model, threads: int) -> Predict:
@@ -172,11 +180,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--trees", type=int, default=500)
+    parser.add_argument("--models", nargs="*", choices=MODELS, default=list(MODELS))
     arguments = parser.parse_args()
     x, y = data(100_000, 0)
-    for name, make in MODELS.items():
-        ensemble, framework = make(arguments.trees, x, y, arguments.threads)
-        model = ensemble.model()
+    for name in arguments.models:
+        make = MODELS[name]
+        model, framework = make(arguments.trees, x, y, arguments.threads)
         options = onward.ort.SessionOptions()
         options.intra_op_num_threads = arguments.threads
         begin = time.perf_counter()
@@ -185,7 +194,7 @@ def main() -> None:
         contestants: dict[str, Predict] = {"onward": lambda rows, of=session: of.run(None, {"x": rows})[0]}
         contestants["onnxruntime"] = peer(model, arguments.threads)
         contestants[name] = framework
-        title = f"{name}: {len(set(ensemble.nodes['treeids']))} trees, {arguments.threads} threads, made in {loaded:.1f} s"
+        title = f"{name}: {make.__doc__} {arguments.threads} threads, made in {loaded:.1f} s"
         columns = ["rows", "runtime", "median us", "least us", "times onward's", "off the framework"]
         shown = table(*columns, title=title, left=2)
         for size in SIZES:
