@@ -15,6 +15,7 @@ import numpy as np
 
 from onward.converters.builder import ModelBuilder
 from onward.converters.certificate import Reference
+from onward.converters.columns import Rows
 from onward.converters.linear_leaves import LinearLeaves, linear_ensemble
 from onward.converters.request import Request
 from onward.converters.trees import (
@@ -87,11 +88,11 @@ def convert(request: Request) -> tuple[Model, Reference]:
     header, trees = _sections(_text(source))
     columns, _ = _sizes(header)
     b = ModelBuilder("lightgbm", request.opset)
-    x = b.input(request.name_of_input(), DataType.DOUBLE, ["rows", columns])
-    results = outputs(b, x, source)
+    rows = Rows(request, DataType.DOUBLE, columns)
+    results = outputs(b, rows.value(b), source)
     for value, label in zip(results.values(), request.names_of_outputs(list(results)), strict=True):
         b.output(value, label)
-    return b.model(), _reference(source, _parts(header, trees), columns)
+    return rows.finished(b.model(), _reference(source, _parts(header, trees), columns), header.get("feature_names", "").split())
 
 
 def outputs(b: ModelBuilder, x: Value, source: Any, raw: bool = False) -> dict[str, Value]:

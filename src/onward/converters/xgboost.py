@@ -18,6 +18,7 @@ import numpy as np
 
 from onward.converters.builder import ModelBuilder
 from onward.converters.certificate import Reference
+from onward.converters.columns import Rows
 from onward.converters.request import Request
 from onward.converters.trees import LESS, MEMBER, Tree, constant_tree, count, malformed, tree_ensemble
 from onward.converters.ubjson import decode
@@ -84,11 +85,11 @@ def convert(request: Request) -> tuple[Model, Reference]:
     source = request.source
     learner = _learner(source)
     b = ModelBuilder("xgboost", request.opset)
-    x = b.input(request.name_of_input(), DataType.FLOAT, ["rows", int(learner["learner_model_param"]["num_feature"])])
-    results = outputs(b, x, source)
+    rows = Rows(request, DataType.FLOAT, int(learner["learner_model_param"]["num_feature"]))
+    results = outputs(b, rows.value(b), source)
     for value, label in zip(results.values(), request.names_of_outputs(list(results)), strict=True):
         b.output(value, label)
-    return b.model(), _reference(source, learner, _classes(source))
+    return rows.finished(b.model(), _reference(source, learner, _classes(source)), learner.get("feature_names", []))
 
 
 def outputs(b: ModelBuilder, x: Value, source: Any) -> dict[str, Value]:
