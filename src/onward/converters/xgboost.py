@@ -30,7 +30,7 @@ CUBIC = (0.05550361559341535, 0.2402284522445722, 0.6931471806916203)
 """The polynomial 1 + c r + b r**2 + a r**3 nearest to 2**r for |r| <= 1 / 64."""
 
 ROOT = 2**31 - 1
-"""Stands for the parent of a root."""
+"""Stands for the parent of a root, as -1 does where leaves are vectors."""
 
 LOGISTIC = frozenset({"binary:logistic", "reg:logistic"})
 EXPONENTIAL = frozenset({"count:poisson", "reg:gamma", "reg:tweedie", "survival:cox", "survival:aft"})
@@ -257,7 +257,7 @@ def _trees(data: dict[str, Any], group: int, weight: np.float32) -> list[Tree]:
     categorical = np.array(data["split_type"], np.int64) == 1
     members = _categories(data)
     parents = np.array(data["parents"], np.int64)
-    if parents.shape != left.shape or ((parents != ROOT) & ((parents < 0) | (parents >= left.size))).any():
+    if parents.shape != left.shape or ((parents != ROOT) & ((parents < -1) | (parents >= left.size))).any():
         raise ValueError(f"a tree of {left.size} nodes has parents beyond them")
     width = int(data["tree_param"]["size_leaf_vector"])
     leaves = left < 0
