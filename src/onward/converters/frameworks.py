@@ -61,6 +61,7 @@ FRAMEWORKS = (
     Framework("catboost", "CatBoost", ("catboost",), (".cbm", ".json"), {".json": (b'"features_info"', b'"ctr_data"')}),
     Framework("xgboost", "XGBoost", ("xgboost",), (".json", ".ubj")),
     Framework("lightgbm", "LightGBM", ("lightgbm",), (".txt",)),
+    Framework("tensorflow", "TensorFlow", ("tensorflow",), (".pb",), folder="saved_model.pb"),
     Framework("tflite", "TFLite", (), (".tflite",)),
     Framework("jax", "JAX", ("jax", "jaxlib", "flax", "equinox")),
 )

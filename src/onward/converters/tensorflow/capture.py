@@ -1,0 +1,233 @@
+"""A function of TensorFlow with named inputs and outputs: of an object, a SavedModel or a frozen graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from onward.converters.tensorflow.emitter import REAL, as_array
+from onward.errors import ConversionError, FormatError, InvalidArgument, UnsupportedModel
+
+Names = Sequence[str]
+DEFAULT = "serving_default"
+
+
+@dataclass
+class Captured:
+    """A concrete function. `inputs` and `outputs` are its own tensors, with their names for the model."""
+
+    concrete: Any
+    names: list[str]
+    inputs: list[Any]
+    labels: list[str]
+    outputs: list[Any]
+    notes: list[str] = field(default_factory=list)
+    example: dict[str, np.ndarray] | None = None
+
+    @property
+    def graph(self) -> Any:
+        return self.concrete.graph
+
+    def __call__(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What the function computes. Raises what TensorFlow raises for data that it does not take."""
+        given = [self._given(feeds[name], tensor) for name, tensor in zip(self.names, self.inputs, strict=True)]
+        signature = self.concrete.structured_input_signature
+        if signature is None:
+            made = self.concrete(*given)
+        else:
+            left = iter(given)
+            leaves = [next(left) if isinstance(leaf, tf.TypeSpec) else leaf for leaf in tf.nest.flatten(signature)]
+            arguments, keywords = tf.nest.pack_sequence_as(signature, leaves)
+            made = self.concrete(*arguments, **keywords)
+        results = [item for item in tf.nest.flatten(made) if isinstance(item, tf.Tensor)]
+        return {label: as_array(item.numpy()) for label, item in zip(self.labels, results, strict=True)}
+
+    @staticmethod
+    def _given(array: np.ndarray, like: Any) -> Any:
+        if like.dtype in REAL:
+            return tf.constant(array[..., 0] + 1j * array[..., 1], like.dtype)
+        return tf.constant(array, like.dtype)
+
+
+def load(path: Path, trust: bool = False) -> Any:
+    """A SavedModel folder or a frozen graph. Raises FormatError for a file that TensorFlow does not read."""
+    try:
+        if path.is_dir():
+            return tf.saved_model.load(str(path))
+        definition = tf.compat.v1.GraphDef()
+        definition.ParseFromString(path.read_bytes())
+        return definition
+    except Exception as problem:
+        kind = "SavedModel" if path.is_dir() else "frozen graph"
+        raise FormatError(f"'{path}' is no {kind} that TensorFlow reads: {str(problem).splitlines()[0][:300]}") from problem
+
+
+def captured(source: Any, example: Any, shapes: Any, methods: Names, inputs: Names, outputs: Names | None) -> Captured:
+    """The function of a source, with names: the caller's, or else those of the signature."""
+    notes: list[str] = []
+    if isinstance(source, tf.compat.v1.GraphDef):
+        concrete = _of_graph(source, inputs, outputs)
+        inputs = []
+    else:
+        concrete = _concrete(source, example, shapes, methods, notes)
+    own = [tensor for tensor in concrete.inputs if tensor.dtype != tf.resource][: len(concrete.inputs) - len(concrete.captured_inputs)]
+    names = _names_of_inputs(concrete, own, inputs)
+    labels = _names_of_outputs(concrete, names, outputs)
+    found = Captured(concrete, names, own, labels, list(concrete.outputs), notes)
+    found.example = _example(found, example)
+    return found
+
+
+def _concrete(source: Any, example: Any, shapes: Any, methods: Names, notes: list[str]) -> Any:
+    """The concrete function of an object."""
+    if hasattr(source, "structured_outputs") and hasattr(source, "captured_inputs"):
+        return source
+    if not hasattr(source, "get_concrete_function"):
+        source = _chosen(source, methods)
+        if hasattr(source, "structured_outputs"):
+            return source
+    if not hasattr(source, "get_concrete_function"):
+        source = tf.function(source)
+    if example is None or getattr(source, "input_signature", None) is not None:
+        return _only_trace(source)
+    return _traced(source, example, shapes, notes)
+
+
+def _chosen(source: Any, methods: Names) -> Any:
+    """The signature or method of a module: the caller's choice, else the default signature, `__call__`, the only one."""
+    signatures = dict(getattr(source, "signatures", None) or {})
+    if len(methods) > 1:
+        raise InvalidArgument("one signature becomes a model: give one method")
+    if methods:
+        found = signatures.get(methods[0]) or getattr(source, methods[0], None)
+        if found is None or not callable(found):
+            raise InvalidArgument(f"there is no signature or method '{methods[0]}'; signatures are {', '.join(signatures) or 'none'}")
+        return found
+    if DEFAULT in signatures:
+        return signatures[DEFAULT]
+    if len(signatures) == 1:
+        return next(iter(signatures.values()))
+    if signatures:
+        raise InvalidArgument(f"the model has the signatures {', '.join(signatures)}: choose one with methods=[...]")
+    if callable(source):
+        return source.__call__
+    raise UnsupportedModel(f"{type(source).__name__} has no signature and no __call__: choose a method with methods=[...]")
+
+
+def _only_trace(function: Any) -> Any:
+    try:
+        return function.get_concrete_function()
+    except Exception as problem:
+        known = getattr(function, "concrete_functions", None) or []
+        if len(known) == 1:
+            return known[0]
+        raise InvalidArgument(f"the function has no input_signature: pass example_inputs ({str(problem).splitlines()[0][:200]})") from problem
+
+
+def _traced(function: Any, example: Any, shapes: Any, notes: list[str]) -> Any:
+    """The trace for an example; with open sizes where it can be traced so and the caller leaves them open."""
+    arguments, keywords = ((), example) if isinstance(example, dict) else (example if isinstance(example, tuple) else (example,), {})
+
+    def specification(item: Any, is_open: bool) -> Any:
+        if isinstance(item, (bool, str, bytes)) or item is None:
+            return item
+        tensor = tf.convert_to_tensor(item)
+        return tf.TensorSpec([None] * len(tensor.shape) if is_open else tensor.shape, tensor.dtype)
+
+    problem: Exception | None = None
+    for is_open in (True, False) if shapes != {} else (False,):
+        given = tf.nest.map_structure(lambda item: specification(item, is_open), (arguments, keywords))
+        try:
+            made = function.get_concrete_function(*given[0], **given[1])
+            if not is_open and problem is not None:
+                notes.append(f"sizes are those of the example, with open ones there is no trace: {str(problem).splitlines()[-1][:200]}")
+            return made
+        except Exception as failure:  # the function says no to these sizes
+            problem = failure
+    raise ConversionError(f"the function cannot be traced with the example: {str(problem).strip().splitlines()[-1][:300]}") from problem
+
+
+def _of_graph(definition: Any, inputs: Names, outputs: Names | None) -> Any:
+    """A frozen graph from its placeholders to what nobody uses, or between the tensors that the caller names."""
+    try:
+        wrapped = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(definition, name=""), [])
+    except Exception as problem:
+        raise FormatError(f"the graph does not fit together: {str(problem).splitlines()[0][:300]}") from problem
+    operations = wrapped.graph.get_operations()
+    sources = [op.outputs[0].name for op in operations if op.type == "Placeholder"]
+    sinks = [
+        tensor.name for op in operations if op.type not in ("NoOp", "Assert", "Const", "Placeholder")
+        for tensor in op.outputs if not any(other.consumers() for other in op.outputs)
+    ]  # fmt: skip
+    chosen = [[_tensor_name(name, operations) for name in names] for names in (inputs or sources, outputs or sinks)]
+    if not chosen[1]:
+        raise FormatError("the graph has no outputs")
+    return wrapped.prune(*chosen)
+
+
+def _tensor_name(name: str, operations: Sequence[Any]) -> str:
+    if not any(op.name == name.partition(":")[0] for op in operations):
+        raise InvalidArgument(f"the graph has no operator '{name}'")
+    return name if ":" in name else f"{name}:0"
+
+
+def _names_of_inputs(concrete: Any, own: Sequence[Any], given: Names) -> list[str]:
+    if given:
+        if len(given) != len(own):
+            raise InvalidArgument(f"the model has {len(own)} inputs, {len(given)} names were given")
+        return list(given)
+    signature = concrete.structured_input_signature
+    specifications = [leaf for leaf in tf.nest.flatten(signature) if isinstance(leaf, tf.TypeSpec)] if signature else []
+    names = []
+    for place, tensor in enumerate(own):
+        name = getattr(specifications[place], "name", None) if len(specifications) == len(own) else None
+        names.append(name or tensor.op.name)
+    return names if len(set(names)) == len(names) else [tensor.op.name for tensor in own]
+
+
+def _names_of_outputs(concrete: Any, taken: Names, given: Names | None) -> list[str]:
+    from tensorflow.python.util import nest
+
+    count = len(concrete.outputs)
+    if given and len(given) != count:
+        raise InvalidArgument(f"the model has {count} outputs, {len(given)} names were given")
+    if given:
+        return list(given)
+    pairs = nest.flatten_with_joined_string_paths(concrete.structured_outputs) if concrete.structured_outputs is not None else []
+    paths = [path for path, leaf in pairs if leaf is not None]
+    if len(paths) != count:
+        paths = [str(place) for place in range(count)]
+    labels = [path.replace("/", "_") if path and not path[0].isdigit() else f"output_{path or 0}".replace("/", "_") for path in paths]
+    if concrete.structured_input_signature is None:
+        labels = [tensor.op.name for tensor in concrete.outputs]
+    if count == 1 and labels == ["output_0"]:
+        labels = ["output"] if "output" not in taken else labels
+    labels = [f"{label}_output" if label in taken else label for label in labels]
+    return labels if len(set(labels)) == count else [f"output_{place}" for place in range(count)]
+
+
+def _example(found: Captured, example: Any) -> dict[str, np.ndarray] | None:
+    """The caller's example by input name. Raises InvalidArgument where it does not fit."""
+    if example is None:
+        return None
+    if isinstance(example, dict) and set(found.names) <= set(example):
+        given = [example[name] for name in found.names]
+    else:
+        given = [item for item in tf.nest.flatten(example) if not isinstance(item, bool) and item is not None]
+    if len(given) != len(found.names):
+        raise InvalidArgument(f"the model has the inputs {', '.join(found.names)}; the example has {len(given)} tensors")
+    made = {}
+    for name, item, tensor in zip(found.names, given, found.inputs, strict=True):
+        try:
+            array = tf.convert_to_tensor(item, tensor.dtype)
+        except Exception as problem:
+            raise InvalidArgument(f"the example for input '{name}' is no {tensor.dtype.name}: {str(problem).splitlines()[0][:200]}") from problem
+        if not tensor.shape.is_compatible_with(array.shape):
+            raise InvalidArgument(f"the example for input '{name}' has shape {list(array.shape)}, the model takes {tensor.shape}")
+        made[name] = as_array(array.numpy())
+    return made

@@ -1,0 +1,22 @@
+"""Translations of TensorFlow's operators, by family. Importing the package registers them."""
+
+from __future__ import annotations
+
+from onward.converters.tensorflow.operators import (
+    arithmetic,
+    control_flow,
+    convolution,
+    indexing,
+    lists,
+    normalization,
+    products,
+    random,
+    reductions,
+    resampling,
+    shapes,
+    sorting,
+    special,
+    tables,
+    text,
+    unary,
+)

@@ -1,0 +1,30 @@
+"""Products of matrices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from onward.converters.tensorflow.emitter import Emitter, Tensor
+from onward.converters.tensorflow.registry import operator
+from onward.ir import Value
+
+WHOLE = {tf.int8: tf.int32, tf.int16: tf.int32, tf.uint8: tf.uint32, tf.uint16: tf.uint32}
+
+
+def turned(c: Emitter, x: Tensor, is_turned: bool) -> Value:
+    """A matrix, or its transpose."""
+    return c.transpose(x, [*range(x.rank - 2), x.rank - 1, x.rank - 2]) if is_turned else x.value
+
+
+@operator("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "SparseMatMul")
+def matmul(c: Emitter, op: Any, a: Tensor, b: Tensor) -> Value:
+    names = ("transpose_a", "transpose_b") if op.type in ("MatMul", "SparseMatMul") else ("adj_x", "adj_y")
+    made = c.op("MatMul", *(turned(c, x, bool(op[name])) for x, name in zip((a, b), names)))
+    return made if op.dtype == a.dtype else c.cast(made, op.dtype)
+
+
+@operator("Einsum")
+def einsum(c: Emitter, op: Any, *items: Tensor) -> Value:
+    return c.op("Einsum", *items, equation=op["equation"])

@@ -1,0 +1,85 @@
+"""Sums, means, extrema, running sums, places of extrema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from onward.converters.tensorflow.emitter import Emitter, Tensor
+from onward.converters.tensorflow.registry import operator
+from onward.ir import Value
+
+REDUCTIONS = {"Sum": "ReduceSum", "Prod": "ReduceProd", "Max": "ReduceMax", "Min": "ReduceMin", "EuclideanNorm": "ReduceL2"}
+
+
+def axes_of(c: Emitter, axes: Tensor) -> Any:
+    """Axes as ONNX takes them."""
+    return axes.known.reshape(-1).astype(np.int64) if axes.known is not None else c.sizes(axes)
+
+
+@operator(*REDUCTIONS)
+def reduced(c: Emitter, op: Any, x: Tensor, axes: Tensor) -> Value:
+    return c.op(REDUCTIONS[op.type], x, axes_of(c, axes), keepdims=int(op["keep_dims"]), noop_with_empty_axes=1)
+
+
+@operator("Mean")
+def mean(c: Emitter, op: Any, x: Tensor, axes: Tensor) -> Value:
+    """That of whole numbers is rounded towards zero, as TensorFlow divides the sum."""
+    where, keep = axes_of(c, axes), int(op["keep_dims"])
+    if x.dtype.is_floating:
+        return c.op("ReduceMean", x, where, keepdims=keep, noop_with_empty_axes=1)
+    total = c.op("ReduceSum", x, where, keepdims=keep, noop_with_empty_axes=1)
+    count = c.op("ReduceProd", c.op("Gather", c.op("Shape", x), where if not isinstance(where, np.ndarray) else where % x.rank), keepdims=0)
+    return c.op("Div", total, c.cast(count, x.dtype))
+
+
+@operator("All", "Any")
+def logical(c: Emitter, op: Any, x: Tensor, axes: Tensor) -> Value:
+    number = c.cast(x, tf.int32)
+    onnx = "ReduceMin" if op.type == "All" else "ReduceMax"
+    made = c.op(onnx, number, axes_of(c, axes), keepdims=int(op["keep_dims"]), noop_with_empty_axes=1)
+    return c.op("Greater", made, np.array(0, np.int32))
+
+
+@operator("ArgMax", "ArgMin")
+def place(c: Emitter, op: Any, x: Tensor, axis: Tensor) -> Value:
+    where = int(c.known(axis, "the axis"))
+    value = c.cast(x, tf.int32) if x.dtype == tf.bool else x.value
+    made = c.op(op.type, value, axis=where, keepdims=0)
+    return made if op.dtype == tf.int64 else c.cast(made, op.dtype)
+
+
+@operator("Cumsum")
+def cumsum(c: Emitter, op: Any, x: Tensor, axis: Tensor) -> Value:
+    return c.op("CumSum", x, c.cast(axis, tf.int64), exclusive=int(op["exclusive"]), reverse=int(op["reverse"]))
+
+
+@operator("Cumprod", "CumulativeLogsumexp")
+def running(c: Emitter, op: Any, x: Tensor, axis: Tensor) -> Value:
+    """The product (or sum of exponentials) over a mask of the elements before, for each element."""
+    where = int(c.known(axis, "the axis")) % x.rank
+    order = [other for other in range(x.rank) if other != where] + [where]
+    moved = c.transpose(x, order)
+    count = c.op("Squeeze", c.op("Shape", moved, start=-1), np.array([0]))
+    places = c.op("Range", np.array(0), count, np.array(1))
+    mine, others = c.unsqueeze(places, 1), c.unsqueeze(places, 0)
+    test = ("Greater" if op["exclusive"] else "GreaterOrEqual") if not op["reverse"] else ("Less" if op["exclusive"] else "LessOrEqual")
+    product = op.type == "Cumprod"
+    neutral = c.number(1 if product else -np.inf, x)
+    masked = c.op("Where", c.op(test, mine, others), c.unsqueeze(moved, -2), neutral)
+    made = c.op("ReduceProd" if product else "ReduceLogSumExp", masked, [-1], keepdims=0)
+    return c.transpose(made, list(np.argsort(order)))
+
+
+@operator("L2Loss")
+def l2_loss(c: Emitter, op: Any, x: Tensor) -> Value:
+    return c.op("Mul", c.op("ReduceSumSquare", x, keepdims=0), c.number(0.5, x))
+
+
+@operator("BroadcastGradientArgs")
+def broadcast_gradient(c: Emitter, op: Any, a: Tensor, b: Tensor) -> Any:
+    from onward.errors import UnsupportedOperator
+
+    raise UnsupportedOperator("sizes of a gradient that only the run knows")

@@ -1,0 +1,190 @@
+"""Whole models: layers of Keras as SavedModels, modules with loops, branches and tables, frozen graphs; what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+import onnxruntime  # noqa: E402
+import tensorflow as tf  # noqa: E402
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2  # noqa: E402
+
+import onward  # noqa: E402
+from onward.converters import Certificate  # noqa: E402
+from onward.errors import FormatError, InvalidArgument, UnsupportedOperator  # noqa: E402
+from tests.converters.tensorflow.cases import constant  # noqa: E402
+
+keras = pytest.importorskip("keras")
+layers = keras.layers
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="Keras runs on another backend")
+
+
+def convolutional() -> Any:
+    return keras.Sequential([
+        keras.Input((12, 12, 3)), layers.Conv2D(8, 3, padding="same", strides=2), layers.BatchNormalization(), layers.ReLU(),
+        layers.DepthwiseConv2D(3), layers.MaxPooling2D(2, padding="same"), layers.Conv2DTranspose(4, 3, strides=2, padding="same"),
+        layers.GlobalAveragePooling2D(), layers.Dense(5, activation="softmax"),
+    ])  # fmt: skip
+
+
+def recurrent() -> Any:
+    return keras.Sequential([keras.Input((None, 6)), layers.Bidirectional(layers.LSTM(4, return_sequences=True)), layers.GRU(5)])
+
+
+def transformer() -> Any:
+    start = keras.Input((None, 16))
+    x = layers.LayerNormalization()(start + layers.MultiHeadAttention(4, 4)(start, start))
+    return keras.Model(start, layers.Dense(16)(layers.Dense(32, activation="silu")(x)))
+
+
+def same_elsewhere(model: onward.Model, source: Any, feeds: dict[str, np.ndarray]) -> None:
+    """The file gives in ONNX Runtime what TensorFlow computes."""
+    session = onnxruntime.InferenceSession(model.to_bytes())
+    expected = [np.asarray(item) for item in tf.nest.flatten(source(**{name: tf.constant(array) for name, array in feeds.items()}))]
+    for ours, theirs in zip(session.run(None, feeds), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("build", [convolutional, recurrent, transformer])
+def test_saved_model_of_keras(build: Any, tmp_path: Path) -> None:
+    network = build()
+    network.export(str(tmp_path / "saved"), verbose=False)
+    model = onward.convert(str(tmp_path / "saved"))
+    (entry,) = model.graph.inputs
+    shape = [2 if not isinstance(extent, int) else extent for extent in entry.shape]
+    feeds = {entry.name: np.random.default_rng(0).standard_normal(shape).astype(np.float32)}
+    session = onnxruntime.InferenceSession(model.to_bytes())
+    np.testing.assert_allclose(session.run(None, feeds)[0], np.asarray(network(next(iter(feeds.values())))), rtol=1e-4, atol=1e-5)
+
+
+def test_channels_last_needs_two_transpositions(tmp_path: Path) -> None:
+    convolutional().export(str(tmp_path / "saved"), verbose=False)
+    kinds = [node.op_type for node in onward.convert(str(tmp_path / "saved")).graph.nodes]
+    assert kinds.count("Transpose") <= 2 and kinds.count("Conv") == 2
+
+
+class Steps(tf.Module):
+    """A loop and a branch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = tf.Variable(constant(3, 3), name="weights")
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.float32, "start"), tf.TensorSpec([], tf.int32, "turns")])
+    def __call__(self, start: Any, turns: Any) -> Any:
+        def turn(place: Any, x: Any) -> Any:
+            return place + 1, tf.tanh(x @ self.weights) + tf.cond(tf.reduce_sum(x) > 0, lambda: x, lambda: -x)
+
+        _, end = tf.while_loop(lambda place, _: place < turns, turn, [0, start])
+        return {"end": end, "rows": tf.map_fn(lambda row: row * tf.reduce_sum(row), end)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.float32, "x")])
+    def until(self, x: Any) -> Any:
+        return tf.while_loop(lambda x: tf.reduce_max(x) < 100.0, lambda x: (x * 2 + 1,), [x])[0]
+
+
+def test_module_with_loop_and_branch() -> None:
+    module = Steps()
+    model = onward.convert(module)
+    assert [value.name for value in model.graph.outputs] == ["end", "rows"]
+    assert "weights" in model.graph.initializers
+    same_elsewhere(model, module, {"start": constant(4, 3, seed=2).numpy(), "turns": np.array(5, np.int32)})
+
+
+def test_loop_that_may_not_end_is_tried_on_the_example() -> None:
+    model = onward.convert(Steps(), (constant(2, 3),), methods=["until"])
+    certificate = Certificate.of(model)
+    assert certificate is not None and any("only the example" in note for note in certificate.notes)
+
+
+class Words(tf.Module):
+    """Text through a table to numbers, and back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        keys, values = tf.constant(["the", "fox", "a"]), tf.constant([1, 2, 3], tf.int64)
+        self.table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, values), 0)
+        self.back = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(values, keys), "?")
+        self.embedding = tf.Variable(constant(4, 5), name="embedding")
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.string, "words")])
+    def __call__(self, words: Any) -> Any:
+        found = self.table.lookup(tf.strings.lower(words, "utf-8"))
+        return {"mean": tf.reduce_mean(tf.nn.embedding_lookup(self.embedding, found), 1), "known": self.back.lookup(found)}
+
+
+def test_text_with_tables(tmp_path: Path) -> None:
+    module = Words()
+    tf.saved_model.save(module, str(tmp_path / "saved"))
+    for source in (module, str(tmp_path / "saved")):
+        model = onward.convert(source)
+        assert {value.name for value in model.graph.outputs} == {"mean", "known"}
+        session = onward.InferenceSession(model.to_bytes())
+        known = session.run(["known"], {"words": np.array([["The", "cat"]], object)})[0]
+        assert known.tolist() == [["the", "?"]]
+
+
+def test_frozen_graph(tmp_path: Path) -> None:
+    module = Steps()
+    concrete = module.__call__.get_concrete_function()
+    frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+    (tmp_path / "frozen.pb").write_bytes(frozen.graph.as_graph_def().SerializeToString())
+    model = onward.convert(str(tmp_path / "frozen.pb"))
+    assert [value.name for value in model.graph.inputs] == ["start", "turns"]
+
+
+def test_signatures_are_chosen_by_name(tmp_path: Path) -> None:
+    module = tf.Module()
+    module.double = tf.function(lambda x: {"twice": x * 2}, input_signature=[tf.TensorSpec([None], tf.float32, "x")])
+    module.half = tf.function(lambda x: {"half": x / 2}, input_signature=[tf.TensorSpec([None], tf.float32, "x")])
+    path = str(tmp_path / "saved")
+    tf.saved_model.save(module, path, {"double": module.double, "half": module.half})
+    assert [value.name for value in onward.convert(path, methods=["half"]).graph.outputs] == ["half"]
+    with pytest.raises(InvalidArgument, match="double, half"):
+        onward.convert(path)
+    with pytest.raises(InvalidArgument, match="no signature or method 'other'"):
+        onward.convert(path, methods=["other"])
+
+
+def test_open_sizes_of_an_example() -> None:
+    model = onward.convert(tf.function(lambda x: x + 1), (np.zeros((2, 3), np.float32),))
+    assert not any(isinstance(extent, int) for extent in model.graph.inputs[0].shape)
+    fixed = onward.convert(tf.function(lambda x: x + 1), (np.zeros((2, 3), np.float32),), dynamic_shapes={})
+    assert list(fixed.graph.inputs[0].shape) == [2, 3]
+
+
+def test_all_unsupported_operators_at_once() -> None:
+    def both(x: Any) -> Any:
+        return tf.strings.regex_replace(tf.strings.as_string(x), "a", "b"), tf.strings.to_hash_bucket_fast(tf.strings.as_string(x), 3)
+
+    with pytest.raises(UnsupportedOperator, match="2 operators(.|\n)*StaticRegexReplace.*test_models(.|\n)*StringToHashBucketFast"):
+        onward.convert(tf.function(both), (np.zeros(2, np.int32),))
+
+
+def test_wrong_sources(tmp_path: Path) -> None:
+    (tmp_path / "broken.pb").write_bytes(b"no graph")
+    with pytest.raises(FormatError, match="broken.pb"):
+        onward.convert(str(tmp_path / "broken.pb"))
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "saved_model.pb").write_bytes(b"no model")
+    with pytest.raises(FormatError, match="SavedModel"):
+        onward.convert(str(tmp_path / "saved"))
+    with pytest.raises(InvalidArgument, match="example_inputs"):
+        onward.convert(tf.function(lambda x: x))
+    with pytest.raises(InvalidArgument, match="shape"):
+        onward.convert(Steps(), {"start": np.zeros((2, 4), np.float32), "turns": 3})
+
+
+def test_nodes_say_where_they_are_from() -> None:
+    def scaled(x: Any) -> Any:
+        with tf.name_scope("inner"):
+            return tf.sin(x) * 2
+
+    model = onward.convert(tf.function(scaled), (np.zeros(2, np.float32),))
+    (node,) = [node for node in model.graph.nodes if node.op_type == "Sin"]
+    assert node.metadata["onward.module"] == "inner" and "test_models.py" in node.metadata["onward.source"]
