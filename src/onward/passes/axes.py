@@ -145,8 +145,16 @@ def _pad(turning: Turning) -> None:
 
 
 def _with_axes(node: Node) -> Sequence[int]:
-    constant = len(node.inputs) > 1 and constant_of(node, 1) is not None
-    return _only_first(node) if constant and node.attribute("keepdims", 1) == 1 else []
+    """Reductions that keep all axes, or only the batch and one more, whose order no turn changes."""
+    axes = constant_of(node, 1)
+    rank = len(shape_of(node.inputs[0]) or ())
+    if axes is None or node.attribute("keepdims", 1) == 0 and {axis % rank for axis in axes.reshape(-1).tolist()} not in _all_but_one(rank):
+        return []
+    return _only_first(node)
+
+
+def _all_but_one(rank: int) -> list[set[int]]:
+    return [set(range(1, rank)) - {kept} for kept in range(1, rank)]
 
 
 @turner("ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceSumSquare", places=_with_axes)

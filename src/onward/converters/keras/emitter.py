@@ -22,6 +22,8 @@ class Tensor:
     value: Value
     dtype: str
     shape: tuple[int | None, ...]
+    mask: Tensor | None = None
+    """The mask that Keras attaches to it."""
 
     @property
     def rank(self) -> int:
@@ -92,7 +94,7 @@ class Emitter(ModelBuilder):
         """The tensor in another data type."""
         if item.dtype == dtype:
             return item
-        return Tensor(self.op("Cast", item, to=int(onnx_type(dtype))), dtype, item.shape)
+        return Tensor(self.op("Cast", item, to=int(onnx_type(dtype))), dtype, item.shape, item.mask)
 
     def integers(self, numbers: Iterable[int]) -> Value:
         """A constant vector."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
+import keras.src.backend.common.dtypes
 import numpy as np
 
 from onward.converters.certificate import Reference
@@ -69,12 +71,8 @@ class Source:
                 self._double = False
         if self._double is False:
             return None
-        usual = keras.config.floatx()
-        keras.config.set_floatx("float64")  # Keras narrows doubles as long as its usual type is a narrower one
-        try:
+        with doubles_stay():
             return self._run(self._double, _doubles(feeds))
-        finally:
-            keras.config.set_floatx(usual)
 
     def _run(self, model: Any, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
         given = keras.tree.pack_sequence_as(self.structure, [keras.ops.convert_to_tensor(feeds[name]) for name in self.inputs])
@@ -85,6 +83,19 @@ class Source:
         return {name: np.asarray(keras.ops.convert_to_numpy(item)) for name, item in zip(self.names, keras.tree.flatten(results), strict=True)}
 
 
+@contextmanager
+def doubles_stay() -> Iterator[None]:
+    """For its time Keras does not narrow the results of doubles to single precision, as it does on every backend."""
+    table = keras.src.backend.common.dtypes.BIT64_TO_BIT32_DTYPE
+    kept = dict(table)
+    table["float64"] = "float64"
+    try:
+        yield
+    finally:
+        table.clear()
+        table.update(kept)
+
+
 def _doubles(feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: item.astype(np.float64) if item.dtype.kind not in "iubOU" else item for name, item in feeds.items()}
 
@@ -93,9 +104,10 @@ def in_double_precision(model: Any, shapes: Any) -> Any:
     """The same model, with the same weights, in double precision."""
     described = _doubled(keras.saving.serialize_keras_object(model))
     custom = {type(item).__name__: type(item) for item in model._flatten_layers()}
-    copy = keras.saving.deserialize_keras_object(described, custom_objects=custom)
-    if not copy.built:
-        copy.build(shapes)
+    with doubles_stay():
+        copy = keras.saving.deserialize_keras_object(described, custom_objects=custom)
+        if not copy.built:
+            copy.build(shapes)
     copy.set_weights(model.get_weights())
     return copy
 

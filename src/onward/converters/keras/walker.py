@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -56,6 +57,9 @@ class Walker:
                     raise ConversionError(f"{self.place()}: a result does not depend on the inputs")
                 pending += needed
                 continue
+            for symbolic in node.input_tensors:
+                if get_keras_mask(symbolic) is not None and self.known[id(symbolic)].mask is None:
+                    self.known[id(symbolic)] = replace(self.known[id(symbolic)], mask=self.evaluate(get_keras_mask(symbolic)))
             args, kwargs = node.arguments.fill_in(self.known)
             if isinstance(node.operation, keras.Layer):
                 kwargs = {**kwargs, **self._masks(node.operation, node.arguments)}
@@ -146,6 +150,8 @@ class Walker:
             if not isinstance(item, Tensor):
                 return item
             made = keras.KerasTensor(item.shape, item.dtype)
+            if item.mask is not None:
+                set_keras_mask(made, symbolic(item.mask))
             self.enter(made, item)
             return made
 
