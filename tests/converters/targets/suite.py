@@ -44,7 +44,7 @@ def _run(page: Any, case: Any) -> None:
         results = function(*(value for name, value in feeds.items() if name not in constants))
         results = results if isinstance(results, tuple) else (results,)
         for ours, theirs in zip(results, outputs, strict=True):
-            _compare(ours, _array(theirs), case)
+            compare(ours, _array(theirs), case)
 
 
 def _converted(page: Any, model: Any, feeds: Mapping[str, Any], constants: dict[str, Any]) -> Any:
@@ -65,10 +65,11 @@ def _array(item: Any) -> Any:
     return [_array(part) for part in item] if isinstance(item, list) else None if item is None else np.asarray(item)
 
 
-def _compare(ours: Any, theirs: Any, case: Any) -> None:
+def compare(ours: Any, theirs: Any, case: Any) -> None:
+    """Asserts that a result is the expected one, with the tolerances of its test."""
     if isinstance(theirs, list):
         for one, other in zip(ours, theirs, strict=True):
-            _compare(one, other, case)
+            compare(one, other, case)
         return
     ours = np.asarray(ours)
     assert ours.shape == theirs.shape

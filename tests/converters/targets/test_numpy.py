@@ -21,7 +21,9 @@ from onward.converters.targets import numpy as page
 from onward.errors import InvalidArgument, OnwardError, UnsupportedOperator
 from onward.ir import Model
 from onward.ir.datatypes import DataType
-from tests.converters.targets.suite import failures
+from tests.converters.targets.suite import compare, failures
+from tests.operators.test_symbolic_sizes import CASES, prepare
+from tests.operators.test_symbolic_sizes import EXCLUDED as SYMBOLIC_EXCLUDED
 
 EXCLUDED = {
     r"test_(image_decoder|string_|strnormalizer_|regex_).*": "text and pictures: NumPy has no words for them",
@@ -47,6 +49,67 @@ def test_the_suite_of_the_onnx_package() -> None:
     assert not failed, "\n".join(failed)
     assert passed >= LEAST * total
 
+
+
+def test_the_suite_with_open_sizes() -> None:
+    """Each extent of each input is a symbol; every fourth test, so that it is quick."""
+    tried = 0
+    for case in CASES[::4]:
+        if any(case.name.startswith(beginning) for beginning in SYMBOLIC_EXCLUDED) or "image_decoder" in case.name:
+            continue
+        try:
+            model, feeds, constants, expected = prepare(case)
+        except pytest.skip.Exception:
+            continue
+        results = page.convert(model, constants)(*(value for name, value in feeds.items() if name not in constants))
+        for ours, theirs in zip(results if isinstance(results, tuple) else (results,), expected, strict=True):
+            compare(ours, theirs, case)
+        tried += 1
+    assert tried > 250
+
+
+def test_a_convolutional_network() -> None:
+    random = np.random.default_rng(0)
+    b = ModelBuilder("convolutions")
+    x = b.input("x", DataType.FLOAT, ["batch", 3, "height", 12])
+    weights = [b.constant(random.standard_normal(shape).astype(np.float32) / 5) for shape in ((8, 3, 3, 3), (8, 4, 3, 2), (6, 8, 1, 1))]
+    y = b.op("Relu", b.op("Conv", x, weights[0], pads=[1, 1, 1, 1], strides=[2, 1]))
+    y = b.op("MaxPool", b.op("Conv", y, weights[1], group=2, pads=[2, 0, 2, 0], dilations=[2, 1]), kernel_shape=[2, 3], strides=[1, 2])
+    b.output(b.op("GlobalAveragePool", b.op("Conv", y, weights[2])), "y")
+    function = onward.convert(b.model(), to="numpy", example_inputs=random.standard_normal((2, 3, 9, 12)).astype(np.float32))
+    assert function(np.ones((4, 3, 15, 12), np.float32)).shape == (4, 6, 1, 1)
+    assert "arange" not in onward.convert(b.model(), to="numpy-source").split("def model")[1].split("np.max")[1]
+
+
+def test_a_recurrent_network_of_any_length() -> None:
+    random = np.random.default_rng(0)
+    b = ModelBuilder("recurrence")
+    x = b.input("x", DataType.FLOAT, ["steps", "batch", 4])
+    weight, state = (b.constant(random.standard_normal((2, 20, columns)).astype(np.float32)) for columns in (4, 5))
+    y, last, _ = b.op("LSTM", x, weight, state, outputs=3, hidden_size=5, direction="bidirectional")
+    b.output(y, "y")
+    b.output(last, "last")
+    model = b.model()
+    function = onward.convert(model, to="numpy")
+    given_x = random.standard_normal((40, 3, 4)).astype(np.float32)
+    for ours, theirs in zip(function(given_x), onward.InferenceSession(model.to_bytes()).run(None, {"x": given_x}), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_a_model_of_pytorch_in_one_call() -> None:
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    module = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval()
+    x = torch.randn(2, 5, 8)
+    function = onward.convert(module, (x,), to="numpy")
+    np.testing.assert_allclose(function(x.numpy()), module(x).detach().numpy(), atol=1e-5)
+
+
+def test_constants_without_elements_keep_their_shape() -> None:
+    b = ModelBuilder("empty")
+    x = b.input("x", DataType.FLOAT, ["n", 5])
+    b.output(b.op("Concat", x, b.constant(np.zeros((0, 5), np.float32)), axis=0), "y")
+    assert onward.convert(b.model(), to="numpy")(np.ones((2, 5), np.float32)).shape == (2, 5)
 
 
 def test_a_model_as_a_function() -> None:

@@ -8,6 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from onward.converters.targets.forms import (
+    all_literal,
+    bare,
+    bounds_of,
+    factors_of,
+    has_numbers,
+    identity,
+    least_rank,
+    lies_within,
+    plain_order,
+    storable,
+    symbol_of,
+    wish,
+)
 from onward.converters.targets.naming import Names, number, weight_name
 from onward.converters.targets.words import Words
 from onward.errors import UnsupportedOperator
@@ -64,6 +78,9 @@ class Printer:
 
     def __post_init__(self) -> None:
         self.known: dict[Array, str] = {}
+        self.extents: dict[str, Dimension] = {}
+        self.zero: dict[str, Dimension] = {}  # index variables that have one value only
+        self.constant: dict[Array, bool] = {}
         self.routines: set[Any] = set()
         self.sizes: dict[str, str] = {}
         self.stored: dict[tuple[int, Any], str] = {}
@@ -86,7 +103,7 @@ class Printer:
             item, ready = order.pop()
             if item in self.known:
                 continue
-            if not ready and not isinstance(item, (Constant, Input)) and depends_on_constants_alone(item) and (known := item.known) is not None:
+            if not ready and not isinstance(item, (Constant, Input)) and self._is_constant(item) and (known := item.known) is not None:
                 self.known[item] = self._constant(known, item.dtype, item.label)
             elif ready or isinstance(item, Constant):
                 self._statement(item)
@@ -94,6 +111,19 @@ class Printer:
                 order.append((item, True))
                 order.extend((source, False) for source in reversed(self._sources(item)) if source not in self.known)
         return self.known[array]
+
+    def _is_constant(self, array: Array) -> bool:
+        """Whether an array is made of constants alone; each is looked at once."""
+        order = [array]
+        while order:
+            item = order[-1]
+            rest = [source for source in item.sources if source not in self.constant]
+            if item in self.constant or not rest:
+                order.pop()
+                self.constant.setdefault(item, all(self.constant[source] for source in item.sources) and depends_on_constants_alone(item))
+            else:
+                order.extend(rest)
+        return self.constant[array]
 
     def _sources(self, array: Array) -> Sequence[Array]:
         """What an array is computed from; views are read through."""
@@ -103,6 +133,8 @@ class Printer:
 
     def _through(self, read: Read) -> Read:
         """A read of a view as one of what it is a view of."""
+        if self.zero and any(isinstance(index, Expression) and index.symbols & self.zero.keys() for index in read.indices):
+            read = Read(read.array, tuple(substitute(index, self.zero) for index in read.indices))
         while isinstance(read.array, Compute) and read.array not in self.known and isinstance(read.array.body, Read):
             inner = read.array.body
             if any(isinstance(index, Expression) and index.opaque for index in inner.indices):
@@ -119,8 +151,8 @@ class Printer:
             case RoutineOutput():
                 self._routine(array.routine)
             case _:
-                text = _bare(self._definition(array))
-                name = self.names.fresh(_wish(array))
+                text = bare(self._definition(array))
+                name = self.names.fresh(wish(array))
                 self.write(f"{name} = {text}")
                 self.known[array] = name
 
@@ -159,19 +191,36 @@ class Printer:
         if isinstance(array.body, Literal) and array.rank:
             return self.words.full(self.shape(array.shape), self.words.literal(array.body.value, array.dtype), array.dtype)
         text = self.scalar(array.body, frame)
-        if isinstance(array.body, (Literal, IndexValue)) or not self.words.is_common(array.dtype) and _weak(array.body):
+        if isinstance(array.body, (Literal, IndexValue)) or not self.words.is_common(array.dtype) and has_numbers(array.body):
             text = self._typed(text, array.dtype)
         mentioned = self._mentioned(array.body)
-        if all(name in mentioned or isinstance(extent, int) and extent == 1 for name, extent in frame.variables) and array.rank == _reach(array, mentioned):
+        complete = all(name in mentioned or isinstance(extent, int) and extent == 1 for name, extent in frame.variables)
+        if complete and (array.rank == least_rank(array, mentioned) or self._has_full_rank(array.body, frame)):
             return text
         return self.words.broadcast(text, self.shape(array.shape)) if array.rank else text
+
+    def _has_full_rank(self, body: Scalar, frame: Frame) -> bool:
+        """Whether some array of the frame's rank is an operand, so that broadcasting gives the result all axes."""
+        pending = [body]
+        while pending:
+            item = pending.pop()
+            if isinstance(item, Read):
+                read = self._through(item)
+                if read.array.rank == frame.rank and self._is_aligned(read, frame):
+                    return True
+            pending.extend(item.arguments)
+        return False
 
     def _typed(self, text: str, dtype: DataType) -> str:
         return f"np.asarray({text}).astype({self.words.dtype(dtype)})"
 
     def _reduce(self, array: Reduce) -> str:
+        self.extents.update({str(variable): extent for variable, extent in zip((*array.variables, *array.reduction), (*array.shape, *array.extents))})
         outer = [(str(variable), extent) for variable, extent in zip(array.variables, array.shape)]
         inner = [(str(variable), extent) for variable, extent in zip(array.reduction, array.extents)]
+        if not array.operation.startswith("arg"):
+            self.zero.update({name: 0 for name, extent in inner if isinstance(extent, int) and extent == 1})
+            inner = [(name, extent) for name, extent in inner if name not in self.zero]
         if array.operation == "sum":
             product = self._product(array.body, outer, inner)
             if product is not None:
@@ -186,13 +235,13 @@ class Printer:
         axes = [place for place, item in enumerate(frame.variables) if item in inner]
         empty = None
         if array.operation in ("max", "min") and any(lower_bound(extent) in (None, 0) for _, extent in inner):
-            empty = self.words.literal(_identity(array.operation, array.body.dtype), array.body.dtype)
+            empty = self.words.literal(identity(array.operation, array.body.dtype), array.body.dtype)
         return self.words.reduce(array.operation, text, axes, array.body.dtype, empty)
 
     def _natural(self, body: Scalar, outer: Sequence[tuple[str, Dimension]], inner: Sequence[tuple[str, Dimension]]) -> list[tuple[str, Dimension]]:
         """The variables in the order in which an array that is read has its axes, so that nothing need be transposed."""
         for read in body.reads():
-            order = _plain_order(self._through(read))
+            order = plain_order(self._through(read))
             if order is not None and sorted(order) == sorted(name for name, _ in (*outer, *inner)):
                 found = [next(item for item in (*outer, *inner) if item[0] == name) for name in order]
                 if [item for item in found if item in outer] == list(outer):
@@ -201,7 +250,7 @@ class Printer:
 
     def _product(self, body: Scalar, outer: Sequence[tuple[str, Dimension]], inner: Sequence[tuple[str, Dimension]]) -> str | None:
         """A sum of products as such: each factor is an array over its own variables only."""
-        factors = [self._through(factor) if isinstance(factor, Read) else factor for factor in _factors(body)]
+        factors = [self._through(factor) if isinstance(factor, Read) else factor for factor in factors_of(body)]
         if not 2 <= len(factors) <= 4 or not self.words.is_common(body.dtype) or len(outer) + len(inner) > 26:
             return None
         variables = [*outer, *inner]
@@ -212,9 +261,13 @@ class Printer:
         texts, letters = [], []
         for factor, names in zip(factors, used):
             own = [(name, extent) for name, extent in variables if name in names]
-            if isinstance(factor, Read) and (order := _plain_order(factor)) is not None:
+            if isinstance(factor, Read) and (order := plain_order(factor)) is not None:
                 texts.append(self.array(factor.array))
                 letters.append("".join(letter[name] for name in order))
+                continue
+            if isinstance(factor, Read) and (windows := self._windows(factor, [name for name, _ in own])) is not None:
+                texts.append(windows[0])
+                letters.append("".join(letter[name] for name in windows[1]))
                 continue
             texts.append(self.scalar(factor, Frame(own)))
             letters.append("".join(letter[name] for name, _ in own))
@@ -229,7 +282,7 @@ class Printer:
                 return words.literal(scalar.value, scalar.dtype)
             case IndexValue():
                 text = self.dimension(scalar.expression, frame)
-                return text if self._varies(scalar.expression, frame) else f"{self.words.dtype(DataType.INT64)}({_bare(text)})"
+                return text if self._varies(scalar.expression, frame) else f"{self.words.dtype(DataType.INT64)}({bare(text)})"
             case Read():
                 return self._read(scalar, frame)
             case Cast():
@@ -242,11 +295,11 @@ class Printer:
                 if padded is not None:
                     return padded
                 inside = Frame(frame.variables, guarded=True)
-                then, otherwise = (self._operand(item, inside, _all_literal(scalar.then, scalar.otherwise)) for item in (scalar.then, scalar.otherwise))
-                return words.where(_bare(self.scalar(scalar.condition, frame)), _bare(then), _bare(otherwise))
+                then, otherwise = (self._operand(item, inside, all_literal(scalar.then, scalar.otherwise)) for item in (scalar.then, scalar.otherwise))
+                return words.where(bare(self.scalar(scalar.condition, frame)), bare(then), bare(otherwise))
             case Operation():
                 inside = Frame(frame.variables, guarded=True) if scalar.name == "and" and scalar.dtype == DataType.BOOL else frame
-                alone = _all_literal(*scalar.arguments)
+                alone = all_literal(*scalar.arguments)
                 arguments = [self._operand(item, inside, alone) for item in scalar.arguments]
                 dtype = scalar.arguments[0].dtype
                 return words.operation(scalar.name, arguments, dtype)
@@ -265,15 +318,20 @@ class Printer:
         text = self._view(name, read, frame) or self._taken(name, read, frame)
         if text is not None:
             return text
+        names = [variable for variable, _ in frame.variables]
+        if not frame.guarded and self.extents.keys() >= set(names) and (windows := self._windows(read, names)) is not None and windows[1] == names:
+            return windows[0]
         places = []
         for index, extent in zip(read.indices, read.array.shape):
             text = self.dimension(index, frame)
-            safe = not isinstance(index, Expression) or not frame.guarded or _within(index, extent)
-            places.append(_bare(text) if safe else self.words.clip(_bare(text), f"{self.dimension(extent - 1, frame)}"))
+            safe = not isinstance(index, Expression) or not frame.guarded or lies_within(index, extent)
+            places.append(bare(text) if safe else self.words.clip(bare(text), f"{self.dimension(extent - 1, frame)}"))
         return f"{name}[{', '.join(places)}]"
 
     def _view(self, name: str, read: Read, frame: Frame) -> str | None:
         """A read whose indices are each a number or run along one variable: slices, then an order of axes, then new axes."""
+        if self._is_aligned(read, frame):
+            return name
         slices, places = [], []
         for index, extent in zip(read.indices, read.array.shape):
             if isinstance(index, int):
@@ -290,13 +348,56 @@ class Printer:
             text = self.words.transpose(text, [places.index(place) for place in ordered])
         if not ordered:
             return text
-        first = frame.rank - read.array.rank
-        if first >= 0 and all(item in (":", "0") for item in slices):
-            aligned = [first + axis for axis, index in enumerate(read.indices) if not isinstance(index, int)]
-            if places == aligned and all(extent == 1 for index, extent in zip(read.indices, read.array.shape) if isinstance(index, int)):
-                return name
         missing = [":" if place in places else "None" for place in range(ordered[0], frame.rank)]
         return text if "None" not in missing else f"{text}[{', '.join(missing)}]"
+
+    def _is_aligned(self, read: Read, frame: Frame) -> bool:
+        """Whether an array is read as broadcasting does by itself."""
+        first = frame.rank - read.array.rank
+        return first >= 0 and all(
+            isinstance(extent, int) and extent == 1 if isinstance(index, int) else self._slice(index, extent, frame) == (":", first + axis)
+            for axis, (index, extent) in enumerate(zip(read.indices, read.array.shape))
+        )
+
+    def _windows(self, read: Read, names: Sequence[str]) -> tuple[str, list[str]] | None:
+        """A read along windows that move over some axes, and the variables that its axes are: first those of the array, then the windows'."""
+        order: list[str] = []
+        inside: list[str] = []
+        lengths: list[str] = []
+        axes, outer_slices, inner_slices = [], [], []
+        extents = self.extents
+        for axis, (index, extent) in enumerate(zip(read.indices, read.array.shape)):
+            found = sorted((name for name in names if isinstance(index, Expression) and name in index.symbols), key=names.index)
+            if len(found) not in (1, 2) or not isinstance(index, Expression) or index.opaque or any(name in order + inside for name in found):
+                return None
+            symbols = [symbol_of(index, name) for name in found]
+            steps = [index.coefficient(symbol) for symbol in symbols if symbol is not None]
+            if len(steps) != len(found) or not all(isinstance(step, int) and step > 0 for step in steps):
+                return None
+            if index != sum((symbol * step for symbol, step in zip(symbols, steps) if symbol is not None and step is not None), 0):
+                return None
+            order.append(found[0])
+            if len(found) == 1:
+                if steps[0] != 1 or extents[found[0]] != extent:
+                    return None
+                outer_slices.append(":")
+                continue
+            count, length, (step, dilation) = extents[found[0]], extents[found[1]], steps
+            if not isinstance(length, int) or not isinstance(step, int) or not isinstance(dilation, int):
+                return None
+            span = (length - 1) * dilation + 1
+            inside.append(found[1])
+            lengths.append(str(span))
+            axes.append(str(axis))
+            whole = isinstance(extent, int) and count == (extent - span) // step + 1
+            end = "" if whole else bare(self.dimension(count * step, Frame(())))
+            outer_slices.append(f":{end}" + (f":{step}" if step != 1 else ""))
+            inner_slices.append(f"::{dilation}" if dilation != 1 else ":")
+        if not inside:
+            return None
+        text = self.words.windows(self.array(read.array), lengths, axes)
+        slices = outer_slices + inner_slices
+        return text if all(item == ":" for item in slices) else f"{text}[{', '.join(slices)}]", order + inside
 
     def _taken(self, name: str, read: Read, frame: Frame) -> str | None:
         """A read that takes places along one axis and all of the others: one index array, over its own variables."""
@@ -313,9 +414,9 @@ class Printer:
         inside = {place for place, (variable, _) in enumerate(frame.variables) if variable in mentioned}
         if places != [*range(axis), *range(end, frame.rank)] or inside != set(range(axis, end)) or not inside:
             return None
-        text = _bare(self.dimension(index, Frame(frame.variables[axis:end], frame.guarded)))
-        if frame.guarded and not _within(index, read.array.shape[axis]):
-            text = self.words.clip(text, _bare(self.dimension(read.array.shape[axis] - 1, frame)))
+        text = bare(self.dimension(index, Frame(frame.variables[axis:end], frame.guarded)))
+        if frame.guarded and not lies_within(index, read.array.shape[axis]):
+            text = self.words.clip(text, bare(self.dimension(read.array.shape[axis] - 1, frame)))
         return f"{name}[{':, ' * axis}{text}]"
 
     def _padded(self, select: Select, frame: Frame) -> str | None:
@@ -328,7 +429,7 @@ class Printer:
         needed: set[Any] = set()
         amounts = []
         for (name, count), index, extent in zip(frame.variables, read.indices, read.array.shape):
-            symbol = _symbol_of(index, name) if isinstance(index, Expression) else None
+            symbol = symbol_of(index, name) if isinstance(index, Expression) else None
             before = symbol - index if symbol is not None else order
             if not isinstance(before, int) or before < 0:
                 return None
@@ -338,7 +439,7 @@ class Printer:
             amounts.append(f"({before}, {after})")
             needed |= {(str(index), ">=", "0")} if before else set()
             needed |= {(str(index), "<", str(extent))} if after else set()
-        if not _bounds(select.condition) >= needed or not _bounds(select.condition) <= {
+        if not bounds_of(select.condition) >= needed or not bounds_of(select.condition) <= {
             item for index, extent in zip(read.indices, read.array.shape) for item in ((str(index), ">=", "0"), (str(index), "<", str(extent)))
         }:
             return None
@@ -350,7 +451,7 @@ class Printer:
             return None
         place = frame.place(names[0])
         assert place is not None
-        variable, count = next(((_symbol_of(index, names[0])), size) for name, size in frame.variables if name == names[0])
+        variable, count = next(((symbol_of(index, names[0])), size) for name, size in frame.variables if name == names[0])
         if variable is None:
             return None
         step = index.coefficient(variable)
@@ -361,19 +462,20 @@ class Printer:
             return None
         if start == 0 and step == 1 and count == extent:
             return ":", place
-        if frame.guarded and not _within(index, extent):
+        if frame.guarded and not lies_within(index, extent):
             return None
         begin = "" if start == 0 else self.dimension(start, frame)
         end = "" if start + step * count == extent else self.dimension(start + step * count, frame)
-        return f"{_bare(begin)}:{_bare(end)}" + (f":{step}" if step != 1 else ""), place
+        return f"{bare(begin)}:{bare(end)}" + (f":{step}" if step != 1 else ""), place
 
     # -- sizes and indices ---------------------------------------------------------------------------------------------
     def shape(self, shape: Sequence[Dimension]) -> str:
-        texts = [_bare(self.dimension(extent, Frame(()))) for extent in shape]
+        texts = [bare(self.dimension(extent, Frame(()))) for extent in shape]
         return f"({texts[0]},)" if len(texts) == 1 else f"({', '.join(texts)})"
 
     def dimension(self, expression: Dimension, frame: Frame) -> str:
         """An integer expression, as one number or, where it has index variables, as an array over the frame."""
+        expression = substitute(expression, self.zero)
         if not isinstance(expression, Expression):
             return str(int(expression))
         terms = []
@@ -391,7 +493,7 @@ class Printer:
             place = frame.place(atom.name)
             if place is None:
                 return self.size(atom.name)
-            text = self.words.arange(_bare(self.dimension(frame.variables[place][1], frame)))
+            text = self.words.arange(bare(self.dimension(frame.variables[place][1], frame)))
             below = frame.rank - 1 - place
             return text if not below else f"{text}[:{', None' * below}]"
         if isinstance(atom, OpaqueAtom):
@@ -401,7 +503,7 @@ class Printer:
         left, right = (self.dimension(operand, frame) for operand in atom.operands)
         if atom.operation in ("minimum", "maximum"):
             arrays = any(self._varies(side, frame) for side in atom.operands)
-            return self.words.extreme(atom.operation, _bare(left), _bare(right)) if arrays else f"{atom.operation[:3]}({_bare(left)}, {_bare(right)})"
+            return self.words.extreme(atom.operation, bare(left), bare(right)) if arrays else f"{atom.operation[:3]}({bare(left)}, {bare(right)})"
         return f"({left} {atom.operation} {right})"
 
     def _mentioned(self, scalar: Scalar) -> set[str]:
@@ -414,7 +516,7 @@ class Printer:
             places = self._through(item).indices if isinstance(item, Read) else (getattr(item, "expression", 0),)
             for place in places:
                 if isinstance(place, Expression):
-                    found |= place.symbols
+                    found |= place.symbols - self.zero.keys()
                     pending.extend(payload.scalar for payload in place.opaque if isinstance(payload, ScalarKey))
         return found
 
@@ -441,103 +543,3 @@ class Printer:
         inputs = [self.known[source] for source in routine.inputs]
         self.routines.add(routine)
         ROUTINES[routine.name](self, routine, inputs)
-
-
-def _symbol_of(index: Expression, name: str) -> Expression | None:
-    """The symbol of that name as an expression, if the index is linear in it."""
-    for monomial in index.terms:
-        if len(monomial) == 1 and monomial[0][1] == 1 and isinstance(monomial[0][0], SymbolAtom) and monomial[0][0].name == name:
-            atom = monomial[0][0]
-            return Expression({((atom, 1),): 1})
-    return None
-
-
-def _within(index: Expression, extent: Dimension) -> bool:
-    """Whether an index surely lies in its axis."""
-    if index.opaque:
-        return False
-    low, high = lower_bound(index), lower_bound(extent - 1 - index)
-    return low is not None and low >= 0 and high is not None and high >= 0
-
-
-def _reach(array: Compute, mentioned: set[str]) -> int:
-    """The rank of the expression: it ends before leading axes that nothing mentions."""
-    for place, variable in enumerate(array.variables):
-        if str(variable) in mentioned:
-            return array.rank - place
-    return 0
-
-
-def _bounds(condition: Scalar) -> set[tuple[str, str, str]]:
-    """The comparisons of indices that a conjunction consists of; something that is in no array's bounds if there are others."""
-    match condition:
-        case Operation(name="and"):
-            left, right = condition.arguments
-            return _bounds(left) | _bounds(right)
-        case Operation(name="greater_equal" | "less"):
-            left, right = condition.arguments
-            if isinstance(left, IndexValue) and isinstance(right, (Literal, IndexValue)):
-                limit = right.value if isinstance(right, Literal) else right.expression
-                return {(str(left.expression), ">=" if condition.name == "greater_equal" else "<", str(limit))}
-    return {("", "", str(condition))}
-
-
-def _factors(body: Scalar) -> list[Scalar]:
-    if isinstance(body, Operation) and body.name == "multiply":
-        return [factor for argument in body.arguments for factor in _factors(argument)]
-    return [body]
-
-
-def _plain_order(read: Read) -> list[str] | None:
-    """The variables of a read that covers its whole array, each index one variable."""
-    order: list[str] = []
-    for index, extent in zip(read.indices, read.array.shape):
-        atom = index.single_atom() if isinstance(index, Expression) else None
-        if not isinstance(atom, SymbolAtom) or atom.upper != extent - 1 or atom.name in order:
-            return None
-        order.append(atom.name)
-    return order
-
-
-def _all_literal(*items: Scalar) -> bool:
-    return all(isinstance(item, Literal) for item in items)
-
-
-def _weak(body: Scalar) -> bool:
-    return isinstance(body, (Operation, Select)) and any(isinstance(item, Literal) for item in body.walk())
-
-
-def _identity(operation: str, dtype: DataType) -> Any:
-    if dtype == DataType.BOOL:
-        return operation == "min"
-    if dtype.is_float:
-        return -np.inf if operation == "max" else np.inf
-    limits = np.iinfo(dtype.numpy)
-    return limits.min if operation == "max" else limits.max
-
-
-def _bare(text: str) -> str:
-    """Without parentheses that enclose all of it."""
-    if not (text.startswith("(") and text.endswith(")")):
-        return text
-    depth = 0
-    for place, letter in enumerate(text):
-        depth += {"(": 1, ")": -1}.get(letter, 0)
-        if depth == 0 and place < len(text) - 1:
-            return text
-    return text[1:-1]
-
-
-def _wish(array: Array) -> str:
-    """What a variable would like to be called: as its value in the model, else after the operator that it belongs to."""
-    kind = type(array).__name__.lower()
-    if not array.label.startswith(kind) or not array.label[len(kind) :].isdigit():
-        return array.label
-    origins: Sequence[Any] = array.origins
-    return origins[0].op_type.lower() if origins else kind
-
-
-def storable(data: np.ndarray) -> np.ndarray:
-    """A weight as NumPy's files can hold it: elements of types that are not NumPy's own as their bits."""
-    plain = np.ascontiguousarray(data).reshape(data.shape)
-    return plain if data.dtype.type.__module__ == "numpy" else plain.view(f"u{data.dtype.itemsize}")

@@ -87,6 +87,8 @@ class Words:
 
         if array.ndim == 0:
             return self.typed(array[()], dtype)
+        if array.size == 0:
+            return f"np.zeros({array.shape}, {self.dtype(dtype)})"
         return f"np.array({nested(array)}, {self.dtype(dtype)})"
 
     def weight(self, name: str, dtype: DataType) -> str:
@@ -146,6 +148,12 @@ class Words:
     def pad(self, text: str, amounts: Sequence[str], value: str) -> str:
         """`amounts`: (before, after) of each axis."""
         return f"np.pad({text}, [{', '.join(amounts)}], constant_values={value})"
+
+    def windows(self, text: str, lengths: Sequence[str], axes: Sequence[str]) -> str:
+        """All windows of the given lengths along axes: their places stay on these axes, what is in them comes last."""
+        one = len(axes) == 1
+        size, axis = (items[0] if one else f"({', '.join(items)})" for items in (lengths, axes))
+        return f"np.lib.stride_tricks.sliding_window_view({text}, {size}, axis={axis})"
 
     def reshape(self, text: str, shape: str) -> str:
         return f"np.reshape({text}, {shape})"

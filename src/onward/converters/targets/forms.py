@@ -1,0 +1,113 @@
+"""What a tensor program's scalars and indices look like: small questions that the printer asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from onward.ir.datatypes import DataType
+from onward.ir.expressions import Dimension, Expression, SymbolAtom, lower_bound
+from onward.program.array import Array, Compute
+from onward.program.scalar import IndexValue, Literal, Operation, Read, Scalar, Select
+
+
+def symbol_of(index: Expression, name: str) -> Expression | None:
+    """The symbol of that name as an expression, if the index is linear in it."""
+    for monomial in index.terms:
+        if len(monomial) == 1 and monomial[0][1] == 1 and isinstance(monomial[0][0], SymbolAtom) and monomial[0][0].name == name:
+            atom = monomial[0][0]
+            return Expression({((atom, 1),): 1})
+    return None
+
+
+def lies_within(index: Expression, extent: Dimension) -> bool:
+    """Whether an index surely lies in its axis."""
+    if index.opaque:
+        return False
+    low, high = lower_bound(index), lower_bound(extent - 1 - index)
+    return low is not None and low >= 0 and high is not None and high >= 0
+
+
+def least_rank(array: Compute, mentioned: set[str]) -> int:
+    """The least rank of the expression: it may end before leading axes that nothing mentions."""
+    for place, variable in enumerate(array.variables):
+        if str(variable) in mentioned:
+            return array.rank - place
+    return 0
+
+
+def bounds_of(condition: Scalar) -> set[tuple[str, str, str]]:
+    """The comparisons of indices that a conjunction consists of; something that is in no array's bounds if there are others."""
+    match condition:
+        case Operation(name="and"):
+            left, right = condition.arguments
+            return bounds_of(left) | bounds_of(right)
+        case Operation(name="greater_equal" | "less"):
+            left, right = condition.arguments
+            if isinstance(left, IndexValue) and isinstance(right, (Literal, IndexValue)):
+                limit = right.value if isinstance(right, Literal) else right.expression
+                return {(str(left.expression), ">=" if condition.name == "greater_equal" else "<", str(limit))}
+    return {("", "", str(condition))}
+
+
+def factors_of(body: Scalar) -> list[Scalar]:
+    if isinstance(body, Operation) and body.name == "multiply":
+        return [factor for argument in body.arguments for factor in factors_of(argument)]
+    return [body]
+
+
+def plain_order(read: Read) -> list[str] | None:
+    """The variables of a read that covers its whole array, each index one variable."""
+    order: list[str] = []
+    for index, extent in zip(read.indices, read.array.shape):
+        atom = index.single_atom() if isinstance(index, Expression) else None
+        if not isinstance(atom, SymbolAtom) or atom.upper != extent - 1 or atom.name in order:
+            return None
+        order.append(atom.name)
+    return order
+
+
+def all_literal(*items: Scalar) -> bool:
+    return all(isinstance(item, Literal) for item in items)
+
+
+def has_numbers(body: Scalar) -> bool:
+    return isinstance(body, (Operation, Select)) and any(isinstance(item, Literal) for item in body.walk())
+
+
+def identity(operation: str, dtype: DataType) -> Any:
+    if dtype == DataType.BOOL:
+        return operation == "min"
+    if dtype.is_float:
+        return -np.inf if operation == "max" else np.inf
+    limits = np.iinfo(dtype.numpy)
+    return limits.min if operation == "max" else limits.max
+
+
+def bare(text: str) -> str:
+    """Without parentheses that enclose all of it."""
+    if not (text.startswith("(") and text.endswith(")")):
+        return text
+    depth = 0
+    for place, letter in enumerate(text):
+        depth += {"(": 1, ")": -1}.get(letter, 0)
+        if depth == 0 and place < len(text) - 1:
+            return text
+    return text[1:-1]
+
+
+def wish(array: Array) -> str:
+    """What a variable would like to be called: as its value in the model, else after the operator that it belongs to."""
+    kind = type(array).__name__.lower()
+    if not array.label.startswith(kind) or not array.label[len(kind) :].isdigit():
+        return array.label
+    origins: Sequence[Any] = array.origins
+    return origins[0].op_type.lower() if origins else kind
+
+
+def storable(data: np.ndarray) -> np.ndarray:
+    """A weight as NumPy's files can hold it: elements of types that are not NumPy's own as their bits."""
+    plain = np.ascontiguousarray(data).reshape(data.shape)
+    return plain if data.dtype.type.__module__ == "numpy" else plain.view(f"u{data.dtype.itemsize}")
