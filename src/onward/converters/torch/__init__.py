@@ -75,6 +75,7 @@ class Names:
         self.inputs: dict[str, str] = {}
         self.shapes: dict[str, tuple[Any, ...]] = {}
         self.symbols: dict[str, str] = {}
+        self.extents: dict[str, tuple[Any, ...]] = {}
         given = list(inputs)
         placeholders = {node.name: node for node in captured.program.graph.nodes if node.op == "placeholder"}
         for specification in specifications:
@@ -96,7 +97,8 @@ class Names:
             self.shapes[name] = ()
             return
         sizes: list[Any] = []
-        for axis, extent in enumerate(described(meta).shape):
+        self.extents[name] = described(meta).shape
+        for axis, extent in enumerate(self.extents[name]):
             if is_static(extent):
                 sizes.append(extent)
                 continue

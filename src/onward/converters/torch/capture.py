@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from torch.export import Dim, ExportedProgram, default_decompositions, export
 from torch.utils import _pytree as pytree
 
 from onward.converters.torch import operators  # noqa: F401 (registers the translations)
+from onward.converters.torch.caches import register_caches
 from onward.converters.torch.registry import COMPLEX, OPERATORS, find, name_of
 from onward.converters.torch.stand_ins import standing_in
 from onward.errors import ConversionError
@@ -27,6 +29,13 @@ class Example:
 
     arguments: tuple[Any, ...] = ()
     keywords: dict[str, Any] = field(default_factory=dict)
+    gathering: str = ""
+    gathered: tuple[str, ...] = ()
+    """The parameter that takes other keywords, and those that it takes."""
+
+    def replaced(self, arguments: Any, keywords: Any) -> Example:
+        """The same call with other values."""
+        return Example(arguments, keywords, self.gathering, self.gathered)
 
 
 @dataclass
@@ -74,6 +83,8 @@ def captures(module: torch.nn.Module, example: Example, dynamic_shapes: Any) -> 
     """
     problem: Exception | None = None
     found = False
+    register_caches()
+    example = _by_parameters(module, example)
     trained = ["the module was in training mode; it was converted in inference mode"] if module.training else []
     for used, shapes, note in _attempts(example, dynamic_shapes):
         try:
@@ -91,6 +102,15 @@ def captures(module: torch.nn.Module, example: Example, dynamic_shapes: Any) -> 
         raise ConversionError(f"PyTorch could not capture {type(module).__name__}: {kind}: {first}") from problem
 
 
+def _by_parameters(module: torch.nn.Module, example: Example) -> Example:
+    """Keywords in the order of the parameters, those that `**` gathers last, as torch.export lists them."""
+    parameters = inspect.signature(module.forward).parameters
+    named = {name: example.keywords[name] for name in parameters if name in example.keywords}
+    others = {name: item for name, item in example.keywords.items() if name not in named}
+    gathers = [name for name, parameter in parameters.items() if parameter.kind is parameter.VAR_KEYWORD]
+    return Example(example.arguments, {**named, **others}, gathers[0] if others and gathers else "", tuple(others))
+
+
 def _attempts(example: Example, dynamic_shapes: Any) -> list[tuple[Example, Any, str]]:
     if dynamic_shapes is not None:
         return [(example, _wanted(example, dynamic_shapes), "")]
@@ -106,12 +126,17 @@ def _attempts(example: Example, dynamic_shapes: Any) -> list[tuple[Example, Any,
 
 
 def _exported(module: torch.nn.Module, example: Example, shapes: Any) -> ExportedProgram:
+    def attempt(strict: bool) -> ExportedProgram:
+        # Structures are made anew each time: a module may write into them (caches grow).
+        arguments, keywords = pytree.tree_map(lambda item: item, (example.arguments, example.keywords))
+        return export(module, arguments, keywords, dynamic_shapes=shapes, strict=strict)
+
     with torch.no_grad():
         try:
-            return export(module, example.arguments, example.keywords, dynamic_shapes=shapes, strict=False)
+            return attempt(False)
         except Exception:  # what one way of tracing refuses, the other may take
             logger.debug("tracing failed", exc_info=True)
-            return export(module, example.arguments, example.keywords, dynamic_shapes=shapes, strict=True)
+            return attempt(True)
 
 
 @contextmanager
@@ -131,14 +156,26 @@ def _inference(module: torch.nn.Module) -> Iterator[None]:
 
 def _shapes(example: Example, free: Any) -> Any:
     """PyTorch's dynamic_shapes, for keywords and arguments."""
-    describe = lambda item: free(item) if isinstance(item, torch.Tensor) else None  # noqa: E731
-    arguments = pytree.tree_map(describe, example.arguments)
-    keywords = pytree.tree_map(describe, example.keywords)
+    arguments, keywords = _described(example.arguments, free), _described(example.keywords, free)
     if not keywords:
         return arguments
     if not arguments:
-        return keywords
+        gathered = {name: keywords.pop(name) for name in example.gathered}
+        return {**keywords, example.gathering: gathered} if gathered else keywords
     raise ConversionError("pass example inputs either as a tuple of arguments or as a dictionary of keywords")
+
+
+def _described(item: Any, free: Any) -> Any:
+    """Open axes of all tensors of a nested structure; one of a class of its own is the list of its parts."""
+    if isinstance(item, torch.Tensor):
+        return free(item)
+    if isinstance(item, dict):
+        return {key: _described(part, free) for key, part in item.items()}
+    if type(item) in (list, tuple):
+        return type(item)(_described(part, free) for part in item)
+    if type(item) in pytree.SUPPORTED_NODES:
+        return [_described(part, free) for part in pytree.SUPPORTED_NODES[type(item)].flatten_fn(item)[0]]
+    return None
 
 
 def _wanted(example: Example, dynamic_shapes: Any) -> Any:
@@ -165,7 +202,7 @@ def _doubled(example: Example) -> Example | None:
     if not leaves or not all(item.dim() and item.shape[0] == 1 for item in leaves):
         return None
     twice = lambda item: torch.cat([item, item]) if isinstance(item, torch.Tensor) else item  # noqa: E731
-    return Example(pytree.tree_map(twice, example.arguments), pytree.tree_map(twice, example.keywords))
+    return example.replaced(pytree.tree_map(twice, example.arguments), pytree.tree_map(twice, example.keywords))
 
 
 def decomposed(program: ExportedProgram) -> ExportedProgram:
@@ -178,4 +215,10 @@ def decomposed(program: ExportedProgram) -> ExportedProgram:
     kept = [target for target in table if find(OPERATORS, name_of(target)) or find(COMPLEX, name_of(target))]
     for target in kept:
         del table[target]
-    return program.run_decompositions(table)
+    # With example inputs PyTorch adds checks of the inputs' sizes, which it cannot run again where inputs are nested.
+    example = program._example_inputs
+    program._example_inputs = None
+    try:
+        return program.run_decompositions(table)
+    finally:
+        program._example_inputs = example

@@ -22,7 +22,7 @@ WITHOUT_MEANING = frozenset({"device", "layout", "pin_memory", "memory_format", 
 ASSERTIONS = frozenset({
     "aten::_assert_tensor_metadata", "aten::_assert_scalar", "aten::sym_constrain_range_for_size", "aten::sym_constrain_range",
     "aten::_assert_async.msg", "aten::_assert_async", "torch::_check", "torch.sym::_check", "aten::_functional_assert_async.msg",
-    "aten::_functional_assert_scalar", "aten::_functional_sym_constrain_range", "torch._C::_set_grad_enabled",
+    "aten::_linalg_check_errors", "aten::_functional_assert_scalar", "aten::_functional_sym_constrain_range", "torch._C::_set_grad_enabled",
 })  # fmt: skip
 
 
@@ -73,6 +73,8 @@ class Walker:
         name = name_of(node.target)
         if name in ASSERTIONS:
             return None
+        if _checks_only(node):
+            return [None]
         args = self.resolved(node.args)
         kwargs = {key: self.resolved(item) for key, item in node.kwargs.items() if key not in WITHOUT_MEANING}
         c.origin = origin_of(node)
@@ -97,6 +99,11 @@ class Walker:
         finally:
             c.result = None
         return wrapped(made, meta)
+
+
+def _checks_only(node: fx.Node) -> bool:
+    """Whether a node that keeps effects in order is only a check."""
+    return name_of(node.target) == "higher_order::with_effects" and name_of(node.args[1]) in ASSERTIONS
 
 
 def translation_of(name: str, arguments: Any, meta: Any) -> Any:
@@ -170,7 +177,7 @@ def check_supported(module: fx.GraphModule) -> None:
     missing: dict[str, str] = {}
     for node in _all_nodes(module):
         name = name_of(node.target)
-        if name in ASSERTIONS or name.endswith("::getitem") or node.target in SYMBOLIC:
+        if name in ASSERTIONS or _checks_only(node) or name.endswith("::getitem") or node.target in SYMBOLIC:
             continue
         arguments = [item.meta.get("val") for item in node.all_input_nodes]
         if translation_of(name, (arguments, node.args), node.meta.get("val")) is None:

@@ -12,7 +12,6 @@ from torch.utils import _pytree as pytree
 
 from onward.converters.certificate import Reference
 from onward.converters.torch.emitter import to_numpy
-from onward.ir.expressions import Expression
 
 TOLERANCES = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-11, np.dtype(np.float16): 5e-3}
 BFLOAT16 = 4e-2
@@ -80,24 +79,46 @@ class Source:
         for size in (1, 3):
             resized = self._resized(given, size, random)
             if resized is not None:
-                feeds[f"open sizes of {size} more" if size > 1 else "open sizes of 1"] = resized
+                feeds["larger open sizes" if size > 1 else "open sizes of 1"] = resized
         return feeds
 
     def _resized(self, given: Mapping[str, Any], size: int, random: np.random.Generator) -> dict[str, np.ndarray] | None:
-        """The example with every open extent 1, or larger by `size`."""
-        shapes = {self.names.inputs[name]: shape for name, shape in self.names.shapes.items()}
-        if not any(isinstance(extent, Expression) for shape in shapes.values() for extent in shape):
+        """The example with open extents of 1, or larger by `size`, or else twice as large, as the module's own conditions on
+        its sizes allow: a mask may have to be as long as what is past and what is new together."""
+        sizes = self._sizes(size)
+        if sizes is None:
             return None
         feeds = {}
+        extents = {self.names.inputs[name]: shape for name, shape in self.names.extents.items()}
         for name, item in given.items():
             tensor = torch.as_tensor(item)
-            for axis, extent in enumerate(shapes[name][: tensor.dim()]):
-                if isinstance(extent, Expression):
-                    wanted = 1 if size == 1 else tensor.shape[axis] + size
+            for axis, extent in enumerate(extents.get(name, ())):
+                if isinstance(extent, torch.SymInt):
+                    wanted = int(extent.node.expr.xreplace(sizes))
                     places = torch.arange(wanted) % max(tensor.shape[axis], 1)
                     tensor = tensor.index_select(axis, places)
             feeds[name] = _array(_random(tensor, random))
         return feeds
+
+    def _sizes(self, size: int) -> dict[Any, Any] | None:
+        """What the symbols of the sizes are to be, or None where no choice is allowed."""
+        import sympy
+
+        open_extents = [extent for shape in self.names.extents.values() for extent in shape if isinstance(extent, torch.SymInt)]
+        symbols = list(dict.fromkeys(symbol for extent in open_extents for symbol in sorted(extent.node.expr.free_symbols, key=str)))
+        if not symbols:
+            return None
+        environment = open_extents[0].node.shape_env
+        usual = {symbol: int(environment.backed_var_to_val[symbol]) for symbol in symbols}
+        if size == 1:
+            choices = [dict.fromkeys(symbols, 1), {**usual, symbols[0]: 1}]
+        else:
+            choices = [{symbol: value + size for symbol, value in usual.items()}, {symbol: 2 * value for symbol, value in usual.items()}]
+        for choice in choices:
+            chosen = {symbol: sympy.Integer(value) for symbol, value in choice.items()}
+            if not any(guard.expr.xreplace(chosen) == sympy.false for guard in environment.guards):
+                return chosen
+        return None
 
     def is_random(self, feeds: Mapping[str, np.ndarray]) -> bool:
         """Whether two runs with different seeds differ."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from onward.converters.torch.operators import (
     arithmetic,
+    bags,
     complex_numbers,
     control_flow,
     convolution,
+    counting,
     creation,
     indexing,
+    linear_algebra,
     normalization,
     pooling,
     products,

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from onward.converters.torch.emitter import Emitter, Tensor, is_static
+from onward.converters.torch.operators.unary import falsehood
 from onward.converters.torch.registry import aten
-from onward.errors import UnsupportedOperator
 from onward.ir import Value
 
 REDUCTIONS = {"sum": "add", "add": "add", "prod": "mul", "multiply": "mul", "amax": "max", "amin": "min"}
@@ -202,27 +202,45 @@ def masked_select(c: Emitter, x: Tensor, mask: Tensor) -> Value:
 @aten("masked_scatter")
 def masked_scatter(c: Emitter, x: Tensor, mask: Tensor, source: Tensor) -> Value:
     """The elements of the source in turn where the mask is true."""
-    wide = c.op("Expand", c.cast(mask, torch.bool), c.shape(x))
+    shape = c.op("Shape", c.op("Or", c.cast(mask, torch.bool), falsehood(c, x)))
+    wide = c.op("Expand", c.cast(mask, torch.bool), shape)
     flat = c.reshape(c.convert(wide, torch.int64), [-1])
     turn = c.op("Sub", c.op("CumSum", flat, np.array(0)), np.array(1))
     places = c.op("Max", turn, np.array(0))
     taken = c.op("Gather", c.reshape(source, [-1]), places, axis=0)
-    return c.op("Where", wide, c.op("Reshape", taken, c.shape(x), allowzero=1), x)
+    return c.op("Where", wide, c.op("Reshape", taken, shape, allowzero=1), x)
 
 
-@aten("index_add", "index_copy")
-def index_add(c: Emitter, x: Tensor, dim: int, index: Tensor, source: Tensor, alpha: Any = 1) -> Value:
-    axis = x.axis(dim)
+@aten("index_add", "index_copy", "index_reduce")
+def index_add(
+    c: Emitter, x: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str | None = None, *, alpha: Any = 1,
+    include_self: bool = True,
+) -> Value:  # fmt: skip
     if x.rank == 0:
-        raise UnsupportedOperator("index_add on a tensor without dimensions")
+        one = Tensor(c.reshape(x, [1]), x.dtype, (1,))
+        given = Tensor(c.reshape(source, [1]), source.dtype, (1,))
+        return c.reshape(index_add(c, one, 0, index, given, reduce, alpha=alpha, include_self=include_self), [])
+    axis = x.axis(dim)
     updates = c.cast(source, x.dtype)
     if alpha != 1:
         updates = c.op("Mul", updates, c.number(alpha, x.dtype))
+    if c.operator.endswith("index_reduce"):
+        shape = [-1 if other == axis else 1 for other in range(x.rank)]
+        places = c.op("Expand", c.reshape(_index(c, index), shape), c.op("Shape", updates))
+        named = Tensor(places, torch.int64, source.shape)
+        return _scattered(c, x, axis, places, named, Tensor(updates, x.dtype, source.shape), reduce, include_self)
     order = [axis, *[other for other in range(x.rank) if other != axis]]
     back = [order.index(other) for other in range(x.rank)]
     reduction = "add" if c.operator.endswith("index_add") else "none"
     places = c.reshape(_index(c, index), [-1, 1])
     return c.transpose(c.op("ScatterND", c.transpose(x, order), places, c.transpose(updates, order), reduction=reduction), back)
+
+
+@aten("put")
+def put(c: Emitter, x: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Value:
+    flat, places, given = (c.reshape(item, [-1]) for item in (x.value, _index(c, index), c.cast(source, x.dtype)))
+    written = c.op("ScatterElements", flat, places, given, axis=0, reduction="add" if accumulate else "none")
+    return c.op("Reshape", written, c.shape(x), allowzero=1)
 
 
 @aten("one_hot")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,9 @@ def softmax(c: Emitter, x: Tensor, dim: int, *dtype: Any, **options: Any) -> Val
     value = c.cast(x, result_dtype(c))
     made = c.op("Softmax", value if x.rank else c.reshape(value, [1]), axis=x.axis(dim))
     if c.operator.endswith("_safe_softmax"):
-        made = c.op("Where", c.op("IsNaN", made), c.number(0, result_dtype(c)), made)
+        dtype = result_dtype(c)
+        largest = c.op("ReduceMax", value, [x.axis(dim)], keepdims=1)
+        made = c.op("Where", c.op("Equal", largest, c.number(-math.inf, dtype)), c.number(0, dtype), made)
     return made if x.rank else c.reshape(made, [])
 
 

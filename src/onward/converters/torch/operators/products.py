@@ -124,3 +124,25 @@ def cdist(c: Emitter, left: Tensor, right: Tensor, order: float, mode: Any = Non
     rank = max(left.rank, right.rank)
     gap = c.op("Sub", c.unsqueeze(left, left.rank - 1), c.unsqueeze(right, right.rank - 2))
     return vector_norm(c, Tensor(gap, left.dtype, (None,) * (rank + 1)), order, [rank])
+
+
+@aten("_pdist_forward")
+def pdist(c: Emitter, x: Tensor, order: float = 2.0) -> Value:
+    """Distances of all pairs of different rows."""
+    from onward.converters.torch.operators.reductions import vector_norm
+
+    if not is_static(x.shape[0]):
+        raise UnsupportedOperator("pdist of rows whose number is open; cdist gives all distances")
+    left, right = (c.op("Gather", x, places, axis=0) for places in np.triu_indices(x.shape[0], 1))
+    return vector_norm(c, Tensor(c.op("Sub", left, right), x.dtype, (None, x.shape[1])), order, [1])
+
+
+@aten("_trilinear")
+def trilinear(
+    c: Emitter, first: Tensor, second: Tensor, third: Tensor, expand1: list[int], expand2: list[int], expand3: list[int],
+    summed: list[int], unroll: int = 1,
+) -> Value:  # fmt: skip
+    """The product of three tensors with added dimensions, summed over some."""
+    raised = [c.unsqueeze(item, *axes) for item, axes in ((first, expand1), (second, expand2), (third, expand3))]
+    product = c.op("Mul", c.op("Mul", raised[0], raised[1]), raised[2])
+    return c.op("ReduceSum", product, list(summed), keepdims=0) if summed else product
