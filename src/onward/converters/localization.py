@@ -71,8 +71,9 @@ def values_of(model: Model, names: Sequence[str], feeds: Mapping[str, np.ndarray
     from onward.runtime import InferenceSession
     from onward.tools import extract
 
-    for begin in range(0, len(names), AT_ONCE):
-        some = names[begin : begin + AT_ONCE]
+    each = list(dict.fromkeys(names))
+    for begin in range(0, len(each), AT_ONCE):
+        some = each[begin : begin + AT_ONCE]
         part = extract(model, None, some)
         needed = {value.name for value in part.graph.inputs}
         results = InferenceSession(part).run(None, {name: array for name, array in feeds.items() if name in needed})

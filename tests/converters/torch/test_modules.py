@@ -207,6 +207,19 @@ def test_opset_and_names() -> None:
         onward.convert(attention, (q, k), input_names=["a", "b", "c"])
 
 
+@pytest.mark.parametrize("name", ["solve", "cholesky", "qr", "inv", "slogdet", "svdvals", "pinv", "lu", "matrix_exp"])
+def test_linear_algebra(name: str) -> None:
+    torch.manual_seed(4)
+    function = getattr(torch.linalg, name)
+    x = torch.randn(2, 4, 4)
+    if name == "cholesky":
+        check(Function(lambda x: function(x @ x.mT + torch.eye(4))), x)
+    elif name == "solve":
+        check(Function(function), x, torch.randn(2, 4, 3))
+    else:
+        check(Function(function), x, **({"dynamic_shapes": {}} if name in ("svdvals", "pinv") else {}))
+
+
 def test_files(tmp_path: Path) -> None:
     module, x = nn.Linear(4, 3), torch.randn(2, 4)
     torch.export.save(torch.export.export(module, (x,)), tmp_path / "model.pt2")
@@ -234,8 +247,8 @@ def test_random_sources_are_noted() -> None:
 
 
 def test_all_that_is_missing_is_named() -> None:
-    module = Function(lambda x: torch.linalg.qr(x).R + torch.linalg.svdvals(x))
-    with pytest.raises(UnsupportedOperator, match=r"(?s)linalg_qr.*test_modules\.py.*_linalg_svd.*register"):
+    module = Function(lambda x: torch.linalg.eigvals(x).real + torch.special.bessel_j0(x))
+    with pytest.raises(UnsupportedOperator, match=r"(?s)linalg_eig.*test_modules\.py.*bessel_j0.*register"):
         onward.convert(module, (torch.randn(3, 3),))
 
 

@@ -92,6 +92,14 @@ def _checked(layer: Any, x: torch.Tensor, hidden: torch.Tensor, batch_sizes: tor
 _own_check: Any = torch.nn.RNNBase.check_forward_args
 
 
+def _is_causal(mask: torch.Tensor | None, is_causal: bool | None = None, size: int | None = None) -> bool:
+    """Without a look at the mask's numbers, which only tells PyTorch that it may use a faster kernel."""
+    return is_causal is True
+
+
+_own_look: Any = torch.nn.modules.transformer._detect_is_causal_mask
+
+
 @contextmanager
 def standing_in() -> Iterator[None]:
     """PyTorch's layers call the operators of this module."""
@@ -101,9 +109,11 @@ def standing_in() -> Iterator[None]:
     functions: Any = torch._VF
     functions.__dict__.update(replaced)
     torch.nn.RNNBase.check_forward_args = _checked  # type: ignore[method-assign]
+    torch.nn.modules.transformer._detect_is_causal_mask = _is_causal
     try:
         yield
     finally:
+        torch.nn.modules.transformer._detect_is_causal_mask = _own_look
         torch.nn.RNNBase.check_forward_args = _own_check  # type: ignore[method-assign]
         for name in replaced:
             del functions.__dict__[name]

@@ -1,0 +1,66 @@
+"""The operators of PyTorch's own database, compared on its samples; those that are refused stand here."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("expecttest")
+
+import torch
+
+from tests.converters.torch.operator_database import OPERATORS, outcome
+
+REFUSED = {
+    "PyTorch does not capture it": [
+        "allclose", "combinations", "corrcoef", "cov", "diagonal_scatter", "equal", "jiterator_2inputs_2outputs",
+        "jiterator_4inputs_with_extra_args", "jiterator_binary", "jiterator_binary_return_by_ref", "jiterator_unary",
+        "linalg.lstsq", "linalg.lstsq grad_oriented", "narrow", "nn.functional.ctc_loss", "nn.functional.gaussian_nll_loss",
+    ],
+    "no translation": [
+        "_segment_reduce lengths", "_segment_reduce offsets", "as_strided_scatter", "frexp", "hash_tensor", "histogram",
+        "histogramdd", "i0", "igamma", "igammac", "linalg.eig", "linalg.eigvals", "linalg.ldl_factor", "linalg.ldl_factor_ex",
+        "linalg.ldl_solve", "mode", "nextafter", "nn.functional.fractional_max_pool2d", "nn.functional.fractional_max_pool3d",
+        "nn.functional.linear_cross_entropy chunked", "nn.functional.linear_cross_entropy chunked_none", "nonzero_static",
+        "normal", "normal number_mean", "polygamma polygamma_n_0", "polygamma polygamma_n_1", "polygamma polygamma_n_2",
+        "polygamma polygamma_n_3", "polygamma polygamma_n_4", "resize_as_", "signal.windows.kaiser", "sparse.mm reduce",
+        "sparse.sampled_addmm", "special.airy_ai", "special.bessel_j0", "special.bessel_j1", "special.bessel_y0",
+        "special.bessel_y1", "special.chebyshev_polynomial_t", "special.chebyshev_polynomial_u",
+        "special.chebyshev_polynomial_v", "special.chebyshev_polynomial_w", "special.erfcx", "special.hermite_polynomial_h",
+        "special.hermite_polynomial_he", "special.i0e", "special.i1", "special.i1e", "special.laguerre_polynomial_l",
+        "special.legendre_polynomial_p", "special.log_ndtr", "special.modified_bessel_i0", "special.modified_bessel_i1",
+        "special.modified_bessel_k0", "special.modified_bessel_k1", "special.ndtri", "special.polygamma special_polygamma_n_0",
+        "special.scaled_modified_bessel_k0", "special.scaled_modified_bessel_k1", "special.shifted_chebyshev_polynomial_t",
+        "special.shifted_chebyshev_polynomial_u", "special.shifted_chebyshev_polynomial_v",
+        "special.shifted_chebyshev_polynomial_w", "special.spherical_bessel_j0", "special.zeta", "tensor_split", "to_sparse",
+    ],
+    "PyTorch leaves the order of equal elements open": ["argsort", "kthvalue", "multinomial", "sort", "topk"],
+    "views of storage that is not laid out densely": ["as_strided partial_views"],
+    "negative circular padding": ["nn.functional.pad circular"],
+    "antialiasing with factors beside sizes": ["_upsample_bilinear2d_aa"],
+    "its numbers are no one's": ["empty"],
+    "a sample without elements or dimensions": ["argwhere", "nn.functional.unfold", "nonzero", "repeat"],
+    "a variant is refused": ["chalf", "linalg.lu_solve", "nn.functional.avg_pool2d", "svd"],
+    "boundaries that are not sorted": ["bucketize"],
+    "what LAPACK leaves of matrices without a factor": ["linalg.cholesky_ex"],
+    "the signs of the vectors are free": ["linalg.eigh"],
+}  # fmt: skip
+"""By reason: what is not converted, or refused because a sample's result differs."""
+
+CONVERTED = [name for name in OPERATORS if not any(name in names for names in REFUSED.values())]
+SAMPLE = CONVERTED[::12]
+
+
+def test_all_names_are_known() -> None:
+    assert {name for names in REFUSED.values() for name in names} <= set(OPERATORS)
+    assert len(CONVERTED) >= 570
+
+
+@pytest.mark.parametrize("name", SAMPLE)
+def test_some_operators(name: str) -> None:
+    assert outcome(OPERATORS[name], torch.float32, 1) == ""
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("name", CONVERTED)
+def test_operators(name: str) -> None:
+    assert outcome(OPERATORS[name], torch.float32, 2) == ""
