@@ -94,7 +94,7 @@ class Source:
             tensor = torch.as_tensor(item)
             for axis, extent in enumerate(extents.get(name, ())):
                 if isinstance(extent, torch.SymInt):
-                    wanted = int(extent.node.expr.xreplace(sizes))
+                    wanted = int(extent.node.expr.subs(sizes))
                     places = torch.arange(wanted) % max(tensor.shape[axis], 1)
                     tensor = tensor.index_select(axis, places)
             feeds[name] = _array(_random(tensor, random))
@@ -102,8 +102,6 @@ class Source:
 
     def _sizes(self, size: int) -> dict[Any, Any] | None:
         """What the symbols of the sizes are to be, or None where no choice is allowed."""
-        import sympy
-
         open_extents = [extent for shape in self.names.extents.values() for extent in shape if isinstance(extent, torch.SymInt)]
         symbols = list(dict.fromkeys(symbol for extent in open_extents for symbol in sorted(extent.node.expr.free_symbols, key=str)))
         if not symbols:
@@ -115,9 +113,8 @@ class Source:
         else:
             choices = [{symbol: value + size for symbol, value in usual.items()}, {symbol: 2 * value for symbol, value in usual.items()}]
         for choice in choices:
-            chosen = {symbol: sympy.Integer(value) for symbol, value in choice.items()}
-            if not any(guard.expr.xreplace(chosen) == sympy.false for guard in environment.guards):
-                return chosen
+            if not any(guard.expr.subs(choice) == False for guard in environment.guards):  # noqa: E712 (a sympy truth value)
+                return choice
         return None
 
     def is_random(self, feeds: Mapping[str, np.ndarray]) -> bool:
