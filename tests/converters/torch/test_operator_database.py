@@ -46,13 +46,16 @@ REFUSED = {
 }  # fmt: skip
 """By reason: what is not converted, or refused because a sample's result differs."""
 
-CONVERTED = [name for name in OPERATORS if not any(name in names for names in REFUSED.values())]
+CONVERTED = [
+    name for name, operator in OPERATORS.items()
+    if torch.float32 in operator.dtypes and not any(name in names for names in REFUSED.values())
+]  # fmt: skip
 SAMPLE = CONVERTED[::12]
 
 
 def test_all_names_are_known() -> None:
     assert {name for names in REFUSED.values() for name in names} <= set(OPERATORS)
-    assert len(CONVERTED) >= 570
+    assert len(CONVERTED) >= 550
 
 
 @pytest.mark.parametrize("name", SAMPLE)

@@ -128,7 +128,7 @@ def _attempts(example: Example, dynamic_shapes: Any) -> list[tuple[Example, Any,
 def _exported(module: torch.nn.Module, example: Example, shapes: Any) -> ExportedProgram:
     def attempt(strict: bool) -> ExportedProgram:
         # Structures are made anew each time: a module may write into them (caches grow).
-        arguments, keywords = pytree.tree_map(lambda item: item, (example.arguments, example.keywords))
+        arguments, keywords = _apart((example.arguments, example.keywords))
         return export(module, arguments, keywords, dynamic_shapes=shapes, strict=strict)
 
     with torch.no_grad():
@@ -137,6 +137,21 @@ def _exported(module: torch.nn.Module, example: Example, shapes: Any) -> Exporte
         except Exception:  # what one way of tracing refuses, the other may take
             logger.debug("tracing failed", exc_info=True)
             return attempt(True)
+
+
+def _apart(structure: Any) -> Any:
+    """The structure with a copy of each tensor that stood in it before: PyTorch takes one tensor given twice for one input."""
+    seen: set[int] = set()
+
+    def copied(item: Any) -> Any:
+        if not isinstance(item, torch.Tensor):
+            return item
+        if id(item) in seen:
+            return item.clone()
+        seen.add(id(item))
+        return item
+
+    return pytree.tree_map(copied, structure)
 
 
 @contextmanager

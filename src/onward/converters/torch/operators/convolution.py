@@ -68,6 +68,13 @@ def convolution(
     return _convolved(c, x, weight, bias, stride, padding, dilation, groups)
 
 
+@aten("conv_tbc")
+def conv_tbc(c: Emitter, x: Tensor, weight: Tensor, bias: Tensor, padding: int = 0) -> Value:
+    """Time first, then batch, then channels."""
+    value, kernel = c.transpose(x, [1, 2, 0]), c.transpose(weight, [2, 1, 0])
+    return c.transpose(c.op("Conv", value, kernel, bias, pads=[padding, padding]), [2, 0, 1])
+
+
 @aten("col2im")
 def col2im(c: Emitter, x: Tensor, size: Any, kernel: Any, dilation: Any, padding: Any, stride: Any) -> Value:
     batched = x.rank == 3

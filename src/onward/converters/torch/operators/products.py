@@ -146,3 +146,19 @@ def trilinear(
     raised = [c.unsqueeze(item, *axes) for item, axes in ((first, expand1), (second, expand2), (third, expand3))]
     product = c.op("Mul", c.op("Mul", raised[0], raised[1]), raised[2])
     return c.op("ReduceSum", product, list(summed), keepdims=0) if summed else product
+
+
+@aten("_grouped_mm")
+def grouped_mm(c: Emitter, left: Tensor, right: Tensor, ends: Tensor | None = None, bias: Tensor | None = None, dtype: Any = None) -> Value:
+    """Rows times the matrix of their group; `ends` tells where each group's rows end. Every group's matrix is multiplied with
+    all rows, and each row keeps its own product."""
+    if ends is None or bias is not None or left.rank != 2 or right.rank != 3 or not is_static(right.shape[0]):
+        raise UnsupportedOperator("grouped products other than of rows with a known number of matrices")
+    along = c.op("Range", np.array(0), c.number(c.size(left, 0), torch.int64), np.array(1))
+    passed = c.op("LessOrEqual", c.unsqueeze(c.cast(ends, torch.int64), 0), c.unsqueeze(along, 1))
+    group = c.unsqueeze(c.op("ReduceSum", c.convert(passed, torch.int64), [1], keepdims=0), 1)
+    total = c.number(0, left.dtype)
+    for place in range(right.shape[0]):
+        product = c.op("MatMul", left, c.op("Gather", right, np.array(place), axis=0))
+        total = c.op("Where", c.op("Equal", group, np.array(place)), product, total)
+    return total if c.result.dtype is left.dtype else c.convert(total, c.result.dtype)

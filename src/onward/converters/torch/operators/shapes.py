@@ -352,6 +352,13 @@ def pixel_shuffle(c: Emitter, x: Tensor, factor: int) -> Value:
     return c.op("Reshape", shuffled, c.op("Concat", outer, inner, axis=0), allowzero=1)
 
 
+@aten("channel_shuffle", "native_channel_shuffle")
+def channel_shuffle(c: Emitter, x: Tensor, groups: int) -> Value:
+    sizes: list[Any] = [c.size(x, axis) for axis in range(x.rank)]
+    parted = c.reshape(x, [sizes[0], groups, -1, *sizes[2:]])
+    return c.reshape(c.transpose(parted, [0, 2, 1, *range(3, x.rank + 1)]), sizes)
+
+
 @aten("meshgrid", "meshgrid.indexing")
 def meshgrid(c: Emitter, tensors: list[Tensor], indexing: str = "ij") -> Any:
     order = list(range(len(tensors)))
