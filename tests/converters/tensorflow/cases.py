@@ -199,4 +199,23 @@ TEXT: list[Case] = [
     ("Equal of text", lambda x: tf.where(x == "the", 1, 0), [([None], S)]),
 ]
 
-FAMILIES = {"numbers": NUMBERS, "reductions": REDUCED, "shapes": SHAPED, "indices": INDEXED, "pictures": PICTURES, "products": PRODUCTS, "text": TEXT}
+C = tf.complex64
+
+
+def _real(x: Any) -> list[Any]:
+    return [tf.math.real(x), tf.math.imag(x)]
+
+
+FOURIER: list[Case] = [
+    *[(name, lambda x, name=name: getattr(tf.signal, name)(x), [([None, 3, 4, 5], C)]) for name in ["fft", "ifft", "fft2d", "ifft2d", "fft3d", "ifft3d"]],
+    *[(f"{name} {extent}", lambda x, name=name, extent=extent: getattr(tf.signal, name)(x, [extent] * max(1, int(name[4:5] or 1))),
+       [([None, 4, 5, 6], F)]) for name in ["rfft", "rfft2d", "rfft3d"] for extent in (6, 5, 3)],
+    *[(f"{name} {extent}", lambda x, name=name, extent=extent: getattr(tf.signal, name)(
+        tf.signal.rfft(x, [extent]) if name == "irfft" else getattr(tf.signal, name[1:])(x, [extent] * int(name[5])), [extent] * max(1, int(name[5:6] or 1))),
+       [([None, 4, 5, 6], F)]) for name in ["irfft", "irfft2d", "irfft3d"] for extent in (6, 5, 2)],
+    ("complex arithmetic", lambda x, y: [x + y, x - y, x * y, x / (y * tf.math.conj(y) + 1), -x, tf.abs(x), tf.math.angle(x), *_real(x)],
+     [([None, 3], C), ([None, 3], C)]),
+    ("Complex", lambda x: tf.exp(tf.complex(tf.tanh(x), x)), [([None, 3], F)]),
+]  # fmt: skip
+
+FAMILIES = {"numbers": NUMBERS, "reductions": REDUCED, "shapes": SHAPED, "indices": INDEXED, "pictures": PICTURES, "products": PRODUCTS, "text": TEXT, "Fourier": FOURIER}

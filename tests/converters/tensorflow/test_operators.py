@@ -26,4 +26,4 @@ def test_operator_computes_what_tensorflow_does(function: Any, inputs: Any) -> N
     assert certificate is not None and certificate.differences
     assert [value.name for value in model.graph.inputs] == [specification.name for specification in specifications]
     for value, (shape, _) in zip(model.graph.inputs, inputs, strict=True):
-        assert [extent is None for extent in shape] == [not isinstance(extent, int) for extent in value.shape]
+        assert [extent is None for extent in shape] == [not isinstance(extent, int) for extent in value.shape[: len(shape)]]

@@ -50,7 +50,8 @@ class Captured:
     @staticmethod
     def _given(array: np.ndarray, like: Any) -> Any:
         if like.dtype in REAL:
-            return tf.constant(array[..., 0] + 1j * array[..., 1], like.dtype)
+            pairs = np.ascontiguousarray(array, REAL[like.dtype].as_numpy_dtype)  # a sum would lose the sign of zeros
+            return tf.constant(pairs.view(like.dtype.as_numpy_dtype)[..., 0])
         return tf.constant(array, like.dtype)
 
 

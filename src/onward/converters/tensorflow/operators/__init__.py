@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from onward.converters.tensorflow.operators import (
     arithmetic,
+    complex_numbers,
     control_flow,
     convolution,
     indexing,
