@@ -169,7 +169,17 @@ LOOPS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "switch": (lambda i, x: lax.switch(i, [jnp.sin, jnp.cos, jnp.tanh], x), (np.int32(7), real(3))),
     "map": (lambda x: lax.map(lambda row: row / row.sum(), x), (np.abs(real(4, 3)),)),
 }
-CASES = {**SHAPES, **REDUCTIONS, **PRODUCTS, **PLACES, **LOOPS}
+ALGEBRA: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+    "spectrum": (jnp.fft.rfft, (real(2, 6),)),
+    "and back": (lambda x: jnp.fft.irfft(jnp.fft.rfft(x) * 2), (real(2, 6),)),
+    "of two axes": (lambda x: jnp.abs(jnp.fft.fft2(x)), (real(2, 6),)),
+    "complex arithmetic": (lambda x, y: (x + 1j * y) * (y - 2j * x) / (1 + x * x + 1j * y), (real(3), real(3))),
+    "complex input": (lambda z: z * z.conj(), ((real(3) + 1j * real(3)).astype(np.complex64),)),
+    "factor": (lambda x: jnp.linalg.cholesky(x @ x.T + 3 * jnp.eye(4)), (real(4, 4),)),
+    "solution": (lambda x, y: jnp.linalg.solve(x @ x.T + 3 * jnp.eye(4), y), (real(4, 4), real(4))),
+    "determinant": (lambda x: jnp.linalg.det(x @ x.T + 3 * jnp.eye(4)), (real(4, 4),)),
+}
+CASES = {**SHAPES, **REDUCTIONS, **PRODUCTS, **PLACES, **LOOPS, **ALGEBRA}
 
 
 @pytest.mark.parametrize("name", CASES)

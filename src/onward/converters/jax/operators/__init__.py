@@ -5,9 +5,11 @@ from __future__ import annotations
 from onward.converters.jax.operators import (
     arithmetic,
     bits,
+    complex_numbers,
     control_flow,
     convolution,
     indexing,
+    linear_algebra,
     pooling,
     products,
     randomness,

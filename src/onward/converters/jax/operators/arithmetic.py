@@ -14,7 +14,7 @@ from onward.ir import Value
 SIMPLE = {
     "acos": "Acos", "acosh": "Acosh", "asin": "Asin", "asinh": "Asinh", "atan": "Atan", "atanh": "Atanh", "ceil": "Ceil", "cos": "Cos",
     "cosh": "Cosh", "erf": "Erf", "exp": "Exp", "floor": "Floor", "log": "Log", "logistic": "Sigmoid", "neg": "Neg", "sin": "Sin",
-    "sinh": "Sinh", "sqrt": "Sqrt", "tan": "Tan", "tanh": "Tanh", "add": "Add", "add_any": "Add", "sub": "Sub", "mul": "Mul",
+    "sinh": "Sinh", "sqrt": "Sqrt", "tan": "Tan", "tanh": "Tanh", "add": "Add", "add_any": "Add", "sub": "Sub",
 }  # fmt: skip
 """Primitives that one operator of ONNX computes."""
 
@@ -52,6 +52,11 @@ def is_all(item: Array, number: float) -> bool:
     return known is not None and known.size > 0 and bool(np.all(known == number))
 
 
+@primitive("mul")
+def multiply(c: Emitter, left: Array, right: Array, **parameters: Any) -> Value:
+    return c.op("Mul", *(c.convert(item, c.result.dtype) for item in (left, right)))
+
+
 @primitive("max")
 def maximum(c: Emitter, left: Array, right: Array) -> Any:
     for item, other in ((left, right), (right, left)):
@@ -82,7 +87,7 @@ def sign(c: Emitter, x: Array) -> Value:
 
 
 @primitive("square")
-def square(c: Emitter, x: Array) -> Value:
+def square(c: Emitter, x: Array, **parameters: Any) -> Value:
     return c.op("Mul", x, x)
 
 
