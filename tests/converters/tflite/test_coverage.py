@@ -72,7 +72,6 @@ REFUSED = {
         "STABLEHLO_TANH",
         "STABLEHLO_TRANSPOSE",
         "SVDF",
-        "UNIDIRECTIONAL_SEQUENCE_LSTM",
         "UNIDIRECTIONAL_SEQUENCE_RNN",
     },
 }

@@ -8,10 +8,11 @@ from onward.converters.tflite.operators import (
     indexing,
     products,
     quantization,
+    recurrent,
     reductions,
     shapes,
 )
 
 __all__ = [
-    "activations", "arithmetic", "control_flow", "convolution", "indexing", "products", "quantization", "reductions", "shapes",
+    "activations", "arithmetic", "control_flow", "convolution", "indexing", "products", "quantization", "recurrent", "reductions", "shapes",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from onward.converters.channels_last import pads
 from onward.converters.tflite.emitter import Emitter, First, Node
 from onward.converters.tflite.operators.products import quantized_as_it_runs
 from onward.converters.tflite.reader import Record
@@ -18,18 +19,8 @@ Sizes = Sequence[int]
 
 
 def padding(x: Tensor, kind: str, window: Sizes, strides: Sizes, dilations: Sizes) -> dict[str, Any]:
-    """Attributes for TFLite's padding: in numbers where the sizes are known."""
-    if kind == "VALID":
-        return {}
-    spatial = x.shape[1:-1]
-    if any(extent < 0 for extent in spatial):
-        return {"auto_pad": "SAME_UPPER"}
-    before, after = [], []
-    for extent, width, stride, dilation in zip(spatial, window, strides, dilations, strict=True):
-        total = max((-(-extent // stride) - 1) * stride + (width - 1) * dilation + 1 - extent, 0)
-        before.append(total // 2)
-        after.append(total - total // 2)
-    return {"pads": before + after} if any(before + after) else {}
+    """Attributes for TFLite's padding of a picture."""
+    return pads(kind, [None if extent < 0 else extent for extent in x.shape[1:-1]], window, strides, dilations)
 
 
 def _spatial(options: Record, pattern: str, axes: str) -> list[int]:

@@ -1,0 +1,134 @@
+"""Recurrent layers. Their states begin at zero with every run; TFLite's interpreter keeps them until it is told to forget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from onward.converters.tflite.emitter import Emitter, Node
+from onward.converters.tflite.registry import operator
+from onward.converters.tflite.tensors import Tensor
+from onward.errors import UnsupportedOperator
+from onward.ir import TensorType, Value
+from onward.ir.datatypes import DataType
+
+
+@dataclass(frozen=True)
+class Gates:
+    """An LSTM's parameters, each for the gates input, forget, cell, output. `input` is missing where it is 1 - forget."""
+
+    weights: list[Tensor | None]
+    recurrent: list[Tensor | None]
+    peepholes: list[Tensor | None]
+    biases: list[Tensor | None]
+    projection: Tensor | None
+    projection_bias: Tensor | None
+
+    @property
+    def plain(self) -> bool:
+        """Whether ONNX LSTM computes it."""
+        return None not in self.weights and self.projection is None
+
+    @property
+    def hybrid(self) -> bool:
+        """Whether real inputs meet quantised weights."""
+        return any(x is not None and x.quantization is not None for x in self.weights)
+
+
+@operator("UNIDIRECTIONAL_SEQUENCE_LSTM")
+def lstm(c: Emitter, node: Node, x: Tensor, *rest: Tensor | None) -> Any:
+    o = node.options
+    if x.quantization is not None or o.diagonal_recurrent_tensors:
+        raise UnsupportedOperator("an LSTM in whole numbers" if x.quantization is not None else "recurrent weights as diagonals")
+    given = [*rest, *[None] * (23 - len(rest))]
+    gates = Gates(given[0:4], given[4:8], [given[8], given[9], None, given[10]], given[11:15], given[15], given[16])
+    if gates.hybrid or any(item is not None for item in given[19:23]):
+        raise UnsupportedOperator("an LSTM with quantised weights" if gates.hybrid else "an LSTM whose gates are normalised")
+    value = c.value(x) if o.time_major else c.op("Transpose", c.value(x), perm=[1, 0, 2])
+    states = [_state(c, item) for item in given[17:19]]
+    clipped = o.cell_clip > 0 or o.proj_clip > 0
+    through = _plain if gates.plain and not clipped and o.fused_activation_function in ACTIVATIONS else _stepwise
+    result = through(c, node, value, gates, states)
+    return result if o.time_major else c.op("Transpose", result, perm=[1, 0, 2])
+
+
+ACTIVATIONS = {"TANH": "Tanh", "RELU": "Relu", "NONE": "Affine"}
+
+
+def _state(c: Emitter, x: Tensor | None) -> Value | None:
+    """A state that is given; None for one that begins at zero."""
+    return None if x is None or (x.held is None and x.data is None) else c.value(x)
+
+
+def _present(items: list[Tensor | None]) -> list[Tensor]:
+    return [x for x in items if x is not None]
+
+
+def _plain(c: Emitter, node: Node, value: Value, gates: Gates, states: list[Value | None]) -> Value:
+    def joined(items: list[Tensor | None]) -> Value:
+        enter, forget, new, leave = (c.value(x) for x in _present(items))
+        return c.op("Unsqueeze", c.op("Concat", enter, leave, forget, new, axis=0), [0])
+
+    hidden = _present(gates.recurrent)[0].shape[1]
+    peepholes = _present(gates.peepholes)
+    p = c.op("Unsqueeze", c.op("Concat", *(c.value(peepholes[place]) for place in (0, 2, 1)), axis=0), [0]) if peepholes else None
+    zeros = c.array(np.zeros(4 * hidden, np.float32))
+    b = c.op("Concat", joined(gates.biases), c.op("Unsqueeze", zeros, [0]), axis=1)
+    begin = [None if state is None else c.op("Unsqueeze", state, [0]) for state in states]
+    name = ACTIVATIONS[node.options.fused_activation_function]
+    made = c.op(
+        "LSTM", value, joined(gates.weights), joined(gates.recurrent), b, None, *begin, p, hidden_size=hidden,
+        activations=["Sigmoid", name, name], outputs=1,
+    )  # fmt: skip
+    return c.op("Squeeze", made, [1])
+
+
+def _stepwise(c: Emitter, node: Node, value: Value, gates: Gates, states: list[Value | None]) -> Value:
+    """Everything that ONNX LSTM lacks: projections, clipping, an input gate that the forget gate tells."""
+    cells = _present(gates.weights)[0].shape[0]
+    widths = [_present(gates.recurrent)[0].shape[1], cells]
+    batch = c.op("Shape", value, start=1, end=2)
+    begin = [
+        c.op("Expand", np.float32(0), c.op("Concat", batch, [width], axis=0)) if state is None else state
+        for state, width in zip(states, widths)
+    ]
+    with c.inner("step") as graph:
+        kind = TensorType(DataType.FLOAT, (None, None))
+        graph.inputs.extend(graph.new_value(kind, name) for name in ("hidden", "cell", "input"))
+        hidden, cell, step = graph.inputs
+        after, kept = _step(c, node, step, hidden, cell, gates)
+        graph.outputs.extend(c.op("Identity", item) for item in (after, kept, after))
+    return c.op("Scan", *begin, value, body=graph, num_scan_inputs=1, outputs=3)[2]
+
+
+def _step(c: Emitter, node: Node, x: Value, hidden: Value, cell: Value, gates: Gates) -> tuple[Value, Value]:
+    o = node.options
+
+    def gate(place: int, peephole_of: Value, function: str) -> Value:
+        w, r = gates.weights[place], gates.recurrent[place]
+        assert w is not None and r is not None
+        total = c.op("Add", c.op("MatMul", x, c.weights(w, [1, 0])), c.op("MatMul", hidden, c.weights(r, [1, 0])))
+        peephole, bias = gates.peepholes[place], gates.biases[place]
+        if peephole is not None:
+            total = c.op("Add", total, c.op("Mul", peephole_of, c.value(peephole)))
+        if bias is not None:
+            total = c.op("Add", total, c.value(bias))
+        return c.activated(total, function) if function != "LOGISTIC" else c.op("Sigmoid", total)
+
+    forget = gate(1, cell, "LOGISTIC")
+    enter = gate(0, cell, "LOGISTIC") if gates.weights[0] is not None else c.op("Sub", np.float32(1), forget)
+    new = gate(2, cell, o.fused_activation_function)
+    state = c.op("Add", c.op("Mul", forget, cell), c.op("Mul", enter, new))
+    if o.cell_clip > 0:
+        state = c.op("Clip", state, np.float32(-o.cell_clip), np.float32(o.cell_clip))
+    leave = gate(3, state, "LOGISTIC")
+    result = c.op("Mul", leave, c.activated(state, o.fused_activation_function))
+    if gates.projection is not None:
+        result = c.op("MatMul", result, c.weights(gates.projection, [1, 0]))
+        if gates.projection_bias is not None:
+            result = c.op("Add", result, c.value(gates.projection_bias))
+        if o.proj_clip > 0:
+            result = c.op("Clip", result, np.float32(-o.proj_clip), np.float32(o.proj_clip))
+    return result, state
