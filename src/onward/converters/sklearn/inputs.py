@@ -16,7 +16,7 @@ from onward.converters.tracing.array import TEXT
 from onward.errors import ConversionError, InvalidArgument
 from onward.ir.datatypes import DataType
 
-ODD_TEXTS = ("no such category", "Ünïcode ☃ 語", " ", "0")
+ODD_TEXTS = ("no such category", "Ünïcode 語", " ", "0")
 """Texts that are hardly categories."""
 
 FEW = 20
@@ -109,8 +109,13 @@ class Labels:
         return _input(b, _named(names, ["x"])[0], self.values.dtype, None)
 
     def data(self, source: Any) -> dict[str, Any]:
-        mixed = np.random.default_rng(0).choice(self.values, 100) if len(self.values) else self.values
-        return {"the example": self.values, "values of it": mixed, "one value": self.values[:1]}
+        random = np.random.default_rng(0)
+        sets = {"the example": self.values, "values of it": random.choice(self.values, 100), "one value": self.values[:1]}
+        if self.values.dtype != TEXT:
+            return sets
+        words = np.array([*" ".join(self.values).split()[:1000], *ODD_TEXTS[:1], "Ünïcode", "語", "a", "X_1"], object)
+        mixed = np.array([random.choice([" ", "  ", "-", ", ", "\n"]).join(random.choice(words, size)) for size in range(30)], object)
+        return {**sets, "words of it": mixed, "words in upper case": np.array([text.upper() for text in mixed], object), "empty": np.array(["", " "], object)}
 
     def rows(self, given: Any) -> Any:
         return given

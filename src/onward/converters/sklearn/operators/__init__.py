@@ -10,4 +10,5 @@ from onward.converters.sklearn.operators import (  # noqa: F401
     neighbours,
     scalers,
     support_vectors,
+    texts,
 )
