@@ -39,7 +39,7 @@ def recurrent() -> Any:
 def transformer() -> Any:
     start = keras.Input((None, 16))
     x = layers.LayerNormalization()(start + layers.MultiHeadAttention(4, 4)(start, start))
-    return keras.Model(start, layers.Dense(16)(layers.Dense(32, activation="silu")(x)))
+    return keras.Model(start, layers.Dense(16)(layers.Dense(32, activation="gelu")(x)))
 
 
 def same_elsewhere(model: onward.Model, source: Any, feeds: dict[str, np.ndarray]) -> None:
@@ -188,3 +188,8 @@ def test_nodes_say_where_they_are_from() -> None:
     model = onward.convert(tf.function(scaled), (np.zeros(2, np.float32),))
     (node,) = [node for node in model.graph.nodes if node.op_type == "Sin"]
     assert node.metadata["onward.module"] == "inner" and "test_models.py" in node.metadata["onward.source"]
+
+
+def test_gelu_stays_one_operator() -> None:
+    model = onward.convert(tf.function(tf.nn.gelu), (np.ones(3, np.float32),))
+    assert {node.op_type for node in model.graph.nodes} == {"Gelu", "Identity"}

@@ -10,6 +10,7 @@ from onward.converters.tensorflow.operators import (
     indexing,
     lists,
     normalization,
+    patterns,
     products,
     random,
     reductions,
