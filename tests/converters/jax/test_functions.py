@@ -202,8 +202,8 @@ def test_the_model_is_valid_for_others(name: str) -> None:
 @pytest.mark.parametrize(
     "function, expected",
     [(jax.nn.softmax, ["Softmax"]), (jax.nn.log_softmax, ["LogSoftmax"]), (jax.nn.gelu, ["Gelu"]), (jax.nn.relu, ["Relu"]),
-     (jax.nn.sigmoid, ["Sigmoid"])],
-    ids=["softmax", "log_softmax", "gelu", "relu", "sigmoid"],
+     (functools.partial(jax.nn.gelu, approximate=False), ["Gelu"]), (jax.nn.sigmoid, ["Sigmoid"])],
+    ids=["softmax", "log_softmax", "gelu", "relu", "exact gelu", "sigmoid"],
 )  # fmt: skip
 def test_high_level_operators_stay_whole(function: Callable[..., Any], expected: list[str]) -> None:
     assert kinds(onward.convert(function, (real(2, 3),))) == expected

@@ -11,6 +11,7 @@ from jax.extend import core
 
 from onward.converters.jax import operators  # noqa: F401 (registers the translations)
 from onward.converters.jax.emitter import REAL, Array, Emitter, is_key
+from onward.converters.jax.highlevel import exact_gelus
 from onward.converters.jax.provenance import origin_of, place_of
 from onward.converters.jax.registry import COMPLEX, COMPOSED, NAMED, PRIMITIVES
 from onward.converters.jax.sizes import is_static
@@ -43,8 +44,12 @@ class Walker:
             return constant(item.val, item.aval) if isinstance(item, core.Literal) else values[item]
 
         wanted = _needed(jaxpr)
+        whole = exact_gelus(jaxpr)
         for equation, needed in zip(jaxpr.eqns, wanted, strict=True):
-            if needed:
+            if id(equation) in whole:
+                x = read(whole[id(equation)])
+                values[equation.outvars[0]] = Array(self.c.op("Gelu", x), x.dtype, x.shape)
+            elif needed:
                 results = self.call(equation, [read(item) for item in equation.invars])
                 values.update(zip(equation.outvars, results, strict=True))
         return [read(item) for item in jaxpr.outvars]
