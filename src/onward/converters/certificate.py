@@ -119,7 +119,7 @@ def _runs(
     session = InferenceSession(model.to_bytes())
     data = dict(reference.data)
     if examples is not None and isinstance(next(iter(data.values())), np.ndarray):
-        data["given"] = np.asarray(examples, next(iter(data.values())).dtype)
+        data["given"] = np.asarray(examples.toarray() if hasattr(examples, "toarray") else examples, next(iter(data.values())).dtype)
     for step, (what, given) in enumerate(data.items()):
         if progress is not None:
             progress("comparing", step, len(data))

@@ -9,8 +9,9 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 import pytest
+import scipy.sparse
 from sklearn.compose import ColumnTransformer, make_column_selector
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, VotingClassifier
 from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import FeatureUnion, make_pipeline
@@ -171,6 +172,17 @@ def test_labels(labels: list[Any]) -> None:
         model = onward.convert(estimator.fit(labels), labels)
         found = onward.InferenceSession(model).run(None, {"x": np.array(labels, object if isinstance(labels[0], str) else None)})
         np.testing.assert_array_equal(found[0], estimator.transform(labels))
+
+
+def test_voters_choose_columns_themselves() -> None:
+    members = [("a", make_pipeline(prepared(), LogisticRegression())), ("b", make_pipeline(prepared(), LogisticRegression(C=0.1)))]
+    check(VotingClassifier(members, voting="soft").fit(PASSENGERS, SURVIVED))
+
+
+def test_sparse_rows() -> None:
+    rows = scipy.sparse.random(40, 5, 0.4, "csr", random_state=0)
+    model = onward.convert(LogisticRegression().fit(rows, np.arange(40) % 3), rows)
+    assert [value.shape[1] for value in model.graph.inputs] == [5]
 
 
 def test_refusals() -> None:

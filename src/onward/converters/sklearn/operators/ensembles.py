@@ -11,8 +11,8 @@ from onward.converters.tracing import Array, as_array
 from onward.converters.tracing.functions import argsort
 
 
-@method("predict", "VotingClassifier")
-def voted(estimator: Any, x: Array) -> Any:
+@method("predict", "VotingClassifier", tables=True)
+def voted(estimator: Any, x: Any) -> Any:
     """The class with the largest mean probability, or with the most votes, the first of equal ones."""
     if estimator.voting == "soft":
         place = np.argmax(estimator.predict_proba(x), axis=1)
