@@ -188,6 +188,7 @@ PRODUCTS: list[Case] = [
     ("MatMul", lambda x: [x @ constant(3, 4), tf.matmul(x, x, transpose_b=True), tf.matmul(x, x, transpose_a=True)], [([None, 3], F)]),
     ("BatchMatMulV2", lambda x: tf.matmul(x, x, adjoint_a=True), [([None, 2, 3, 4], F)]),
     ("Einsum", lambda x: [tf.einsum("bij,bkj->bik", x, x), tf.einsum("bii->b", x[:, :, :4])], [([None, 4, 5], F)]),
+    ("MatrixDeterminant", tf.linalg.det, [([None, 3, 3], F)]),
     ("BiasAdd", lambda x: tf.nn.bias_add(x, constant(3)), [([None, 4, 3], F)]),
 ]
 

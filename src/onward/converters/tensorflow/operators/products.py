@@ -28,3 +28,8 @@ def matmul(c: Emitter, op: Any, a: Tensor, b: Tensor) -> Value:
 @operator("Einsum")
 def einsum(c: Emitter, op: Any, *items: Tensor) -> Value:
     return c.op("Einsum", *items, equation=op["equation"])
+
+
+@operator("MatrixDeterminant", "BatchMatrixDeterminant")
+def determinant(c: Emitter, op: Any, x: Tensor) -> Value:
+    return c.op("Det", x)
