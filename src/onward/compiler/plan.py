@@ -9,7 +9,7 @@ from onward.compiler.entry import LoopBegin
 from onward.compiler.layout import Buffer, LayoutPlanner, View, contiguous_strides
 from onward.compiler.roots import Root, RootFinder
 from onward.compiler.steps import BorderStep, RoutineStep, Step, StepPlanner
-from onward.program.array import Array, Constant, Input, Routine
+from onward.program.array import Array, Constant, Input, Reshape, Routine
 from onward.program.content import depends_on_constants_alone
 from onward.program.functions import compute
 from onward.program.recurrence import Body
@@ -91,16 +91,24 @@ def _at(view: View, body: Body) -> View:
 
 
 def distinct_outputs(outputs: Sequence[Array]) -> list[Array]:
-    """Every output gets memory of its own: inputs, constants and repeated arrays are copied."""
+    """Every output gets memory of its own: inputs, constants, repeated arrays and reshapes of other outputs are copied."""
     seen: set[Array] = set()
     result: list[Array] = []
     for array in outputs:
-        if isinstance(array, (Input, Constant)) or array in seen or depends_on_constants_alone(array):
+        if isinstance(array, (Input, Constant)) or array in seen or _reshaped(array) in outputs or depends_on_constants_alone(array):
             source = array
             array = compute(source.shape, lambda *position, source=source: source[tuple(position)])
         seen.add(array)
         result.append(array)
     return result
+
+
+def _reshaped(array: Array) -> Array | None:
+    """What a Reshape, or a chain of them, is a view of."""
+    source: Array | None = None
+    while isinstance(array, Reshape):
+        array = source = array.sources[0]
+    return source
 
 
 def _reads(step: Step) -> list[Array]:

@@ -1,0 +1,36 @@
+"""States of a loop that are views of each other."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from onward.converters.builder import ModelBuilder
+from onward.ir import Graph, TensorType
+from onward.ir.datatypes import DataType
+from onward.runtime import InferenceSession
+
+
+def test_a_state_is_another_one_reshaped() -> None:
+    """A condition ends the loop, so that it is not written out; the next first state is the next second one in another shape."""
+    b = ModelBuilder("loop")
+    x = b.input("x", DataType.FLOAT, [1, 4])
+    limit, one, zero = (b.constant(np.array(number, np.int32)) for number in (3, 1, 0))
+    true, shape, empty = b.constant(np.array(True)), b.constant(np.array([1, 1, 4])), b.constant(np.zeros((1, 1, 4), np.float32))
+    outer, b.graph = b.graph, Graph("body")
+    for name, kind, rank in (("turn", DataType.INT64, 0), ("go", DataType.BOOL, 0), ("i", DataType.INT32, 0),
+                             ("seen", DataType.FLOAT, 3), ("h", DataType.FLOAT, 2)):  # fmt: skip
+        b.graph.inputs.append(b.graph.new_value(TensorType(kind, (None,) * rank), name))
+    count = b.op("Add", b.graph.inputs[2], one)
+    state = b.op("Tanh", b.op("Add", b.graph.inputs[4], b.graph.inputs[4]))
+    results = (b.op("Less", count, limit), count, b.op("Reshape", state, shape), state)
+    b.graph.outputs.extend(b.op("Identity", value) for value in results)
+    body, b.graph = b.graph, outer
+    made = b.op("Loop", None, true, zero, empty, x, body=body, outputs=3)
+    for place in (1, 2):
+        b.output(made[place], f"out{place}")
+    given = np.array([[0.1, -0.2, 0.3, 0.05]], np.float32)
+    expected = given
+    for _ in range(3):
+        expected = np.tanh(expected + expected)
+    for result in InferenceSession(b.model().to_bytes()).run(None, {"x": given}):
+        np.testing.assert_allclose(result.reshape(1, 4), expected, rtol=1e-6)
