@@ -195,6 +195,28 @@ def _weight(value: Value) -> int:
     return WEIGHT + int(math.log2(max(1, math.prod(extent for extent in extents if isinstance(extent, int)))))
 
 
+def _reshape_where_nothing_moves(graph: Graph, value: Value) -> None:
+    """A transposition of one row of channels for each element of the batch becomes a reshape, one with the reshape before it."""
+    node = value.producer
+    source = None if node is None else node.inputs[0]
+    if node is None or source is None or not isinstance(source.type, TensorType) or source.type.shape is None:
+        return
+    extents = source.type.shape[1:]
+    known = [extent for extent in extents if isinstance(extent, int)]
+    if len(known) < len(extents) or 0 in known or sum(extent != 1 for extent in known) > 1:
+        return
+    maker = source.producer
+    if maker is not None and maker.op_type == "Reshape" and not maker.domain and len(source.uses) == 1 and source not in graph.outputs:
+        source = maker.inputs[0]
+    shape = [-1, *(known[axis - 1] for axis in node.attribute("perm")[1:])]
+    target = graph.add_initializer(Tensor.of(np.array(shape, np.int64)), f"{node.name}_shape")
+    node.op_type, node.name = "Reshape", graph.fresh_name("Reshape")
+    node.attributes.clear()
+    node.set_inputs([source, target])
+    if maker is not None:
+        remove_dead(graph, [maker])
+
+
 class _Rewriting:
     """Puts the choice into the graph."""
 
@@ -221,6 +243,8 @@ class _Rewriting:
         for node, place, value, side in reads:
             node.replace_input(place, self._on_side(choice.root(value), side))
         remove_dead(self.graph, list(choice.turns[value] for value in choice.turns))
+        for value in self.turned.values():
+            _reshape_where_nothing_moves(self.graph, value)
         self.graph.topological_sort()
 
     def _all_reads(self) -> list[tuple[Node, int, Value]]:
