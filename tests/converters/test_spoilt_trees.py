@@ -1,4 +1,4 @@
-"""Model files of XGBoost and LightGBM that were changed in some place: an error, or what the library computes; never a crash, never another number."""
+"""Model files of XGBoost and LightGBM that were changed in some place: an error, or what the library computes; never a crash."""
 
 from __future__ import annotations
 

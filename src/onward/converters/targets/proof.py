@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
 from onward import operators
 from onward.converters import certificate
-from onward.errors import ConversionMismatch, InvalidArgument
+from onward.errors import ConversionMismatch, InvalidArgument, OnwardError
 from onward.ir import Model
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Expression, evaluate
 from onward.ir.types import MapType, OptionalType, SequenceType
+from onward.runtime import InferenceSession
 
 TOLERANCES = {
     np.dtype(np.float64): 1e-11, np.dtype(np.float32): 1e-5, np.dtype(np.float16): 5e-3, DataType.BFLOAT16.numpy: 4e-2,
@@ -39,6 +42,15 @@ def prove(
         raise InvalidArgument("sequences and optional values are not compared; use verify=False")
     names = [value.name for value in model.graph.outputs]
     problems: list[Exception] = []
+    refused: list[str] = []
+
+    def accepted(feeds: Mapping[str, np.ndarray]) -> bool:
+        """Whether the model itself takes the data: random numbers are not always places along an axis."""
+        try:
+            InferenceSession(model.to_bytes()).run(None, dict(feeds))
+        except OnwardError:
+            return False
+        return True
 
     def outputs(feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray] | None:
         try:
@@ -46,6 +58,9 @@ def prove(
                 results = function(*(item for name, item in feeds.items() if name not in constants))
         except REFUSALS as problem:
             problems.append(problem)
+            if accepted(feeds):
+                sizes = ", ".join(f"{name} {list(np.shape(item))}" for name, item in feeds.items())
+                refused.append(f"refused, though the model accepts it: {sizes} ({type(problem).__name__}: {problem})")
             return None
         return dict(zip(names, arrays(results), strict=True))
 
@@ -53,12 +68,12 @@ def prove(
     reference = certificate.Reference(title, data, outputs, tolerances=TOLERANCES)
     compared = model.copy()
     try:
-        certificate.certify(compared, reference, None, tolerance, None, progress)
+        found = certificate.certify(compared, reference, None, tolerance, None, progress)
     except ConversionMismatch as mismatch:
         if len(problems) < len(data):
             raise
         raise ConversionMismatch(f"the converted model accepts none of the data that was tried ({problems[0]}); pass example inputs") from mismatch
-    return compared.metadata[certificate.KEY]
+    return json.dumps(asdict(replace(found, notes=[*found.notes, *refused])))
 
 
 def _data(model: Model, constants: Mapping[str, Any], examples: Any) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
