@@ -182,6 +182,12 @@ def test_a_shared_layer_has_its_weights_once() -> None:
     assert {node.metadata["onward.module"] for node in made.graph.nodes if node.op_type == "MatMul"} == {"shared"}
 
 
+def test_models_in_a_model_are_called_more_than_once() -> None:
+    x = keras.Input(ROWS)
+    inner = keras.Sequential([keras.Input(ROWS), L.Dense(5, activation="tanh"), keras.Sequential([L.Dense(5)])])
+    converted(keras.Model(x, L.Concatenate()([inner(x), inner(inner(x))])))
+
+
 def test_layers_and_models_of_ones_own() -> None:
     class Block(keras.Model):
         def __init__(self) -> None:

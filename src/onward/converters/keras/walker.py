@@ -138,7 +138,7 @@ class Walker:
 
     def _forget(self, graph: Any) -> None:
         """What a model computed in an earlier call."""
-        for node in graph._nodes:
+        for node in (node for level in graph._nodes_by_depth.values() for node in level):
             if not node.is_input:
                 for symbolic in node.outputs:
                     self.known.pop(id(symbolic), None)
