@@ -144,7 +144,9 @@ class Library:
 
     def __init__(self, objects: Sequence[bytes], exports: Sequence[str]) -> None:
         _initialize()
-        self._jit = binding.create_lljit_compiler()
+        # JITLink puts an object's sections side by side. The older linker asks for each by itself, and ends the process where a
+        # full address space leaves more than 2 GiB between code and its data (seen with several frameworks in one process).
+        self._jit = binding.create_lljit_compiler(use_jit_link=True)
         builder = binding.JITLibraryBuilder()
         for item in objects:
             builder.add_object_img(item)
