@@ -98,6 +98,10 @@ class Matrix:
         return given
 
 
+OF_LABELS = ("LabelEncoder", "LabelBinarizer")
+"""Estimators of labels. With labels that it does not know, LabelBinarizer of two classes gives one column or two by what else is there."""
+
+
 @dataclass
 class Labels:
     """Numbers, text or labels (rows,) in one input."""
@@ -111,7 +115,7 @@ class Labels:
     def data(self, source: Any) -> dict[str, Any]:
         random = np.random.default_rng(0)
         sets = {"the example": self.values, "values of it": random.choice(self.values, 100), "one value": self.values[:1]}
-        if self.values.dtype != TEXT:
+        if self.values.dtype != TEXT or type(source).__name__ in OF_LABELS:  # a label is no text of words
             return sets
         words = np.array([*" ".join(self.values).split()[:1000], *ODD_TEXTS[:1], "Ünïcode", "語", "a", "X_1"], object)
         mixed = np.array([random.choice([" ", "  ", "-", ", ", "\n"]).join(random.choice(words, size)) for size in range(30)], object)
@@ -231,7 +235,7 @@ def inputs_of(source: Any, example: Any) -> Inputs:
 
 def _takes_vectors(source: Any) -> bool:
     tags = source.__sklearn_tags__().input_tags if hasattr(source, "__sklearn_tags__") else None
-    return bool(tags is not None and tags.one_d_array and not tags.two_d_array) or type(source).__name__ in ("LabelEncoder", "LabelBinarizer")
+    return bool(tags is not None and tags.one_d_array and not tags.two_d_array) or type(source).__name__ in OF_LABELS
 
 
 def _columns(source: Any) -> int:
