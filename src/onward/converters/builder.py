@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,28 @@ class ModelBuilder:
         self.graph = Graph(name)
         self.opset = opset or OPSET
         self.domains: dict[str, int] = {"": self.opset}
+        self.outer: list[Graph] = []
+        """The graphs around the one at hand, outermost first."""
+
+    @property
+    def outermost(self) -> Graph:
+        """Where constants stand, those of inner graphs too."""
+        return self.outer[0] if self.outer else self.graph
+
+    @contextmanager
+    def inner_graph(self, name: str) -> Iterator[Graph]:
+        """Nodes made inside go into a graph of their own (a branch, a body), whose names differ from those of the graphs around it."""
+        outer = self.graph
+        outer.fresh_name("name")
+        inner = Graph(name)
+        inner._names, inner._fresh = outer._names, outer._fresh
+        self.outer.append(outer)
+        self.graph = inner
+        try:
+            yield inner
+        finally:
+            self.graph = outer
+            self.outer.pop()
 
     def input(self, name: str, dtype: DataType, shape: Sequence[int | str]) -> Value:
         """An input; extents that are text are symbols."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from onward.converters.builder import ModelBuilder
 from onward.converters.jax.sizes import Extent, SizeWriter, is_static
 from onward.errors import ConversionError, UnsupportedOperator
-from onward.ir import Graph, TensorType, Value
+from onward.ir import TensorType, Value
 from onward.ir.datatypes import DataType
 from onward.ir.tensor import Tensor
 from onward.operators.schema import schema
@@ -103,7 +102,6 @@ class Emitter(ModelBuilder, SizeWriter):
         self.primitive = ""
         self.origin: dict[str, str] = {}
         """What is noted at each node: where in the source it stands."""
-        self.outer: list[Graph] = []
         self.symbols: dict[str, tuple[Value, int]] = {}
         """For each open size an input and its axis."""
         self._held: dict[int, tuple[np.ndarray, Value | None, str]] = {}
@@ -191,7 +189,7 @@ class Emitter(ModelBuilder, SizeWriter):
         self._held[id(array)] = (array, None, name)
 
     def _initializer(self, array: np.ndarray, name: str) -> Value:
-        outermost = self.outer[0] if self.outer else self.graph
+        outermost = self.outermost
         value = outermost.add_initializer(Tensor.of(np.ascontiguousarray(array).reshape(array.shape)), name)
         self.types[value] = DataType.of(array.dtype)
         return value
@@ -256,21 +254,6 @@ class Emitter(ModelBuilder, SizeWriter):
         """Makes a value an output of the graph."""
         self.origin = {}
         self.output(value, name)
-
-    @contextmanager
-    def inner_graph(self, name: str) -> Iterator[Graph]:
-        """Nodes made inside go into a graph of their own, whose names differ from those of the graphs around it."""
-        outer = self.graph
-        outer.fresh_name("name")
-        inner = Graph(name)
-        inner._names, inner._fresh = outer._names, outer._fresh
-        self.outer.append(outer)
-        self.graph = inner
-        try:
-            yield inner
-        finally:
-            self.graph = outer
-            self.outer.pop()
 
     def port(self, name: str, dtype: Any, shape: Sequence[Extent]) -> Value:
         """A new input of the graph at hand."""

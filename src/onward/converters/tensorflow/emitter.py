@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from tensorflow.python.client import pywrap_tf_session
 
 from onward.converters.builder import ModelBuilder
 from onward.errors import UnsupportedOperator
-from onward.ir import Graph, Node, Value
+from onward.ir import Node, Value
 from onward.ir.datatypes import DataType
 from onward.ir.tensor import Tensor as Constant
 
@@ -130,7 +129,6 @@ class Emitter(ModelBuilder):
         self._constants: dict[tuple[Any, ...], Value] = {}
         self.origin: dict[str, str] = {}
         """What is noted at each node: where in the source it stands."""
-        self.outer: list[Graph] = []
         self.notes: list[str] = []
         """What the certificate is to say."""
         self.vocabulary: list[str] = []
@@ -160,7 +158,7 @@ class Emitter(ModelBuilder):
     def array(self, array: np.ndarray, name: str = "") -> Value:
         """A constant of the outermost graph; equal small ones are one."""
         array = np.ascontiguousarray(array).reshape(array.shape)
-        graph = self.outer[0] if self.outer else self.graph
+        graph = self.outermost
         content = str(array.tolist()) if array.dtype.kind == "O" else array.tobytes() if array.size <= 64 else id(array)
         key = (str(array.dtype), array.shape, content)
         if array.size > 64 or key not in self._constants:
@@ -236,17 +234,3 @@ class Emitter(ModelBuilder):
         """A Slice of one axis."""
         return self.op("Slice", value, self.sizes([start]), self.sizes([end]), [axis], [step])
 
-    @contextmanager
-    def inner_graph(self, name: str) -> Iterator[Graph]:
-        """Nodes made inside go into a graph of their own, whose names differ from those of the graphs around it."""
-        outer = self.graph
-        outer.fresh_name("name")
-        inner = Graph(name)
-        inner._names, inner._fresh = outer._names, outer._fresh
-        self.outer.append(outer)
-        self.graph = inner
-        try:
-            yield inner
-        finally:
-            self.graph = outer
-            self.outer.pop()

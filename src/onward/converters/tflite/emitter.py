@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +12,7 @@ from onward.converters.builder import ModelBuilder
 from onward.converters.tflite.reader import Record
 from onward.converters.tflite.tensors import Laid, Tensor
 from onward.errors import UnsupportedOperator
-from onward.ir import Graph, Value
+from onward.ir import Value
 from onward.ir.datatypes import DataType
 from onward.ir.tensor import Tensor as Constant
 
@@ -53,7 +52,6 @@ class Emitter(ModelBuilder):
         self.exact = exact
         """Write what the codes of the file stand for: quantised results are bounded, but not rounded."""
         self._constants: dict[tuple[Any, ...], Value] = {}
-        self.outer: list[Graph] = []
         self.origin: dict[str, str] = {}
         """What is noted at each node: the tensor that it belongs to, and the operator."""
         self.walk: Any = None
@@ -69,28 +67,13 @@ class Emitter(ModelBuilder):
     def array(self, array: Any, name: str = "constant") -> Value:
         """A constant; equal small ones are one. Lists are of int64. Constants of inner graphs stand in the outermost."""
         array = np.asarray(array, np.int64) if isinstance(array, list) else np.asarray(array)
-        graph = self.outer[0] if self.outer else self.graph
+        graph = self.outermost
         if array.size > 64 or array.dtype == object:
             return graph.add_initializer(Constant.of(np.asarray(array, order="C")), name)
         key = (str(array.dtype), array.shape, array.tobytes())
         if key not in self._constants:
             self._constants[key] = graph.add_initializer(Constant.of(np.asarray(array, order="C")), name)
         return self._constants[key]
-
-    @contextmanager
-    def inner(self, name: str) -> Iterator[Graph]:
-        """Nodes made inside go into a graph of their own, whose names differ from those of the graphs around it."""
-        outer = self.graph
-        outer.fresh_name("name")
-        graph = Graph(name)
-        graph._names, graph._fresh = outer._names, outer._fresh
-        self.outer.append(outer)
-        self.graph = graph
-        try:
-            yield graph
-        finally:
-            self.graph = outer
-            self.outer.pop()
 
     def value(self, x: Tensor) -> Value:
         """The tensor's real numbers as TFLite lays them out."""

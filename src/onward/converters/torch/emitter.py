@@ -12,7 +12,7 @@ import torch
 
 from onward.converters.builder import ModelBuilder
 from onward.errors import UnsupportedOperator
-from onward.ir import Graph, Value
+from onward.ir import Value
 from onward.ir.datatypes import DataType
 
 DATA_TYPES = {
@@ -123,7 +123,6 @@ class Emitter(ModelBuilder):
         """What PyTorch knows of the result of the operator at hand, and its name."""
         self.origin: dict[str, str] = {}
         """What is noted at each node: where in the source it stands."""
-        self.outer: list[Graph] = []
 
     def value(self, item: Any) -> Value | None:
         """The ONNX value of a tensor, a run-time number, an array or a list of sizes."""
@@ -149,16 +148,11 @@ class Emitter(ModelBuilder):
     def array(self, array: np.ndarray) -> Value:
         """A constant; equal small ones are one."""
         if array.size > 64:
-            return self.graph_of_constants.add_initializer(_tensor(array), "constant")
+            return self.outermost.add_initializer(_tensor(array), "constant")
         key = (array.dtype.str, str(array.dtype), array.shape, array.tobytes())
         if key not in self._constants:
-            self._constants[key] = self.graph_of_constants.add_initializer(_tensor(array), "constant")
+            self._constants[key] = self.outermost.add_initializer(_tensor(array), "constant")
         return self._constants[key]
-
-    @property
-    def graph_of_constants(self) -> Graph:
-        """Constants of inner graphs stand in the outermost."""
-        return self.outer[0] if self.outer else self.graph
 
     def number(self, number: Any, dtype: torch.dtype) -> Value:
         """A number as a tensor of rank 0 of that type."""

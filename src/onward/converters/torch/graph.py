@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from onward.converters.torch.emitter import Description, Emitter, Scalar, Tensor
 from onward.converters.torch.registry import COMPLEX, OPERATORS, find, name_of
 from onward.converters.torch.symbols import SYMBOLIC
 from onward.errors import ConversionError, UnsupportedOperator
-from onward.ir import Graph, Value
+from onward.ir import Value
 
 WITHOUT_MEANING = frozenset({"device", "layout", "pin_memory", "memory_format", "non_blocking", "generator"})
 """Arguments that say nothing about the numbers."""
@@ -196,22 +195,6 @@ def _all_nodes(module: fx.GraphModule) -> Iterator[fx.Node]:
     for part in module.modules():
         if isinstance(part, fx.GraphModule):
             yield from (node for node in part.graph.nodes if node.op == "call_function")
-
-
-@contextmanager
-def inner_graph(c: Emitter, name: str) -> Iterator[Graph]:
-    """Nodes made inside go into a graph of their own, whose names differ from those of the graphs around it."""
-    outer = c.graph
-    outer.fresh_name("name")
-    inner = Graph(name)
-    inner._names, inner._fresh = outer._names, outer._fresh
-    c.outer.append(outer)
-    c.graph = inner
-    try:
-        yield inner
-    finally:
-        c.graph = outer
-        c.outer.pop()
 
 
 def give_back(c: Emitter, values: Sequence[Value]) -> None:

@@ -22,7 +22,7 @@ def if_(c: Emitter, node: Node, condition: Tensor, *operands: Tensor) -> Any:
 
 
 def _branch(c: Emitter, number: int, inputs: list[Laid]) -> Any:
-    with c.inner("branch") as graph:
+    with c.inner_graph("branch") as graph:
         made = c.walk.run(number, [Laid(item.last) for item in inputs])
         graph.outputs.extend(c.op("Identity", c.value(x)) for x in made)
     return graph
@@ -40,7 +40,7 @@ def _case(c: Emitter, node: Node, index: Value, operands: list[Tensor], branches
     if place == len(branches) - 1:
         return [c.value(x) for x in c.walk.run(branches[place], inputs)]
     yes = _branch(c, branches[place], inputs)
-    with c.inner("branch") as no:
+    with c.inner_graph("branch") as no:
         no.outputs.extend(c.op("Identity", value) for value in _case(c, node, index, operands, branches, place + 1))
     import numpy as np
 
@@ -52,7 +52,7 @@ def while_(c: Emitter, node: Node, *states: Tensor) -> Any:
     condition, body = node.options.cond_subgraph_index, node.options.body_subgraph_index
     start = [c.value(x) for x in states]
     first = _truth(c, c.walk.run(condition, [Laid(value) for value in start]))
-    with c.inner("body") as graph:
+    with c.inner_graph("body") as graph:
         for name, kind in (("turn", DataType.INT64), ("condition", DataType.BOOL)):
             graph.inputs.append(graph.new_value(TensorType(kind, ()), name))
         ports = [graph.new_value(TensorType(DataType.of(x.dtype), (None,) * x.rank), "state") for x in states]

@@ -94,7 +94,7 @@ def _stepwise(c: Emitter, node: Node, value: Value, gates: Gates, states: list[V
         c.op("Expand", np.float32(0), c.op("Concat", batch, [width], axis=0)) if state is None else state
         for state, width in zip(states, widths)
     ]
-    with c.inner("step") as graph:
+    with c.inner_graph("step") as graph:
         kind = TensorType(DataType.FLOAT, (None, None))
         graph.inputs.extend(graph.new_value(kind, name) for name in ("hidden", "cell", "input"))
         hidden, cell, step = graph.inputs

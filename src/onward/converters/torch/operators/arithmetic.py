@@ -343,7 +343,6 @@ def lcm(c: Emitter, left: Any, right: Any) -> Value:
 
 def _greatest_divisor(c: Emitter, a: Value, b: Value, dtype: torch.dtype) -> Value:
     """Euclid's algorithm; 64-bit numbers take at most 92 steps, and the loop ends when nothing changes any more."""
-    from onward.converters.torch.graph import inner_graph
     from onward.ir import TensorType
     from onward.ir.datatypes import DataType
 
@@ -354,7 +353,7 @@ def _greatest_divisor(c: Emitter, a: Value, b: Value, dtype: torch.dtype) -> Val
     larger, smaller = c.op("Expand", larger, shape), c.op("Expand", smaller, shape)
     zero, one = c.number(0, wide), c.number(1, wide)
     more = c.op("Cast", c.op("ReduceMax", smaller, keepdims=0), to=int(DataType.BOOL))
-    with inner_graph(c, "euclid") as inner:
+    with c.inner_graph("euclid") as inner:
         rank = len(c.result.shape)
         names: list[tuple[str, DataType, tuple[None, ...]]] = [("turn", DataType.INT64, ()), ("more", DataType.BOOL, ())]
         names += [("larger", DataType.INT64, (None,) * rank), ("smaller", DataType.INT64, (None,) * rank)]

@@ -38,11 +38,11 @@ def _as_value(c: Emitter, item: Any) -> Any:
 
 @operator("higher_order::cond")
 def cond(c: Emitter, condition: Any, when_true: Any, when_false: Any, operands: Any = ()) -> Any:
-    from onward.converters.torch.graph import give_back, inner_graph
+    from onward.converters.torch.graph import give_back
 
     branches = []
     for name, module in (("then_branch", when_true), ("else_branch", when_false)):
-        with inner_graph(c, name) as inner:
+        with c.inner_graph(name) as inner:
             give_back(c, [_as_value(c, item).value for item in _walked(c, module, list(operands))])
         branches.append(inner)
     test = c.number(condition, torch.bool)
@@ -55,12 +55,12 @@ def cond(c: Emitter, condition: Any, when_true: Any, when_false: Any, operands: 
 
 @operator("higher_order::while_loop")
 def while_loop(c: Emitter, condition: Any, body: Any, states: Any, extra: Any = ()) -> Any:
-    from onward.converters.torch.graph import give_back, inner_graph
+    from onward.converters.torch.graph import give_back
 
     carried = [_as_value(c, item) for item in states]
     others = [_as_value(c, item) for item in extra]
     (first,) = _walked(c, condition, [*carried, *others])
-    with inner_graph(c, "body") as inner:
+    with c.inner_graph("body") as inner:
         for name, kind in (("turn", DataType.INT64), ("condition", DataType.BOOL)):
             inner.inputs.append(inner.new_value(TensorType(kind, ()), name))
         ports = [_port(c, item, "state") for item in carried]
@@ -78,9 +78,9 @@ def _truth(c: Emitter, item: Any) -> Value:
 
 @operator("higher_order::scan")
 def scan(c: Emitter, combine: Any, initial: Any, sequences: Any, extra: Any = ()) -> Any:
-    from onward.converters.torch.graph import give_back, inner_graph
+    from onward.converters.torch.graph import give_back
 
-    with inner_graph(c, "body") as inner:
+    with c.inner_graph("body") as inner:
         states = [_port(c, item, "state") for item in initial]
         slices = [_port(c, item, "slice", 1) for item in sequences]
         made = _walked(c, combine, [*states, *slices, *extra])

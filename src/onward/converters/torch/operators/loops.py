@@ -26,10 +26,8 @@ def port(c: Emitter, dtype: torch.dtype, shape: Sequence[Any], name: str) -> Val
 def loop(c: Emitter, turns: Any, states: Sequence[Tensor], step: Step, again: Callable[[list[Tensor]], Value] | None = None) -> list[Value]:
     """The states after a number of turns, or after the first turn whose states `again` is false of; then, stacked, what was
     kept of every turn."""
-    from onward.converters.torch.graph import inner_graph
-
     start = again(list(states)) if again else None
-    with inner_graph(c, "turn") as inner:
+    with c.inner_graph("turn") as inner:
         turn = inner.new_value(TensorType(DataType.INT64, ()), "turn")
         goes_on = inner.new_value(TensorType(DataType.BOOL, ()), "condition")
         inner.inputs.extend([turn, goes_on])

@@ -109,14 +109,14 @@ def _projected_layer(
 
 
 def _scanned(c: Emitter, x: Value, hidden: Value, cell: Value, weights: list[Tensor], biases: bool, direction: int) -> list[Value]:
-    from onward.converters.torch.graph import give_back, inner_graph
+    from onward.converters.torch.graph import give_back
 
     dtype = weights[0].dtype
     given = c.op("MatMul", x, c.op("Transpose", weights[0], perm=[1, 0]))
     for bias in weights[2:4] if biases else []:
         given = c.op("Add", given, bias)
     recurrent, projection = (c.op("Transpose", item, perm=[1, 0]) for item in (weights[1], weights[-1]))
-    with inner_graph(c, "step") as inner:
+    with c.inner_graph("step") as inner:
         for name, rank in (("hidden", 2), ("cell", 2), ("given", 2)):
             inner.inputs.append(inner.new_value(TensorType(DATA_TYPES[dtype], (None,) * rank), name))
         h, old, step = inner.inputs
