@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,20 +28,12 @@ LANCZOS = (
 )  # fmt: skip
 """Coefficients of Lanczos's approximation of the gamma function for g = 7 (Godfrey)."""
 
-GILES = (
-    (-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613, 0.00943887047, 1.00167406,
-     2.83297682),
-    (2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164, 0.246640727,
-     1.50140941),
-)  # fmt: skip
-"""Giles, Approximating the erfinv function (2010): the tail, the middle; Newton's steps after it give double precision."""
-
 
 def _number(c: Writer, number: float) -> Value:
     return c.array(np.array(number, np.float64))
 
 
-def polynomial(c: Writer, coefficients: tuple[float, ...], x: Value) -> Value:
+def polynomial(c: Writer, coefficients: Sequence[float], x: Value) -> Value:
     """From the highest power down."""
     total = _number(c, coefficients[0])
     for coefficient in coefficients[1:]:
@@ -63,17 +56,28 @@ def erfc(c: Writer, x: Value) -> Value:
 
 
 def erfinv(c: Writer, x: Value) -> Value:
-    """The inverse of erf: Giles's approximation and two steps of Newton."""
-    one = _number(c, 1)
-    logarithm = c.op("Neg", c.op("Log", c.op("Mul", c.op("Sub", one, x), c.op("Add", one, x))))
-    tail = polynomial(c, GILES[0], c.op("Sub", c.op("Sqrt", logarithm), _number(c, 3)))
-    middle = polynomial(c, GILES[1], c.op("Sub", logarithm, _number(c, 2.5)))
-    guess = c.op("Mul", c.op("Where", c.op("Less", logarithm, _number(c, 5)), middle, tail), x)
-    for _ in range(2):
+    """A guess by Winitzki's formula, then Newton's steps on the complement, whose relative error stays small near 1."""
+    size = c.op("Abs", x)
+    rest = c.op("Sub", _number(c, 1), size)
+    inside = c.op("And", c.op("Less", size, _number(c, 1)), c.op("Greater", size, _number(c, 1e-8)))
+    safe = c.op("Where", inside, size, _number(c, 0.5))
+    away = c.op("Where", inside, rest, _number(c, 0.5))
+    logarithm = c.op("Log", c.op("Mul", away, c.op("Add", _number(c, 1), safe)))
+    a = 0.147
+    first = c.op("Add", _number(c, 2 / (math.pi * a)), c.op("Mul", logarithm, _number(c, 0.5)))
+    root = c.op("Sqrt", c.op("Sub", c.op("Mul", first, first), c.op("Div", logarithm, _number(c, a))))
+    guess = c.op("Sqrt", c.op("Sub", root, first))
+    for _ in range(4):
+        error = c.op("Sub", erfc(c, guess), away)
         slope = c.op("Mul", _number(c, 2 / math.sqrt(math.pi)), c.op("Exp", c.op("Neg", c.op("Mul", guess, guess))))
-        guess = c.op("Sub", guess, c.op("Div", c.op("Sub", c.op("Erf", guess), x), slope))
-    at_end = c.op("Equal", c.op("Abs", x), one)
-    return c.op("Where", at_end, c.op("Mul", x, _number(c, math.inf)), guess)
+        step = c.op("Div", error, slope)
+        halley = c.op("Add", _number(c, 1), c.op("Mul", guess, step))
+        guess = c.op("Add", guess, c.op("Div", step, halley))
+    linear = c.op("Mul", size, _number(c, math.sqrt(math.pi) / 2))
+    value = c.op("Where", inside, guess, c.op("Where", c.op("Equal", size, _number(c, 1)), _number(c, math.inf), linear))
+    value = c.op("Where", c.op("Greater", size, _number(c, 1)), _number(c, math.nan), value)
+    signed = c.op("Where", c.op("Less", x, _number(c, 0)), c.op("Neg", value), value)
+    return c.op("Where", c.op("IsNaN", x), x, signed)
 
 
 def lgamma_positive(c: Writer, x: Value) -> Value:
@@ -84,22 +88,34 @@ def lgamma_positive(c: Writer, x: Value) -> Value:
         series = c.op("Add", series, c.op("Div", _number(c, coefficient), c.op("Add", below, _number(c, place))))
     base = c.op("Add", below, _number(c, 7.5))
     power = c.op("Mul", c.op("Add", below, _number(c, 0.5)), c.op("Sub", c.op("Log", base), _number(c, 1)))
-    offset = c.op("Sub", c.op("Log", series), _number(c, 7 - 0.5 * math.log(2 * math.pi)))
-    return c.op("Add", power, offset)
+    offset = c.op("Sub", c.op("Log", series), _number(c, 7 - 0.5 * math.log(2 * math.pi) - 1))
+    return c.op("Add", power, c.op("Sub", offset, _number(c, 1)))
+
+
+def _sine(c: Writer, x: Value) -> Value:
+    """sin(pi x) of the part behind the point, at most one half away from 0."""
+    part = c.op("Sub", x, c.op("Floor", x))
+    part = c.op("Min", part, c.op("Sub", _number(c, 1), part))
+    return c.op("Sin", c.op("Mul", _number(c, math.pi), part))
 
 
 def lgamma(c: Writer, x: Value) -> Value:
-    """log of the absolute gamma function, reflected below one half: log(pi / |sin(pi x)|) - lgamma(1 - x)."""
-    low = c.op("Less", x, _number(c, 0.5))
-    upper = lgamma_positive(c, c.op("Where", low, c.op("Sub", _number(c, 1), x), x))
-    sine = c.op("Abs", c.op("Sin", c.op("Mul", _number(c, math.pi), c.op("Sub", x, c.op("Floor", x)))))
-    reflected = c.op("Sub", c.op("Log", c.op("Div", _number(c, math.pi), sine)), upper)
-    return c.op("Where", low, reflected, upper)
+    """Reflected below one half: log(pi / |sin(pi x)|) - lgamma(1 - x)."""
+    infinite = c.op("IsInf", x)
+    x_ = c.op("Where", infinite, _number(c, 1), x)
+    low = c.op("Less", x_, _number(c, 0.5))
+    upper = lgamma_positive(c, c.op("Where", low, c.op("Sub", _number(c, 1), x_), x_))
+    sine = _sine(c, x_)
+    pole = c.op("Equal", sine, _number(c, 0))
+    safe = c.op("Where", pole, _number(c, 1), sine)
+    reflected = c.op("Sub", c.op("Log", c.op("Div", _number(c, math.pi), safe)), upper)
+    reflected = c.op("Where", pole, _number(c, math.inf), reflected)
+    return c.op("Where", infinite, _number(c, math.inf), c.op("Where", low, reflected, upper))
 
 
 def digamma(c: Writer, x: Value) -> Value:
-    """The slope of lgamma: the asymptotic series from x + 8 on; reflected below zero."""
-    low = c.op("Less", x, _number(c, 0))
+    """The asymptotic series from x + 8 on; reflected below zero."""
+    low = c.op("Less", x, _number(c, 0.5))
     positive = c.op("Where", low, c.op("Sub", _number(c, 1), x), x)
     total = _number(c, 0)
     for step in range(8):
@@ -109,6 +125,12 @@ def digamma(c: Writer, x: Value) -> Value:
     bernoulli = (1 / 12, -691 / 32760, 1 / 132, -1 / 240, 1 / 252, -1 / 120, 1 / 12, 0.0)
     series = polynomial(c, bernoulli, square)
     upper = c.op("Add", total, c.op("Sub", c.op("Sub", c.op("Log", far), c.op("Div", _number(c, 0.5), far)), series))
-    angle = c.op("Mul", _number(c, math.pi), c.op("Sub", x, c.op("Floor", x)))
-    reflected = c.op("Sub", upper, c.op("Div", _number(c, math.pi), c.op("Tan", angle)))
-    return c.op("Where", low, reflected, upper)
+    part = c.op("Sub", x, c.op("Floor", x))
+    angle = c.op("Mul", _number(c, math.pi), c.op("Where", c.op("Greater", part, _number(c, 0.5)), c.op("Sub", part, _number(c, 1)), part))
+    tangent = c.op("Tan", angle)
+    pole = c.op("And", c.op("Equal", part, _number(c, 0)), low)
+    reflected = c.op("Sub", upper, c.op("Div", _number(c, math.pi), c.op("Where", pole, _number(c, 1), tangent)))
+    reflected = c.op("Where", pole, _number(c, math.nan), reflected)
+    at_zero = c.op("Equal", x, _number(c, 0))
+    from_below = c.op("Where", at_zero, c.op("Neg", c.op("Reciprocal", x)), reflected)
+    return c.op("Where", low, from_below, upper)
