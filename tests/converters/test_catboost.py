@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import onward
@@ -58,21 +58,13 @@ def converted(model: Any, example: Any = None) -> Any:
 @pytest.mark.parametrize("policy", ["SymmetricTree", "Depthwise", "Lossguide"])
 @pytest.mark.parametrize("loss", REGRESSORS)
 def test_regressors(loss: str, policy: str) -> None:
-    try:
-        model = catboost.CatBoostRegressor(loss_function=loss, grow_policy=policy, **SETTINGS).fit(ROWS, REGRESSORS[loss])
-    except catboost.CatBoostError as problem:  # the library does not train this loss so
-        pytest.skip(str(problem)[:100])
-    converted(model)
+    converted(catboost.CatBoostRegressor(loss_function=loss, grow_policy=policy, **SETTINGS).fit(ROWS, REGRESSORS[loss]))
 
 
 @pytest.mark.parametrize("policy", ["SymmetricTree", "Lossguide"])
 @pytest.mark.parametrize("loss", CLASSIFIERS)
 def test_classifiers(loss: str, policy: str) -> None:
-    try:
-        model = catboost.CatBoostClassifier(loss_function=loss, grow_policy=policy, **SETTINGS).fit(ROWS, CLASSIFIERS[loss])
-    except catboost.CatBoostError as problem:
-        pytest.skip(str(problem)[:100])
-    converted(model)
+    converted(catboost.CatBoostClassifier(loss_function=loss, grow_policy=policy, **SETTINGS).fit(ROWS, CLASSIFIERS[loss]))
 
 
 @pytest.mark.parametrize("loss", ["YetiRank", "QueryRMSE", "PairLogit"])
@@ -137,17 +129,13 @@ def test_categories(kind: str, one_hot: int) -> None:
     assert [value.name for value in result.graph.inputs] == ["x", "categories"]
 
 
-@pytest.mark.parametrize("statistic", ["Borders", "Buckets", "BinarizedTargetMeanValue", "Counter", "FloatTargetMeanValue", "FeatureFreq"])
+@pytest.mark.parametrize("statistic", ["Borders", "Buckets", "BinarizedTargetMeanValue", "Counter"])  # the library has two more on graphics processors
 def test_statistics_of_categories(statistic: str) -> None:
     table = frame()
     model = catboost.CatBoostRegressor(
         cat_features=["colour", "count", "code"], one_hot_max_size=1, simple_ctr=statistic, combinations_ctr=statistic, **SETTINGS
     )
-    try:
-        model.fit(table, target(table))
-    except catboost.CatBoostError as problem:  # one that only trains on other devices
-        pytest.skip(str(problem)[:100])
-    converted(model, table)
+    converted(model.fit(table, target(table)), table)
 
 
 def test_categories_that_nobody_names_are_refused() -> None:
@@ -193,9 +181,9 @@ def test_a_file_without_the_library(tmp_path: Path) -> None:
     assert np.array_equal(ours, model.predict(ROWS))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_spoilt_documents_are_refused_or_converted(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+def test_spoilt_documents_are_read_or_refused(data: st.DataObject) -> None:
     from onward.converters.catboost.document import Document
 
     document = json.loads(spoilt_base())
