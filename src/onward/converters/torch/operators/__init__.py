@@ -10,6 +10,7 @@ from onward.converters.torch.operators import (
     convolution,
     counting,
     creation,
+    decompositions,
     indexing,
     linear_algebra,
     normalization,
