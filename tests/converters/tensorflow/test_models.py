@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,27 +22,18 @@ from onward.converters import Certificate  # noqa: E402
 from onward.errors import FormatError, InvalidArgument, UnsupportedOperator  # noqa: E402
 from tests.converters.tensorflow.cases import constant  # noqa: E402
 
-keras = pytest.importorskip("keras")
-layers = keras.layers
-pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="Keras runs on another backend")
+ROOT = Path(__file__).parents[3]
 
 
-def convolutional() -> Any:
-    return keras.Sequential([
-        keras.Input((12, 12, 3)), layers.Conv2D(8, 3, padding="same", strides=2), layers.BatchNormalization(), layers.ReLU(),
-        layers.DepthwiseConv2D(3), layers.MaxPooling2D(2, padding="same"), layers.Conv2DTranspose(4, 3, strides=2, padding="same"),
-        layers.GlobalAveragePooling2D(), layers.Dense(5, activation="softmax"),
-    ])  # fmt: skip
-
-
-def recurrent() -> Any:
-    return keras.Sequential([keras.Input((None, 6)), layers.Bidirectional(layers.LSTM(4, return_sequences=True)), layers.GRU(5)])
-
-
-def transformer() -> Any:
-    start = keras.Input((None, 16))
-    x = layers.LayerNormalization()(start + layers.MultiHeadAttention(4, 4)(start, start))
-    return keras.Model(start, layers.Dense(16)(layers.Dense(32, activation="gelu")(x)))
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the networks of Keras, which are exported by a process whose backend is TensorFlow."""
+    pytest.importorskip("keras")
+    folder = tmp_path_factory.mktemp("networks")
+    command = [sys.executable, "-m", "tests.converters.tensorflow.networks", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, "KERAS_BACKEND": "tensorflow"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return folder
 
 
 def same_elsewhere(model: onward.Model, source: Any, feeds: dict[str, np.ndarray]) -> None:
@@ -50,21 +44,17 @@ def same_elsewhere(model: onward.Model, source: Any, feeds: dict[str, np.ndarray
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("build", [convolutional, recurrent, transformer])
-def test_saved_model_of_keras(build: Any, tmp_path: Path) -> None:
-    network = build()
-    network.export(str(tmp_path / "saved"), verbose=False)
-    model = onward.convert(str(tmp_path / "saved"))
+@pytest.mark.parametrize("name", ["convolutional", "recurrent", "transformer"])
+def test_saved_model_of_keras(name: str, networks: Path) -> None:
+    model = onward.convert(str(networks / name))
     (entry,) = model.graph.inputs
-    shape = [2 if not isinstance(extent, int) else extent for extent in entry.shape]
-    feeds = {entry.name: np.random.default_rng(0).standard_normal(shape).astype(np.float32)}
-    session = onnxruntime.InferenceSession(model.to_bytes())
-    np.testing.assert_allclose(session.run(None, feeds)[0], np.asarray(network(next(iter(feeds.values())))), rtol=1e-4, atol=1e-5)
+    held = np.load(networks / f"{name}.npz")
+    for session in (onnxruntime.InferenceSession(model.to_bytes()), onward.InferenceSession(model)):
+        np.testing.assert_allclose(session.run(None, {entry.name: held["x"]})[0], held["y"], rtol=1e-4, atol=1e-5)
 
 
-def test_channels_last_needs_two_transpositions(tmp_path: Path) -> None:
-    convolutional().export(str(tmp_path / "saved"), verbose=False)
-    kinds = [node.op_type for node in onward.convert(str(tmp_path / "saved")).graph.nodes]
+def test_channels_last_needs_two_transpositions(networks: Path) -> None:
+    kinds = [node.op_type for node in onward.convert(str(networks / "convolutional")).graph.nodes]
     assert kinds.count("Transpose") <= 2 and kinds.count("Conv") == 2
 
 
