@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-from onward.errors import InvalidArgument
+from onward.errors import ConversionError, InvalidArgument, OnwardError
+
+Captured = TypeVar("Captured")
+Result = TypeVar("Result")
 
 
 @dataclass
@@ -32,3 +35,19 @@ class Request:
         if self.output_names and len(self.output_names) != len(usual):
             raise InvalidArgument(f"the model has {len(usual)} outputs, {', '.join(usual)}; {len(self.output_names)} names were given")
         return list(self.output_names or usual)
+
+
+def first_conversion(captures: Iterable[Captured], converted: Callable[[Captured], Result]) -> Result:
+    """The result for the first capture of a source that can be converted; captures come with fewer and fewer open sizes.
+
+    Raises what the first one raised where none can, and InvalidArgument at once: the caller's mistake is the same in all.
+    """
+    problem: OnwardError = ConversionError("the source could not be captured in any way")
+    for place, captured in enumerate(captures):
+        try:
+            return converted(captured)
+        except InvalidArgument:
+            raise
+        except OnwardError as failure:  # with fewer open sizes it may have a translation
+            problem = problem if place else failure
+    raise problem

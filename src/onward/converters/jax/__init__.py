@@ -18,7 +18,7 @@ from onward.converters.jax.highlevel import recognised
 from onward.converters.jax.reference import reference_of
 from onward.converters.jax.sizes import is_static
 from onward.converters.jax.sources import Source, path_name, source_of
-from onward.converters.request import Request
+from onward.converters.request import Request, first_conversion
 from onward.errors import InvalidArgument, OnwardError, UnsupportedModel
 from onward.ir import Model, TensorType, Value
 from onward.ir.datatypes import DataType
@@ -40,16 +40,7 @@ def convert(request: Request) -> tuple[Model, Any]:
     """The model of a function or module, and what it is to reproduce."""
     source = source_of(request.source)
     example = example_of(source, request.example_inputs)
-    problem: OnwardError | None = None
-    for captured in captures(source, example, request.dynamic_shapes):
-        try:
-            return _converted(request, source, captured)
-        except InvalidArgument:
-            raise
-        except OnwardError as failure:  # with fewer open sizes it may have a translation
-            problem = problem or failure
-    assert problem is not None
-    raise problem
+    return first_conversion(captures(source, example, request.dynamic_shapes), lambda captured: _converted(request, source, captured))
 
 
 def _converted(request: Request, source: Source, captured: Capture) -> tuple[Model, Any]:

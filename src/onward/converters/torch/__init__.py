@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
-from onward.converters.request import Request
+from onward.converters.request import Request, first_conversion
 from onward.converters.torch.capture import Capture, Example, captures, decomposed, example_of
 from onward.converters.torch.emitter import DATA_TYPES, Emitter, Scalar, Tensor, described, is_static, to_numpy
 from onward.converters.torch.graph import Walker, check_supported
@@ -42,16 +42,8 @@ def convert(request: Request) -> tuple[Model, Any]:
     if isinstance(source, ExportedProgram):
         arguments, keywords = source.example_inputs or ((), {})
         return _converted(request, source.module(), Capture(decomposed(source), Example(tuple(arguments), dict(keywords))))
-    problem: OnwardError | None = None
-    for captured in captures(source, example_of(source, request.example_inputs), request.dynamic_shapes):
-        try:
-            return _converted(request, source, captured)
-        except InvalidArgument:
-            raise
-        except OnwardError as failure:  # with fewer open sizes it may have a translation
-            problem = problem or failure
-    assert problem is not None
-    raise problem
+    ways = captures(source, example_of(source, request.example_inputs), request.dynamic_shapes)
+    return first_conversion(ways, lambda captured: _converted(request, source, captured))
 
 
 def _converted(request: Request, source: Any, captured: Capture) -> tuple[Model, Any]:
