@@ -34,3 +34,25 @@ def test_a_state_is_another_one_reshaped() -> None:
         expected = np.tanh(expected + expected)
     for result in InferenceSession(b.model().to_bytes()).run(None, {"x": given}):
         np.testing.assert_allclose(result.reshape(1, 4), expected, rtol=1e-6)
+
+
+def test_two_states_are_one_array_in_two_shapes() -> None:
+    """Both next states are reshapes of an array that is no state itself."""
+    b = ModelBuilder("loop")
+    x, y = b.input("x", DataType.FLOAT, [2, 6]), b.input("y", DataType.FLOAT, [12])
+    table, line, other = (b.constant(np.array(shape)) for shape in ([2, 6], [12], [3, 4]))
+    factor, turns = b.constant(np.array(0.4, np.float32)), b.constant(np.array(40))
+    with b.inner_graph("body") as body:
+        for name, kind, shape in (("turn", DataType.INT64, ()), ("go", DataType.BOOL, ()), ("s", DataType.FLOAT, (2, 6)), ("u", DataType.FLOAT, (12,))):
+            body.inputs.append(body.new_value(TensorType(kind, shape), name))
+        mixed = b.op("Reshape", b.op("Mul", b.op("Add", body.inputs[2], b.op("Reshape", body.inputs[3], table)), factor), other)
+        body.outputs.extend([b.op("Identity", body.inputs[1]), b.op("Reshape", mixed, table), b.op("Reshape", mixed, line)])
+    for place, made in enumerate(b.op("Loop", turns, None, x, y, body=body, outputs=2)):
+        b.output(made, f"out{place}")
+    first, second = np.arange(12, dtype=np.float32).reshape(2, 6), np.linspace(0, 1, 12).astype(np.float32)
+    found = InferenceSession(b.model().to_bytes()).run(None, {"x": first, "y": second})
+    for _ in range(40):
+        first = (first + second.reshape(2, 6)) * np.float32(0.4)
+        second = first.reshape(12)
+    for result in found:
+        np.testing.assert_allclose(result.ravel(), second, rtol=1e-5)
