@@ -37,7 +37,9 @@ REFUSED = {
     "views of storage that is not laid out densely": ["as_strided partial_views"],
     "negative circular padding": ["nn.functional.pad circular"],
     "antialiasing with factors beside sizes": ["_upsample_bilinear2d_aa"],
-    "its numbers are no one's": ["empty"],
+    "its numbers are no one's": [
+        "empty", "empty_like", "empty_permuted", "empty_strided", "new_empty", "new_empty_strided",
+    ],
     "a sample without elements or dimensions": ["argwhere", "nn.functional.unfold", "nonzero", "repeat"],
     "a variant is refused": ["chalf", "linalg.lu_solve", "nn.functional.avg_pool2d", "svd"],
     "boundaries that are not sorted": ["bucketize"],
