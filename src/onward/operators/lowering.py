@@ -12,6 +12,7 @@ from onward.ir import Attribute, Graph, Model, Node, Origin, TensorType, Value
 from onward.ir.expressions import Dimension, Expression, Symbol
 from onward.ir.graph import captured_values
 from onward.operators.arguments import ABSENT, NotConstant
+from onward.operators.native import Call, Claims, Form
 from onward.operators.registry import Context, Definition, find_definition
 from onward.operators.schema import Schema, find_schema, type_string
 from onward.program.guards import Guard, collected
@@ -54,16 +55,18 @@ def lower(
     *,
     shapes: Mapping[str, Sequence[Dimension]] | None = None,
     constants: Mapping[str, Any] | None = None,
+    native: Form | None = None,
 ) -> Program:
     """The tensor program of a model or of a graph.
 
     Named dimensions of inputs become symbols of that name, unknown ones symbols of their own. `shapes` overrides the
     declared shapes of inputs; `constants` gives inputs a fixed value, so that they are inputs no more (a list of
-    arrays for a sequence, None for an optional value that is absent). Raises
+    arrays for a sequence, None for an optional value that is absent). `native` may claim calls of operators, whose results are then
+    those of routines of that name (`native.py`). Raises
     UnsupportedOperator with all nodes that no page defines (NotConstant when nothing is amiss but inputs that should
     be constants), and InferenceError, which names the node, where a definition refuses its inputs.
     """
-    lowering = Lowering(source, shapes, constants)
+    lowering = Lowering(source, shapes, constants, native)
     program = lowering.run()
     if lowering.unsupported:
         raise _joined(lowering.unsupported)
@@ -94,6 +97,7 @@ class Lowering:
         source: Model | Graph,
         shapes: Mapping[str, Sequence[Dimension]] | None = None,
         constants: Mapping[str, Any] | None = None,
+        native: Form | None = None,
     ) -> None:
         model = source if isinstance(source, Model) else source.model
         self.graph = source.graph if isinstance(source, Model) else source
@@ -101,6 +105,7 @@ class Lowering:
         self.functions = dict(model.functions) if model else {}
         self.shapes = shapes or {}
         self.constants = constants or {}
+        self.claims = None if native is None else Claims(native)
         self.values: dict[Value, Any] = {}
         self.unsupported: list[Unsupported] = []
         self.calls: list[Any] = []
@@ -207,8 +212,9 @@ class Lowering:
         self, node: Node, definition: Definition, schema: Schema | None, inputs: list[Any], scope: _Scope, opset: int
     ) -> tuple[Any, ...]:
         named = _attributes(node, definition, schema, scope)
+        context = {}
         if definition.wants_context:
-            named["context"] = Context(
+            context["context"] = Context(
                 node,
                 schema,
                 opset,
@@ -220,11 +226,13 @@ class Lowering:
             if len(inputs) > definition.maximum_inputs:
                 raise InvalidArgument(f"it has {len(inputs)} inputs, but takes {definition.maximum_inputs}")
             inputs = inputs + [None] * (definition.maximum_inputs - len(inputs))
-        results = definition.function(*inputs, **named)
+        results = definition.function(*inputs, **named, **context)
         results = results if isinstance(results, tuple) else (results,)
         if len(results) < len(node.outputs):
             raise UnsupportedOperator(f"output {len(results)} is not computed")
-        return results
+        if self.claims is None:
+            return results
+        return self.claims.results(Call(node, schema.since if schema else opset, tuple(inputs), named, results))
 
     def _inline(self, graph: Graph, inputs: Sequence[Any], scope: _Scope) -> tuple[Any, ...]:
         """The outputs of a sub-graph that is given `inputs`."""

@@ -95,6 +95,26 @@ def depends_on_constants_alone(array: Array) -> bool:
     return True
 
 
+class Constancy:
+    """`constancy(array)`: as `depends_on_constants_alone`, for many arrays of one program: each is looked at once."""
+
+    def __init__(self) -> None:
+        self._found: dict[Array, bool] = {}
+
+    def __call__(self, array: Array) -> bool:
+        order = [array]
+        while order:
+            item = order[-1]
+            rest = [source for source in item.sources if source not in self._found]
+            if item in self._found or not rest:
+                order.pop()
+                if item not in self._found:
+                    self._found[item] = all(self._found[source] for source in item.sources) and depends_on_constants_alone(item)
+            else:
+                order.extend(rest)
+        return self._found[array]
+
+
 def is_recurrence(array: Array) -> bool:
     """Whether the array comes out of a loop: of how many turns, and whether it ends, is a matter of the run."""
     return isinstance(array, RoutineOutput) and array.routine.name == "recurrence"

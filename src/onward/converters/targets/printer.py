@@ -38,7 +38,7 @@ from onward.program.array import (
     RoutineOutput,
     defining_routine,
 )
-from onward.program.content import depends_on_constants_alone
+from onward.program.content import Constancy
 from onward.program.scalar import Cast, IndexValue, Literal, Operation, Read, Scalar, ScalarKey, Select
 
 WRITTEN_OUT = 8
@@ -80,7 +80,7 @@ class Printer:
         self.known: dict[Array, str] = {}
         self.extents: dict[str, Dimension] = {}
         self.zero: dict[str, Dimension] = {}  # index variables that have one value only
-        self.constant: dict[Array, bool] = {}
+        self.is_constant = Constancy()
         self.routines: set[Any] = set()
         self.sizes: dict[str, str] = {}
         self.stored: dict[tuple[int, Any], str] = {}
@@ -103,7 +103,7 @@ class Printer:
             item, ready = order.pop()
             if item in self.known:
                 continue
-            if not ready and not isinstance(item, (Constant, Input)) and self._is_constant(item) and (known := item.known) is not None:
+            if not ready and not isinstance(item, (Constant, Input)) and self.is_constant(item) and (known := item.known) is not None:
                 self.known[item] = self._constant(known, item.dtype, item.label)
             elif ready or isinstance(item, Constant):
                 self._statement(item)
@@ -111,19 +111,6 @@ class Printer:
                 order.append((item, True))
                 order.extend((source, False) for source in reversed(self._sources(item)) if source not in self.known)
         return self.known[array]
-
-    def _is_constant(self, array: Array) -> bool:
-        """Whether an array is made of constants alone; each is looked at once."""
-        order = [array]
-        while order:
-            item = order[-1]
-            rest = [source for source in item.sources if source not in self.constant]
-            if item in self.constant or not rest:
-                order.pop()
-                self.constant.setdefault(item, all(self.constant[source] for source in item.sources) and depends_on_constants_alone(item))
-            else:
-                order.extend(rest)
-        return self.constant[array]
 
     def _sources(self, array: Array) -> Sequence[Array]:
         """What an array is computed from; views are read through."""

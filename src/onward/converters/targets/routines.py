@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from onward.converters.targets.forms import bare, wish
 from onward.errors import UnsupportedOperator
 from onward.program.array import Array, Routine, RoutineOutput
 from onward.program.trees import START, Trees
@@ -50,9 +51,9 @@ def refuse_unknown(results: Sequence[Any]) -> None:
         raise UnsupportedOperator("the target has no equivalent of " + "; ".join(sorted(missing)))
 
 
-def _results(printer: Printer, routine: Routine, text: str) -> None:
+def _results(printer: Printer, routine: Routine, text: str, wishes: Sequence[str] = ()) -> None:
     """The results are the values of one expression; symbols that the routine defines are extents of them."""
-    names = [printer.names.fresh(routine.name) for _ in routine.results]
+    names = [printer.names.fresh(wish) for wish in wishes or [routine.name] * len(routine.results)]
     printer.write(f"{', '.join(names)} = {text}")
     printer.known.update(zip(routine.results, names))
     for name, (shape, _) in zip(names, routine.outputs):
@@ -117,6 +118,12 @@ def tree_ensemble(printer: Printer, routine: Routine, inputs: Sequence[str]) -> 
     function = {"sum": "np.add", "min": "np.minimum", "max": "np.maximum"}[trees.combine]
     depth = str(int(trees.depths.max(initial=0)))
     _results(printer, routine, printer.words.helper("tree_ensemble", inputs[0], *tables, depth, start, function))
+
+
+@rule("native")
+def native(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
+    """What the target has words of its own for (`native.py`)."""
+    _results(printer, routine, bare(routine.attributes["write"](printer)), [wish(result) for result in routine.results])
 
 
 @rule("recurrence")

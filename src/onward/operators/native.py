@@ -1,0 +1,80 @@
+"""Operators that somebody has a form of his own for: a target that prints `F.relu`, where the definition is a selection.
+
+A node is lowered as always, so that data types and shapes are known; then a `Form` decides whether the results are those of a
+routine named `native` instead, which is opaque to everybody but who asked for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from onward import program as P
+from onward.ir import Node
+from onward.program.content import Constancy
+
+
+@dataclass(frozen=True)
+class Call:
+    """An operator applied to arrays.
+
+    `version` is that of the signature that holds (Softmax is in version 13 from operator set 13 on). `inputs` are as many as
+    the definition takes, None where an optional one is absent; `attributes` are those that the definition takes, with the
+    schema's defaults. `results` are what the definition made of them: the results of a claim have these data types and shapes.
+    """
+
+    node: Node
+    version: int
+    inputs: tuple[P.Array | None, ...]
+    attributes: Mapping[str, Any]
+    results: tuple[P.Array, ...]
+
+
+@dataclass(frozen=True)
+class Native:
+    """How a claimed call is said: `write` is for who claimed it; `sources` are the arrays that it is computed from.
+
+    By default those are the inputs but for constants: what becomes of a weight is up to `write`.
+    """
+
+    write: Callable[..., Any]
+    sources: tuple[P.Array, ...] | None = None
+
+
+Form = Callable[[Call], Native | None]
+"""Claims a call, or leaves it to its definition."""
+
+
+@dataclass
+class Claims:
+    """Offers calls to a form."""
+
+    form: Form
+    is_constant: Constancy = field(default_factory=Constancy)
+
+    def results(self, call: Call) -> tuple[P.Array, ...]:
+        """What the definition made, or the results of a routine `native` with the attributes `call` and `write`.
+
+        Nothing is offered that is known before the run, sizes and what is made of them above all: shapes depend on it.
+        Sequences, optional values and nodes with graphs are not offered either.
+        """
+        inputs = [item for item in call.inputs if item is not None]
+        if not all(isinstance(item, P.Array) for item in (*inputs, *call.results)) or any(True for _ in call.node.subgraphs()):
+            return call.results
+        if any(item.content is not None or self.is_constant(item) for item in call.results):
+            return call.results
+        native = self.form(call)
+        if native is None:
+            return call.results
+        sources = native.sources if native.sources is not None else inputs
+        outputs = [(item.shape, item.dtype) for item in call.results]
+        changing = [item for item in dict.fromkeys(sources) if not self.is_constant(item)]
+        return P.routine("native", changing, outputs, call=call, write=native.write)
+
+
+def call_of(array: P.Array) -> Call | None:
+    """The call that a claimed result comes from: a form may look beyond one node."""
+    if not isinstance(array, P.RoutineOutput) or array.routine.name != "native":
+        return None
+    return array.routine.attributes["call"]
