@@ -7,10 +7,10 @@ import pytest
 
 from onward import operators
 from onward.converters.builder import ModelBuilder
-from onward.converters.targets.naming import Names
-from onward.converters.targets.native import NativeRules, Writer
-from onward.converters.targets.printer import Printer
-from onward.converters.targets.words import Words
+from onward.converters.targets.numpy.words import NumpyWords
+from onward.converters.targets.printing.naming import Names
+from onward.converters.targets.printing.native import NativeRules, Writer
+from onward.converters.targets.printing.printer import Printer
 from onward.ir import Model
 from onward.ir.datatypes import DataType
 from onward.operators.native import Call, Native, call_of
@@ -42,7 +42,7 @@ def split(call: Call) -> Writer:
 
 def printed(model: Model) -> tuple[str, dict[str, np.ndarray]]:
     program = operators.lower(model, native=RULES)
-    printer = Printer(Words(), Names(["np", "weights"]))
+    printer = Printer(NumpyWords(), Names(["np", "weights"]))
     for item in program.inputs:
         printer.input(item, printer.names.fresh(item.label))
     result = printer.array(next(iter(program.outputs.values())))

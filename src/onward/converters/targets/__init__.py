@@ -1,6 +1,6 @@
 """From ONNX to other frameworks: a target prints Python source in its own language, and that source is what is returned.
 
-`TARGETS` lists them: the page is the module of that name beside this file. It has `source_of(model, constants)`, the text of a
+`TARGETS` lists them: the page is the folder of that name beside this file, `printing` what all of them share. A page has `source_of(model, constants)`, the text of a
 module and its weights; `convert(model, constants)`, the native object that the text defines; `write(model, folder, constants)`,
 which leaves both in a folder; and `arrays(results)`, results as NumPy arrays.
 """

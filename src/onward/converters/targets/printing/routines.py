@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from onward.converters.targets.forms import bare, wish
+from onward.converters.targets.printing.forms import bare, wish
 from onward.errors import UnsupportedOperator
 from onward.program.array import Array, Routine, RoutineOutput
 from onward.program.trees import START, Trees
 
 if TYPE_CHECKING:
-    from onward.converters.targets.printer import Printer
+    from onward.converters.targets.printing.printer import Printer
 
 ROUTINES: dict[str, Callable[[Printer, Routine, Sequence[str]], None]] = {}
 """name -> function(printer, routine, texts of the inputs), which writes the statements and enters the results"""
@@ -59,14 +59,14 @@ def _results(printer: Printer, routine: Routine, text: str, wishes: Sequence[str
     for name, (shape, _) in zip(names, routine.outputs):
         for axis, extent in enumerate(shape):
             if extent in routine.symbols:
-                printer.sizes.setdefault(str(extent), f"{name}.shape[{axis}]")
+                printer.sizes.setdefault(str(extent), printer.words.size(name, axis))
 
 
 @rule("read_sizes")
 def read_sizes(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
     names = [printer.names.fresh(str(symbol)) for symbol in routine.symbols]
     if names:
-        printer.write(f"{', '.join(names)}{',' if len(names) == 1 else ''} = {inputs[0]}.tolist()")
+        printer.write(f"{', '.join(names)}{',' if len(names) == 1 else ''} = {printer.words.sizes(inputs[0])}")
     printer.known[routine.results[0]] = inputs[0]
     printer.sizes.update(zip(map(str, routine.symbols), names))
 
@@ -74,26 +74,25 @@ def read_sizes(printer: Printer, routine: Routine, inputs: Sequence[str]) -> Non
 @rule("cumulative")
 def cumulative(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
     given = routine.attributes
-    function = "np.cumsum" if given["operation"] == "sum" else "np.cumprod"
-    text = printer.words.helper("cumulative", inputs[0], function, str(given["axis"] % routine.results[0].rank), str(bool(given["exclusive"])), str(bool(given["reverse"])))
-    _results(printer, routine, text)
+    axis = given["axis"] % routine.results[0].rank
+    _results(printer, routine, printer.words.cumulative(inputs[0], given["operation"], axis, bool(given["exclusive"]), bool(given["reverse"])))
 
 
 @rule("top_k")
 def top_k(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
-    count = printer.shape([routine.results[0].shape[-1]])[1:-2]
-    _results(printer, routine, printer.words.helper("top_k", inputs[0], count, str(bool(routine.attributes["largest"]))))
+    count = printer.extent(routine.results[0].shape[-1])
+    _results(printer, routine, printer.words.top_k(inputs[0], count, bool(routine.attributes["largest"])))
 
 
 @rule("scatter")
 def scatter(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
-    function = {"none": "None", "add": "np.add", "mul": "np.multiply", "max": "np.maximum", "min": "np.minimum"}[routine.attributes["reduction"]]
-    _results(printer, routine, printer.words.helper("scatter", *inputs, function))
+    data, rows, updates = inputs
+    _results(printer, routine, printer.words.scatter(data, rows, updates, routine.attributes["reduction"]))
 
 
 @rule("non_zero")
 def non_zero(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
-    _results(printer, routine, f"np.array(np.nonzero({inputs[0]}), np.int64)")
+    _results(printer, routine, printer.words.non_zero(inputs[0]))
 
 
 @rule("non_max_suppression")
@@ -103,7 +102,7 @@ def non_max_suppression(printer: Printer, routine: Routine, inputs: Sequence[str
 
 @rule("bit_cast")
 def bit_cast(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
-    _results(printer, routine, printer.words.helper("bit_cast", inputs[0], printer.words.dtype(routine.attributes["dtype"])))
+    _results(printer, routine, printer.words.bit_cast(inputs[0], routine.attributes["dtype"]))
 
 
 @rule("tree_ensemble")
@@ -115,9 +114,8 @@ def tree_ensemble(printer: Printer, routine: Routine, inputs: Sequence[str]) -> 
         for table in [getattr(trees, name)]
     ]
     start = printer.weight(np.full(trees.outputs, START[trees.combine], trees.values.dtype), "start")
-    function = {"sum": "np.add", "min": "np.minimum", "max": "np.maximum"}[trees.combine]
     depth = str(int(trees.depths.max(initial=0)))
-    _results(printer, routine, printer.words.helper("tree_ensemble", inputs[0], *tables, depth, start, function))
+    _results(printer, routine, printer.words.helper("tree_ensemble", inputs[0], *tables, depth, start, repr(trees.combine)))
 
 
 @rule("native")
@@ -128,44 +126,30 @@ def native(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
 
 @rule("recurrence")
 def recurrence(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
-    """A loop; states are variables that it changes, what it collects are lists."""
+    """A function of one step, and a call that takes all steps."""
     body: Any = routine.attributes["body"]
     count = len(body.states)
-    states = [printer.names.fresh("state") for _ in body.states]
-    for name, text in zip(states, inputs):
-        printer.write(f"{name} = {text}")
-    collected = [printer.names.fresh("collected") for _ in body.collected]
-    for name in collected:
-        printer.write(f"{name} = []")
     for array in body.captured:
         printer.array(array)
-    length = printer.shape([routine.attributes["length"]])[1:-2]
-    time = printer.names.fresh("step")
-    steps = f"range({length})"
-    printer.write(f"for {time} in {f'reversed({steps})' if routine.attributes['backwards'] else steps}:")
+    length = printer.extent(routine.attributes["length"])
+    step, place = printer.names.fresh("step"), printer.names.fresh("place")
+    states = [printer.names.fresh("state") for _ in body.states]
+    printer.write(f"def {step}({', '.join([place, *states])}):")
     outer = dict(printer.known), dict(printer.sizes), set(printer.routines)
     printer.indent += 1
-    printer.sizes[str(body.time)] = time
+    printer.sizes[str(body.time)] = place
     printer.known.update(zip(body.states, states))
-    if body.condition is not None:
-        printer.write(f"if not {printer.known[body.condition]}:")
-        printer.write("    break")
-    for item, text in zip(body.slices, inputs[count:]):
-        printer.known[item] = f"{text}[{time}]"
+    printer.known.update((item, printer.words.slice(text, [place])) for item, text in zip(body.slices, inputs[count:]))
     rows = [printer.array(item) for item in body.collected]
     following = [printer.array(item) for item in body.following]
-    for name, row in zip(collected, rows):
-        printer.write(f"{name}.append({row})")
-    if states:
-        printer.write(f"{', '.join(states)} = {', '.join(following)}")
+    printer.write(f"return {printer.words.tuple(following)}, {printer.words.tuple(rows)}")
     printer.indent -= 1
     printer.known, printer.sizes, printer.routines = outer
-    if routine.attributes["backwards"]:
-        for name in collected:
-            printer.write(f"{name}.reverse()")
-    printer.known.update(zip(routine.results, states))
-    for result, name, item in zip(routine.results[count:], collected, body.collected):
-        shape, dtype = printer.shape(item.shape), printer.words.dtype(item.dtype)
-        stacked = printer.names.fresh("stacked")
-        printer.write(f"{stacked} = {printer.words.helper('stacked', name, length, shape, dtype)}")
-        printer.known[result] = stacked
+    condition = "None" if body.condition is None else str(body.states.index(body.condition))
+    kinds = [f"({printer.shape(item.shape)}, {printer.words.dtype(item.dtype)})" for item in body.collected]
+    backwards = str(bool(routine.attributes["backwards"]))
+    initial = printer.words.tuple(inputs[:count])
+    names = [printer.names.fresh(name) for name in ["state"] * count + ["collected"] * len(rows)]
+    call = printer.words.helper("recurrence", step, initial, length, backwards, condition, f"[{', '.join(kinds)}]")
+    printer.write(f"{printer.words.tuple(names)[1:-1]} = {call}")
+    printer.known.update(zip(routine.results, names))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from onward.operators.native import Call, Native
 
 if TYPE_CHECKING:
-    from onward.converters.targets.printer import Printer
+    from onward.converters.targets.printing.printer import Printer
 
 Writer = Callable[["Printer"], str]
 """The text of the expression that a call is; `printer.array(input)` is the text of an input, constants included.

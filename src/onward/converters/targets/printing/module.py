@@ -1,0 +1,142 @@
+"""The module around the statements: the function of the model, and of the target's prelude what it needs."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import inspect
+import os
+import sys
+import types
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from onward import operators
+from onward.converters.targets.printing.naming import Names, comment
+from onward.converters.targets.printing.printer import Printer
+from onward.converters.targets.printing.routines import refuse_unknown
+from onward.converters.targets.printing.words import Words
+from onward.ir import Model, Value
+from onward.operators.arguments import ABSENT
+from onward.operators.native import Form
+
+MANY_INPUTS = 20
+"""So many are not described one by one."""
+
+
+class Function:
+    """The body of a model's function: `arguments`, `lines`, the texts of `results`, and the `weights` that it reads, by name.
+
+    `reserved` are names that the module uses for something else, `native` the rules of the target for whole operators (`native.py`).
+    Raises UnsupportedOperator with all operators that the target lacks.
+    """
+
+    def __init__(
+        self, model: Model, words: Words, reserved: set[str], constants: Mapping[str, Any] | None = None, native: Form | None = None
+    ) -> None:
+        program = operators.lower(model, constants=constants, native=native)
+        printer = Printer(words, Names(reserved))
+        self.arguments = []
+        for item in program.inputs:
+            self.arguments.append(printer.names.fresh(item.label))
+            printer.input(item, self.arguments[-1])
+        refuse_unknown(list(program.outputs.values()))
+        self.results = [_result(printer, output) for output in program.outputs.values()]
+        self.lines = [*_described(model, self.arguments), *printer.lines, f"    return {', '.join(self.results)}"]
+        self.weights = printer.weights
+
+    def text(self, first: str) -> str:
+        """A function `model` whose arguments are `first` and the inputs."""
+        return "\n".join([f"def model({', '.join([first, *self.arguments])}):", *self.lines, ""])
+
+
+def _result(printer: Printer, output: Any) -> str:
+    if isinstance(output, list):
+        return f"[{', '.join(_result(printer, item) for item in output)}]"
+    if output is ABSENT:
+        return "None"
+    return printer.array(output)
+
+
+def _described(model: Model, arguments: list[str]) -> list[str]:
+    inputs = [value for value in model.graph.inputs if value.tensor is None]
+    lines = [f"    # {name}: {comment(_type(value))}" for value, name in zip(inputs, arguments) if value.type is not None]
+    return lines if len(lines) < MANY_INPUTS else []
+
+
+def _type(value: Value) -> str:
+    if value.dtype is None:
+        return str(value.type)
+    shape = "of any shape" if value.shape is None else str([str(extent) if extent is not None else "?" for extent in value.shape]).replace("'", "")
+    return f"{value.dtype.name.lower()} {shape}"
+
+
+def reserved(prelude: types.ModuleType, *others: str) -> set[str]:
+    """The names of a prelude, which no name of a model may be, and others."""
+    return {*_parts(prelude), *others}
+
+
+def module_text(model: Model, title: str, prelude: types.ModuleType, body: str) -> str:
+    """A module that has, before `body`, those imports and functions of a target's prelude whose names are used, word for word."""
+    parts = _parts(prelude)
+    needed: set[str] = set()
+    pending = [body]
+    while pending:
+        new = (_names(pending.pop()) & parts.keys()) - needed
+        needed |= new
+        pending += [parts[name] for name in new]
+    texts = [text for name, text in parts.items() if name in needed]
+    imports = [text for text in texts if text.startswith(("import ", "from "))]
+    standard = sorted({text for text in imports if _is_standard(text)}, key=lambda text: text.startswith("from "))
+    foreign = sorted({text for text in imports if not _is_standard(text)})
+    about = comment(f"Computes the model {model.graph.name or 'without a name'} with {title}.")
+    header = "\n\n".join("\n".join(group) for group in (standard, foreign) if group)
+    blocks = [f'"""{about}"""\n\n{header}\n', *(text + "\n" for text in texts if text not in imports), body]
+    return "\n\n".join(blocks)
+
+
+def _is_standard(text: str) -> bool:
+    return text.split()[1].partition(".")[0] in sys.stdlib_module_names
+
+
+def _names(text: str) -> set[str]:
+    return {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+
+
+@functools.cache
+def _parts(prelude: types.ModuleType) -> dict[str, str]:
+    """name -> text, of each import and each function or class of a prelude."""
+    source = inspect.getsource(prelude)
+    lines = source.splitlines()
+    parts: dict[str, str] = {}
+    for node in ast.parse(source).body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            if getattr(node, "module", "") != "__future__":
+                parts.update({item.asname or item.name.partition(".")[0]: ast.unparse(node) for item in node.names})
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            first = min([node.lineno, *(item.lineno for item in node.decorator_list)])
+            parts[node.name] = "\n".join(lines[first - 1 : node.end_lineno])
+    return parts
+
+
+def execute(text: str) -> types.ModuleType:
+    """The module that a text defines."""
+    module = types.ModuleType("model")
+    module.__file__ = "model.py"
+    exec(compile(text, "model.py", "exec"), vars(module))
+    return module
+
+
+def write_files(folder: Path, writers: Mapping[str, Callable[[Path], Any]]) -> None:
+    """Writes files into a folder: each by its function into a file beside it, then all take their names, or none stays."""
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = {folder / name: folder / f".{name}" for name in writers}
+    try:
+        for part, write in zip(parts.values(), writers.values()):
+            write(part)
+        for final, part in parts.items():
+            os.replace(part, final)
+    finally:
+        for part in parts.values():
+            part.unlink(missing_ok=True)

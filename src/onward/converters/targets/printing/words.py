@@ -1,0 +1,227 @@
+"""The words of a target's array language: what a target has to say, and what all languages that are like NumPy share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from onward.converters.targets.printing.naming import number, quoted
+from onward.ir.datatypes import DataType
+
+INFIX = {
+    "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "and": "&", "or": "|", "xor": "^", "equal": "==", "not_equal": "!=",
+    "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=",
+}  # fmt: skip
+
+WHOLE = {
+    "divide": "integer_divide", "remainder": "integer_remainder", "truncated_remainder": "truncated_remainder", "power": "integer_power",
+    "shift_left": "shift_left", "shift_right": "shift_right",
+}  # fmt: skip
+"""Operations of whole numbers that are helper functions."""
+
+
+class Words(ABC):
+    """How a target says what the tensor program says.
+
+    Each method gives the text of an expression; its arguments are such texts, those of sizes and indices without parentheses around
+    them. Numbers of axes are plain. An array language that is like NumPy has these words from here and says what differs.
+
+    A target's prelude defines the helper functions that are named here, and `non_max_suppression`, `tree_ensemble` and
+    `recurrence`, as NumPy's does.
+    """
+
+    prefix: ClassVar[str]
+    """The name by which the module knows the array library."""
+
+    functions: ClassVar[Mapping[str, str]]
+    """scalar operation -> function of the library, for those that are neither infix nor helper functions"""
+
+    reductions: ClassVar[Mapping[str, str]] = {name: name for name in ("sum", "prod", "max", "min", "argmax", "argmin")}
+
+    helping: ClassVar[frozenset[str]] = frozenset()
+    """Scalar operations of all types that are helper functions."""
+
+    def helper(self, name: str, *arguments: str) -> str:
+        """A call of a function of the target's prelude."""
+        return f"{name}({', '.join(arguments)})"
+
+    # -- what every target says ----------------------------------------------------------------------------------------
+    @abstractmethod
+    def dtype(self, dtype: DataType) -> str:
+        """The name of a type of elements."""
+
+    @abstractmethod
+    def weight(self, name: str, dtype: DataType) -> str:
+        """The weight of that name."""
+
+    @abstractmethod
+    def cast(self, text: str, source: DataType, target: DataType, saturate: bool) -> str:
+        """A conversion as the ONNX operator Cast does it."""
+
+    @abstractmethod
+    def pad(self, text: str, amounts: Sequence[tuple[str, str]], value: str) -> str:
+        """An array within numbers `value`; `amounts` before and after it on each axis."""
+
+    @abstractmethod
+    def windows(self, text: str, lengths: Sequence[str], axes: Sequence[str]) -> str:
+        """All windows of the given lengths along axes: their places stay on these axes, what is in them comes last."""
+
+    # -- numbers -------------------------------------------------------------------------------------------------------
+    def is_common(self, dtype: DataType) -> bool:
+        """Whether plain Python numbers keep arrays of this type as they are."""
+        return dtype.numpy.type.__module__ == "numpy"
+
+    def literal(self, value: Any, dtype: DataType) -> str:
+        """A number beside arrays of its type."""
+        value = value.item() if isinstance(value, (np.ndarray, np.generic)) else value
+        if dtype == DataType.STRING:
+            return quoted(value.decode(errors="surrogateescape") if isinstance(value, bytes) else str(value))
+        if dtype == DataType.BOOL:
+            return repr(bool(value))
+        if dtype.is_complex:
+            return number(complex(value))
+        if dtype.is_integer:
+            return number(int(value))
+        return number(float(np.asarray(value).astype(dtype.numpy).astype(np.float64)))
+
+    def typed(self, value: Any, dtype: DataType) -> str:
+        """A number that keeps its type by itself."""
+        return f"{self.dtype(dtype)}({self.literal(value, dtype)})"
+
+    def one_index(self, text: str) -> str:
+        """A size or index as an element of type int64."""
+        return f"{self.dtype(DataType.INT64)}({text})"
+
+    def small_array(self, array: np.ndarray, dtype: DataType) -> str:
+        """A few elements, written out."""
+
+        def nested(item: Any) -> str:
+            if np.ndim(item) == 0:
+                return self.literal(item, dtype)
+            return f"[{', '.join(nested(part) for part in item)}]"
+
+        if array.ndim == 0:
+            return self.typed(array[()], dtype)
+        if array.size == 0:
+            return f"{self.prefix}.zeros({array.shape}, dtype={self.dtype(dtype)})"
+        return f"{self.prefix}.array({nested(array)}, dtype={self.dtype(dtype)})"
+
+    def full(self, shape: str, text: str, dtype: DataType) -> str:
+        return f"{self.prefix}.full({shape}, {text}, dtype={self.dtype(dtype)})"
+
+    # -- elements ------------------------------------------------------------------------------------------------------
+    def operation(self, name: str, arguments: Sequence[str], dtype: DataType) -> str:
+        """`dtype` is that of the operands."""
+        if dtype.is_integer and name in WHOLE:
+            return self.helper(WHOLE[name], *arguments)
+        if name in self.helping:
+            return self.helper(name, *arguments)
+        if name == "divisor":
+            return arguments[0]
+        if name in INFIX:
+            return f"({arguments[0]} {INFIX[name]} {arguments[1]})"
+        if name == "not":
+            return f"~{arguments[0]}"
+        if name == "negate":
+            return f"-{arguments[0]}"
+        if name == "reciprocal":
+            return f"(1 / {arguments[0]})"
+        return f"{self.prefix}.{self.functions[name]}({', '.join(arguments)})"
+
+    def of_type(self, text: str, dtype: DataType) -> str:
+        """An expression, maybe of plain numbers, as an array of a type."""
+        return f"{self.prefix}.asarray({text}, dtype={self.dtype(dtype)})"
+
+    def where(self, condition: str, then: str, otherwise: str) -> str:
+        return f"{self.prefix}.where({condition}, {then}, {otherwise})"
+
+    # -- sizes and indices ---------------------------------------------------------------------------------------------
+    def size(self, text: str, axis: int) -> str:
+        """The extent of an array along an axis."""
+        return f"{text}.shape[{axis}]"
+
+    def sizes(self, text: str) -> str:
+        """The elements of a vector as a sequence of sizes."""
+        return f"{text}.tolist()"
+
+    def tuple(self, items: Sequence[str]) -> str:
+        """A tuple."""
+        return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
+
+    def arange(self, size: str) -> str:
+        return f"{self.prefix}.arange({size})"
+
+    def clip(self, text: str, last: str) -> str:
+        """Indices that are made to lie between 0 and `last`."""
+        return f"{self.prefix}.clip({text}, 0, {last})"
+
+    def extreme(self, name: str, left: str, right: str, varies: bool) -> str:
+        """`minimum` or `maximum` of sizes, or of indices that vary."""
+        return f"{self.prefix}.{name}({left}, {right})" if varies else f"{name[:3]}({left}, {right})"
+
+    # -- places --------------------------------------------------------------------------------------------------------
+    def slice(self, text: str, items: Sequence[str]) -> str:
+        """A view: each item is one index, `start:end` with a step above 0 maybe, or `None` for a new axis."""
+        return text if all(item == ":" for item in items) else f"{text}[{', '.join(items)}]"
+
+    def take(self, text: str, index: str, axis: int) -> str:
+        """The places of an array of indices along one axis."""
+        return f"{text}[{':, ' * axis}{index}]"
+
+    def gather(self, text: str, indices: Sequence[str]) -> str:
+        """The elements at indices of all axes, numbers and arrays that are broadcast against each other."""
+        return f"{text}[{', '.join(indices)}]"
+
+    def reshape(self, text: str, shape: str) -> str:
+        return f"{self.prefix}.reshape({text}, {shape})"
+
+    def broadcast(self, text: str, shape: str) -> str:
+        return f"{self.prefix}.broadcast_to({text}, {shape})"
+
+    def transpose(self, text: str, axes: Sequence[int]) -> str:
+        return f"{self.prefix}.transpose({text}, {tuple(axes)})"
+
+    def concatenate(self, parts: Sequence[str], axis: int) -> str:
+        return f"{self.prefix}.concatenate({self.tuple(parts)}, axis={axis})"
+
+    # -- reductions ----------------------------------------------------------------------------------------------------
+    def reduce(self, operation: str, text: str, axes: Sequence[int], dtype: DataType, empty: str | None) -> str:
+        """`empty` is what the greatest or least of nothing is, where there may be nothing."""
+        axis = str(axes[0]) if len(axes) == 1 else str(tuple(axes))
+        initial = f", initial={empty}" if empty is not None else ""
+        kind = f", dtype={self.dtype(dtype)}" if operation in ("sum", "prod") and dtype.is_integer else ""
+        return f"{self.prefix}.{self.reductions[operation]}({text}, axis={axis}{kind}{initial})"
+
+    def product(self, factors: Sequence[str], letters: Sequence[str], result: str) -> str:
+        """The sum of products over all letters that the result lacks."""
+        left, right = letters if len(letters) == 2 else ("", "")
+        if len(left) > 1 and len(right) > 1 and left[:-2] == right[:-2] and left[-1] == right[-2] and result == left[:-1] + right[-1] and left[-2] not in right:
+            return f"({factors[0]} @ {factors[1]})"
+        return self.einsum(f"{','.join(letters)}->{result}", factors)
+
+    def einsum(self, equation: str, factors: Sequence[str]) -> str:
+        return f"{self.prefix}.einsum({equation!r}, {', '.join(factors)})"
+
+    # -- routines ------------------------------------------------------------------------------------------------------
+    def cumulative(self, text: str, operation: str, axis: int, exclusive: bool, reverse: bool) -> str:
+        """The running `sum` or `prod` along an axis."""
+        return self.helper("cumulative", text, repr(operation), str(axis), str(exclusive), str(reverse))
+
+    def top_k(self, text: str, count: str, largest: bool) -> str:
+        """The first elements of the last axis in order, and their places."""
+        return self.helper("top_k", text, count, str(largest))
+
+    def scatter(self, data: str, rows: str, updates: str, reduction: str) -> str:
+        """`data` with each update in its row, or combined with it by the `reduction` `add`, `mul`, `max` or `min`, not `none`."""
+        return self.helper("scatter", data, rows, updates, repr(reduction))
+
+    def non_zero(self, text: str) -> str:
+        """The places of elements that are not 0, one column each, of type int64."""
+        return self.helper("non_zero", text)
+
+    def bit_cast(self, text: str, dtype: DataType) -> str:
+        """The same bits as elements of another type of the same width."""
+        return self.helper("bit_cast", text, self.dtype(dtype))
