@@ -113,7 +113,7 @@ class Source:
         else:
             choices = [{symbol: value + size for symbol, value in usual.items()}, {symbol: 2 * value for symbol, value in usual.items()}]
         for choice in choices:
-            if not any(guard.expr.subs(choice) == False for guard in environment.guards):  # noqa: E712 (a sympy truth value)
+            if all(_holds(guard.expr, choice) for guard in environment.guards):
                 return choice
         return None
 
@@ -201,3 +201,11 @@ def _random(tensor: torch.Tensor, random: np.random.Generator) -> torch.Tensor:
         return torch.as_tensor(random.standard_normal(tuple(tensor.shape)) * scale).to(tensor.dtype)
     low, high = int(tensor.min()), int(tensor.max())
     return torch.as_tensor(random.integers(low, high + 1, tuple(tensor.shape))).to(tensor.dtype)
+
+
+def _holds(guard: Any, sizes: Mapping[Any, int]) -> bool:
+    """Whether sizes fulfil what PyTorch asks of them; a remainder by an extent that becomes 0 is not fulfilled."""
+    try:
+        return guard.subs(sizes) != False  # noqa: E712 (a sympy truth value)
+    except ZeroDivisionError:
+        return False
