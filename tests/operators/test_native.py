@@ -80,3 +80,17 @@ def test_calls_inside_functions_and_loops_are_offered() -> None:
     assert "Loop" not in {call.node.op_type for call in offered}
     (native,) = routines(program.outputs["y"])
     assert native.attributes["call"].node.op_type == "Softplus"
+
+
+def test_nothing_is_computed_of_parameters_ahead() -> None:
+    model = parse(HEADER + "g (float[n, 2] x) => (float[n, 2] y) <float[2, 2] w = {1, 2, 3, 4}> { t = Exp(w) y = MatMul(x, t) }")
+    offered: list[Call] = []
+
+    def form(call: Call) -> Native:
+        offered.append(call)
+        return Native(lambda: None)
+
+    program = operators.lower(model, native=form, parameters={model.graph.initializers["w"]})
+    assert [call.node.op_type for call in offered] == ["Exp", "MatMul"]
+    assert [routine.attributes["call"].node.op_type for routine in routines(program.outputs["y"])] == ["MatMul", "Exp"]
+    np.testing.assert_array_equal(offered[0].inputs[0].known, [[1, 2], [3, 4]])

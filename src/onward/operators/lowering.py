@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -56,17 +56,19 @@ def lower(
     shapes: Mapping[str, Sequence[Dimension]] | None = None,
     constants: Mapping[str, Any] | None = None,
     native: Form | None = None,
+    parameters: Container[Value] = (),
 ) -> Program:
     """The tensor program of a model or of a graph.
 
     Named dimensions of inputs become symbols of that name, unknown ones symbols of their own. `shapes` overrides the
     declared shapes of inputs; `constants` gives inputs a fixed value, so that they are inputs no more (a list of
     arrays for a sequence, None for an optional value that is absent). `native` may claim calls of operators, whose results are then
-    those of routines of that name (`native.py`). Raises
+    those of routines of that name (`native.py`). Initialisers among `parameters` are weights that may change: nothing is computed
+    of them ahead of the run. Raises
     UnsupportedOperator with all nodes that no page defines (NotConstant when nothing is amiss but inputs that should
     be constants), and InferenceError, which names the node, where a definition refuses its inputs.
     """
-    lowering = Lowering(source, shapes, constants, native)
+    lowering = Lowering(source, shapes, constants, native, parameters)
     program = lowering.run()
     if lowering.unsupported:
         raise _joined(lowering.unsupported)
@@ -98,6 +100,7 @@ class Lowering:
         shapes: Mapping[str, Sequence[Dimension]] | None = None,
         constants: Mapping[str, Any] | None = None,
         native: Form | None = None,
+        parameters: Container[Value] = (),
     ) -> None:
         model = source if isinstance(source, Model) else source.model
         self.graph = source.graph if isinstance(source, Model) else source
@@ -105,6 +108,7 @@ class Lowering:
         self.functions = dict(model.functions) if model else {}
         self.shapes = shapes or {}
         self.constants = constants or {}
+        self.parameters = parameters
         self.claims = None if native is None else Claims(native)
         self.values: dict[Value, Any] = {}
         self.unsupported: list[Unsupported] = []
@@ -154,7 +158,8 @@ class Lowering:
         if value is None:
             return None
         if value not in self.values and value.tensor is not None:
-            self.values[value] = P.Constant(value.tensor, value.name)
+            kind = P.Parameter if value in self.parameters else P.Constant
+            self.values[value] = kind(value.tensor, value.name)
         return self.values.get(value)
 
     def _nodes(self, nodes: Iterable[Node], scope: _Scope) -> None:

@@ -20,6 +20,7 @@ from onward.program.array import (
     Concatenate,
     Constant,
     Input,
+    Parameter,
     Reduce,
     Reshape,
     Routine,

@@ -192,6 +192,12 @@ class Constant(Array):
         self.tensor = tensor
 
 
+class Parameter(Constant):
+    """Data that may be other data in a later run, a weight that is trained. It is `known`, but nothing that is computed from it is."""
+
+    __slots__ = ()
+
+
 class Compute(Array):
     """The element at `variables` is `body`. Elementwise, broadcast, gather, padding, and every view."""
 

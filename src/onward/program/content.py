@@ -15,7 +15,7 @@ import numpy as np
 
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, is_nonnegative, maximum, minimum, substitute
-from onward.program.array import Array, Compute, Concatenate, Constant, Input, Reduce, Reshape, RoutineOutput
+from onward.program.array import Array, Compute, Concatenate, Constant, Input, Parameter, Reduce, Reshape, RoutineOutput
 from onward.program.scalar import Cast, IndexValue, Literal, Operation, Read, Scalar, ScalarKey, Select
 
 LARGEST = 1024
@@ -34,7 +34,7 @@ class Unknown(Exception):
 def symbolic_content(array: Array) -> np.ndarray | None:
     """The elements as an object array, or None when some element is not known before the run."""
     shape = tuple(extent for extent in array.shape if isinstance(extent, int))
-    if len(shape) < len(array.shape) or math.prod(shape) > LARGEST or array.dtype == DataType.STRING:
+    if len(shape) < len(array.shape) or math.prod(shape) > LARGEST or array.dtype == DataType.STRING or isinstance(array, Parameter):
         return None
     try:
         if isinstance(array, Constant):
@@ -83,7 +83,7 @@ def depends_on_constants_alone(array: Array) -> bool:
         if item in seen:
             continue
         seen.add(item)
-        if isinstance(item, Input) or not isinstance(item.size, int) or item.size > LARGEST_KNOWN:
+        if isinstance(item, (Input, Parameter)) or not isinstance(item.size, int) or item.size > LARGEST_KNOWN:
             return False
         if isinstance(item, (Compute, Reduce)) and _reads_sizes(item):
             return False
