@@ -56,8 +56,8 @@ class ModelBuilder:
         return value
 
     def constant(self, array: np.ndarray, name: str = "constant") -> Value:
-        """An initializer."""
-        return self.graph.add_initializer(Tensor.of(np.asarray(array, order="C")), name)
+        """An initializer of the outermost graph."""
+        return self.outermost.add_initializer(Tensor.of(np.asarray(array, order="C")), name)
 
     def op(self, operator: str, *inputs: Value | None, outputs: int = 1, domain: str = "", **attributes: Any) -> Any:
         """The output of a new node, or all of them when there are several."""

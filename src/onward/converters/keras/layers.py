@@ -1,5 +1,5 @@
-"""What layers of Keras are in ONNX where their operations do not say it: convolutions with their biases as weights, recurrent
-layers, layers whose `call` uses its backend directly."""
+"""What layers of Keras are in ONNX where their operations do not say it: convolutions with their biases as weights, layers whose
+`call` uses its backend directly."""
 
 from __future__ import annotations
 
@@ -151,108 +151,6 @@ def time_distributed(w: Walker, owner: Any, inputs: Tensor, mask: Any = None) ->
     inner = w.layer(owner.layer, [folded], {})
     shape = owner.layer.compute_output_shape((None, *inputs.shape[2:]))
     return c.op("Reshape", inner, c.op("Concat", head, c.integers(shape[1:]), axis=0))
-
-
-ACTIVATIONS: dict[str, tuple[str, float | None, float | None]] = {
-    "tanh": ("Tanh", None, None), "sigmoid": ("Sigmoid", None, None), "relu": ("Relu", None, None), "softsign": ("Softsign", None, None),
-    "softplus": ("Softplus", None, None), "hard_sigmoid": ("HardSigmoid", 1 / 6, 0.5), "elu": ("Elu", 1.0, None), "linear": ("Affine", 1.0, 0.0),
-}  # fmt: skip
-
-
-def _functions(*functions: Any) -> dict[str, Any]:
-    names = [getattr(function, "__name__", str(function)) for function in functions]
-    if unknown := [name for name in names if name not in ACTIVATIONS]:
-        raise UnsupportedOperator(f"the activation {unknown[0]} in a recurrent layer")
-    chosen = [ACTIVATIONS[name] for name in names]
-    alphas, betas = ([0.0 if item[place] is None else item[place] for item in chosen] for place in (1, 2))
-    return {"activations": [item[0] for item in chosen], "activation_alpha": alphas, "activation_beta": betas}
-
-
-def _recurrent(w: Walker, owner: Any, sequences: Tensor, states: Any, operator: str, order: list[int], how: dict[str, Any]) -> Any:
-    """A recurrent layer; `order` are Keras's gates in the order of ONNX."""
-    c, cell = w.c, owner.cell
-    if owner.stateful:
-        raise UnsupportedOperator("a stateful layer: give its states as inputs (initial_state, return_state)")
-    gates = len(order)
-    kernels = [_gates(array(item, owner.compute_dtype), order)[None] for item in (cell.kernel, cell.recurrent_kernel)]
-    bias = np.zeros((2, gates * owner.units), numpy_type(owner.compute_dtype))
-    if cell.use_bias:
-        given = array(cell.bias, owner.compute_dtype)
-        rows = given.reshape(-1, gates * owner.units)
-        bias[: len(rows)] = [_gates(row[None], order)[:, 0] for row in rows]
-    x = c.op("Transpose", sequences, perm=[1, 0, 2])
-    if owner.go_backwards:
-        x = c.op("Slice", x, c.integers([-1]), c.integers([-np.iinfo(np.int64).max]), c.integers([0]), c.integers([-1]))
-    initial = [c.unsqueeze(item, 0) for item in states]
-    given_states = [None, *initial] if initial else []
-    made = c.op(
-        operator, x, c.constant(kernels[0], cell.kernel.path), c.constant(kernels[1], cell.recurrent_kernel.path),
-        c.constant(bias.reshape(1, -1), f"{cell.path}/bias"), *given_states, outputs=3 if operator == "LSTM" else 2, hidden_size=owner.units, **how,
-    )  # fmt: skip
-    last = [c.squeeze(item, 0) for item in made[1:]]
-    result = c.op("Transpose", c.squeeze(made[0], 1), perm=[1, 0, 2]) if owner.return_sequences else last[0]
-    return [result, *last] if owner.return_state else result
-
-
-def _gates(kernel: np.ndarray, order: list[int]) -> np.ndarray:
-    """(inputs, gates * units) -> (gates * units, inputs) with the gates in another order."""
-    parts = np.split(kernel, len(order), axis=-1)
-    return np.concatenate([parts[place].T for place in order])
-
-
-def _states(initial_state: Any) -> list[Any]:
-    return [] if initial_state is None else list(initial_state) if isinstance(initial_state, (list, tuple)) else [initial_state]
-
-
-def _no_mask(mask: Any) -> None:
-    if mask is not None:
-        raise UnsupportedOperator("a mask; pad on the right and take the last step by its index, or leave mask_zero and Masking out")
-
-
-@layer("LSTM")
-def lstm(w: Walker, owner: Any, sequences: Tensor, initial_state: Any = None, mask: Any = None) -> Any:
-    _no_mask(mask)
-    how = _functions(owner.recurrent_activation, owner.activation, owner.activation)
-    return _recurrent(w, owner, sequences, _states(initial_state), "LSTM", [0, 3, 1, 2], how)
-
-
-@layer("GRU")
-def gru(w: Walker, owner: Any, sequences: Tensor, initial_state: Any = None, mask: Any = None) -> Any:
-    _no_mask(mask)
-    how = {**_functions(owner.recurrent_activation, owner.activation), "linear_before_reset": int(owner.reset_after)}
-    return _recurrent(w, owner, sequences, _states(initial_state), "GRU", [0, 1, 2], how)
-
-
-@layer("SimpleRNN")
-def simple_rnn(w: Walker, owner: Any, sequences: Tensor, initial_state: Any = None, mask: Any = None) -> Any:
-    _no_mask(mask)
-    return _recurrent(w, owner, sequences, _states(initial_state), "RNN", [0], _functions(owner.activation))
-
-
-@layer("Bidirectional")
-def bidirectional(w: Walker, owner: Any, sequences: Tensor, initial_state: Any = None, mask: Any = None) -> Any:
-    c, states = w.c, _states(initial_state)
-    half = len(states) // 2
-    ways = []
-    for inner, given in ((owner.forward_layer, states[:half]), (owner.backward_layer, states[half:])):
-        made = w.layer(inner, [sequences], {"initial_state": given or None, "mask": mask})
-        ways.append(list(made) if isinstance(made, (list, tuple)) else [made])
-    if any(item is None for way in ways for item in way):
-        raise UnsupportedOperator("one of its layers has no translation")
-    forward, backward = ways[0][0], ways[1][0]
-    if owner.return_sequences:
-        backward = c.op("Slice", backward, c.integers([-1]), c.integers([-np.iinfo(np.int64).max]), c.integers([1]), c.integers([-1]))
-    result: Any = [forward, backward]
-    if owner.merge_mode == "concat":
-        result = c.op("Concat", forward, backward, axis=-1)
-    elif owner.merge_mode in ("sum", "ave"):
-        result = c.op("Add", forward, backward)
-        result = c.op("Mul", result, c.number(0.5, owner.compute_dtype)) if owner.merge_mode == "ave" else result
-    elif owner.merge_mode == "mul":
-        result = c.op("Mul", forward, backward)
-    merged = result if isinstance(result, list) else [result]
-    states = [*ways[0][1:], *ways[1][1:]] if owner.return_state else []
-    return [*merged, *states] if len(merged) + len(states) > 1 else merged[0]
 
 
 @layer("PReLU")

@@ -14,6 +14,7 @@ from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
 from keras.src.backend.common.variables import AutocastScope
 from keras.src.backend.common.variables import Variable as KerasVariable
 from keras.src.models.functional import Functional
+from keras.src.utils.backend_utils import DynamicBackend
 
 from onward.converters.keras.emitter import Emitter, Tensor
 from onward.converters.keras.registry import LAYERS, OPERATIONS
@@ -120,7 +121,7 @@ class Walker:
     def _called(self, layer: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         kwargs.pop("training", None)
         kwargs = {name: item for name, item in kwargs.items() if item is not None}
-        function = LAYERS.get(type(layer).__name__) if type(layer).__module__.startswith("keras.") else None
+        function = _function_of(type(layer))
         graph = _graph_of(layer)
         try:
             if function is not None:
@@ -161,7 +162,7 @@ class Walker:
         if layer._call_has_training_arg:
             kwargs = {**kwargs, "training": False}
         try:
-            with AutocastScope(layer.compute_dtype if layer.autocast else None), symbolic_tensors_accepted():
+            with AutocastScope(layer.compute_dtype if layer.autocast else None), symbolic_tensors_accepted(), operations_for_backend(layer):
                 results = layer.call(*args, **kwargs)
         except Exception as problem:  # whatever a call does with symbolic tensors that it cannot do
             line = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
@@ -184,6 +185,31 @@ class Walker:
                 f"{len(self.missing)} parts of the model have no translation:\n{listed}\n"
                 "A function for a layer or operation can be registered: see onward.converters.keras.registry"
             )
+
+
+class Operations:
+    """`keras.ops` under the names that a backend of Keras gives them: `numpy.sum`, `image.resize`, `nn.relu`."""
+
+    _backend = name = "operations"
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("numpy", "core", "math", "linalg"):
+            return keras.ops
+        return keras.random if name == "random" else getattr(keras.ops, name)
+
+
+@contextmanager
+def operations_for_backend(layer: Any) -> Iterator[None]:
+    """For the time of a call a layer that speaks to its backend speaks to `keras.ops`."""
+    kept = getattr(layer, "backend", None)
+    if not isinstance(kept, DynamicBackend):
+        yield
+        return
+    layer.backend = Operations()
+    try:
+        yield
+    finally:
+        layer.backend = kept
 
 
 @contextmanager
@@ -214,6 +240,12 @@ def symbolic_tensors_accepted() -> Iterator[None]:
         del keras.KerasTensor.__array_ufunc__
         for name, method in kept.items():
             setattr(KerasVariable, name, method)
+
+
+def _function_of(kind: type) -> Any:
+    """The function of a layer's class, or of the class of Keras whose call it keeps."""
+    kept = [base for base in kind.__mro__ if base.__module__.startswith("keras.") and getattr(base, "call", None) is getattr(kind, "call", None)]
+    return next((LAYERS[base.__name__] for base in kept if base.__name__ in LAYERS), None)
 
 
 def _graph_of(layer: Any) -> Any:
