@@ -10,6 +10,7 @@ import numpy as np
 from onward.converters.keras.emitter import Emitter, Tensor, onnx_type
 from onward.converters.keras.operations.network import is_first
 from onward.converters.keras.registry import LAYERS, layer
+from onward.converters.keras.through_jax import translate_layer
 from onward.converters.keras.walker import Walker
 from onward.errors import UnsupportedOperator
 
@@ -20,6 +21,8 @@ for name in (
     "CutMix", "MixUp", "RandAugment",
 ):  # fmt: skip
     LAYERS[name] = lambda w, owner, inputs, *_, **__: w.c.op("Identity", w.c.tensor(inputs, owner.compute_dtype))
+
+LAYERS["ContrastLimitedAdaptiveHistogramEqualization"] = lambda w, owner, *args, **kwargs: translate_layer(w.c, owner, args, kwargs)
 
 
 @layer("Discretization")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -16,6 +16,7 @@ from keras.src.backend.common.variables import Variable as KerasVariable
 from keras.src.models.functional import Functional
 from keras.src.utils.backend_utils import DynamicBackend
 
+from onward.converters.keras import through_jax
 from onward.converters.keras.emitter import Emitter, Tensor
 from onward.converters.keras.registry import LAYERS, OPERATIONS
 from onward.errors import ConversionError, OnwardError, UnsupportedOperator
@@ -85,9 +86,34 @@ class Walker:
         if isinstance(operation, keras.Layer):
             made = self.layer(operation, args, kwargs)
         else:
-            function = OPERATIONS.get(type(operation).__name__)
-            made = self._miss(f"operation keras.ops {type(operation).__name__}", "") if function is None else function(self.c, operation, *args, **kwargs)
+            made = self._operation(operation, args, kwargs, outputs)
         return self.wrapped(made, outputs)
+
+    def _operation(self, operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any], outputs: Sequence[Any]) -> Any:
+        """By its own translation, else through JAX."""
+        function = OPERATIONS.get(type(operation).__name__)
+        ways = [] if function is None else [lambda: function(self.c, operation, *args, **kwargs)]
+        ways.append(lambda: through_jax.translate(self.c, operation.call, args, kwargs, outputs))
+        return self._first_of(ways, f"operation keras.ops {type(operation).__name__}")
+
+    def _first_of(self, ways: Sequence[Callable[[], Any]], what: str) -> Any:
+        """What the first way gives that has no objection; if all have one, all are remembered and the walk goes on."""
+        c, known, objections = self.c, dict(self.missing), {}
+        for way in ways:
+            before = len(c.graph.nodes)
+            try:
+                made = way()
+                if self.missing.keys() == known.keys():
+                    return made
+                objections.update({name: why for name, why in self.missing.items() if name not in known})
+            except OnwardError as problem:
+                objections[self._part(what)] = "; ".join(filter(None, (objections.get(self._part(what)), str(problem))))
+            self.missing = dict(known)
+            for node in reversed(c.graph.nodes[before:]):
+                if not any(value.uses for value in node.outputs):  # a body that was not finished may use it
+                    c.graph.remove(node)
+        self.missing.update(objections)
+        return None
 
     def wrapped(self, made: Any, outputs: Sequence[Any]) -> list[Tensor]:
         """Values with what Keras knows of them."""
@@ -123,19 +149,20 @@ class Walker:
         kwargs = {name: item for name, item in kwargs.items() if item is not None}
         function = _function_of(type(layer))
         graph = _graph_of(layer)
-        try:
-            if function is not None:
-                return function(self, layer, *args, **kwargs)
-            if graph is not None:
-                if kwargs.get("mask") is not None:
-                    raise UnsupportedOperator("a mask that comes from outside the model")
-                for symbolic, given in zip(graph.inputs, flatten(args[0] if len(args) == 1 else list(args)), strict=True):
-                    self.enter(symbolic, given)
-                self._forget(graph)
-                return self.evaluate(graph._outputs_struct)
-            return self._traced(layer, args, kwargs)
-        except OnwardError as problem:
-            return self._miss(f"layer {type(layer).__name__}", str(problem))
+        if graph is not None and function is None:
+            return self._model(graph, args, kwargs)
+        ways = [] if function is None else [lambda: function(self, layer, *args, **kwargs)]
+        ways += [lambda: self._traced(layer, args, kwargs), lambda: through_jax.translate_layer(self.c, layer, args, kwargs)]
+        return self._first_of(ways, f"layer {type(layer).__name__}")
+
+    def _model(self, graph: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """The results of a model in the model."""
+        if kwargs.get("mask") is not None:
+            return self._miss("model", "a mask that comes from outside the model")
+        for symbolic, given in zip(graph.inputs, flatten(args[0] if len(args) == 1 else list(args)), strict=True):
+            self.enter(symbolic, given)
+        self._forget(graph)
+        return self.evaluate(graph._outputs_struct)
 
     def _forget(self, graph: Any) -> None:
         """What a model computed in an earlier call."""
@@ -175,7 +202,10 @@ class Walker:
 
     def _miss(self, what: str, why: str) -> Any:
         """Remembers what has no translation; the walk goes on."""
-        self.missing.setdefault(f"{what} in '{self.c.origin.get('onward.module', '')}'", why)
+        self.missing.setdefault(self._part(what), why)
+
+    def _part(self, what: str) -> str:
+        return f"{what} in '{self.c.origin.get('onward.module', '')}'"
 
     def check(self) -> None:
         """Raises UnsupportedOperator with all that has no translation."""
