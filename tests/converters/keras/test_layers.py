@@ -251,10 +251,10 @@ def test_layers_and_models_of_ones_own() -> None:
 def test_everything_without_a_translation_is_named_at_once() -> None:
     class Own(L.Layer):
         def call(self, x: Any) -> Any:
-            return keras.ops.pinv(x) + keras.ops.qr(x)[0]
+            return keras.ops.qr(x)[0]
 
-    model = keras.Sequential([keras.Input((4, 4)), Own(name="own")])
-    with pytest.raises(UnsupportedOperator, match=r"(?s)Pinv in .*own.*Qr in .*own|Qr in .*own.*Pinv in .*own"):
+    model = keras.Sequential([keras.Input((4, 4)), Own(name="first"), Own(name="second")])
+    with pytest.raises(UnsupportedOperator, match=r"(?s)Qr in .*first.*Qr in .*second"):
         onward.convert(model)
 
 

@@ -38,7 +38,7 @@ class JaxBackend:
 def jax_in_place() -> Iterator[None]:
     """For its time `keras.ops` computes with JAX."""
     ours, theirs = keras.src.backend, JaxBackend()
-    modules = [item for name, item in list(sys.modules.items()) if name.startswith("keras.src.ops") and getattr(item, "backend", None) is ours]
+    modules: list[Any] = [item for name, item in list(sys.modules.items()) if name.startswith("keras.src.ops") and getattr(item, "backend", None) is ours]
     for module in modules:
         module.backend = theirs
     try:
