@@ -33,7 +33,7 @@ def convert(
     examples: Examples = [],  # noqa: B006
     tolerance: Tolerance = None,
     trust: Trust = False,
-    to: Annotated[str | None, typer.Option("--to", metavar="TARGET", help="A target in place of ONNX, such as numpy-source; OUTPUT is a folder then, SOURCE may be an ONNX file.")] = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="TARGET", help="A target in place of ONNX, such as numpy-source or xgboost; docs/converters/targets.md lists them. SOURCE may be an ONNX file.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Write the result even if it does not compute the same; the exit code is 1 all the same.")] = False,
 ) -> None:
     """Convert a model of another framework, prove that it computes the same, and show the proof."""
@@ -48,7 +48,8 @@ def convert(
             )  # fmt: skip
         from onward.cli.output import console
 
-        console.print(f"'{output}' has model.py, its weights and the certificate", markup=False, highlight=False)
+        told = "has the model, its weights and the certificate" if output.is_dir() else "has the model; beside it stands the certificate"
+        console.print(f"'{output}' {told}", markup=False, highlight=False)
         return
 
     with _progress(f"converting {source.name}") as progress:

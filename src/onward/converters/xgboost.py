@@ -196,8 +196,8 @@ def _trees_used(source: Any, learner: dict[str, Any]) -> int | None:
     return None if rounds is None or steps is None else int(steps[rounds])
 
 
-def _base(learner: dict[str, Any], targets: int) -> np.ndarray:
-    """The margins that every row begins with."""
+def base_margins(learner: dict[str, Any], targets: int) -> np.ndarray:
+    """The margins that every row begins with, (targets,) in single precision, of the library's own JSON of a learner."""
     text = learner["learner_model_param"]["base_score"]
     scores = np.atleast_1d(np.array(json.loads(text), np.float32))
     name = learner["objective"]["name"]
@@ -229,7 +229,7 @@ def _margins(b: ModelBuilder, x: Value, learner: dict[str, Any], used: int | Non
         weights = np.array(booster["model"]["weights"], np.float32).reshape(-1, targets)
         if weights.shape != (columns + 1, targets):
             raise ValueError(f"weights of shape {weights.shape}; expected {(columns + 1, targets)}")
-        bias = weights[-1] + _base(learner, targets)[0]  # the library adds the first score to all
+        bias = weights[-1] + base_margins(learner, targets)[0]  # the library adds the first score to all
         zero = b.constant(np.zeros((), np.float32))
         known = b.op("Where", b.op("IsNaN", x), zero, x)
         return b.op("Gemm", known, b.constant(weights[:-1], "weights"), b.constant(bias, "bias"))
@@ -240,7 +240,7 @@ def _margins(b: ModelBuilder, x: Value, learner: dict[str, Any], used: int | Non
     elif booster["name"] != "gbtree":
         raise UnsupportedOperator(f"XGBoost booster '{booster['name']}'; known are gbtree, dart and gblinear")
     model = booster["model"]
-    trees = [constant_tree(score, target, np.float32) for target, score in enumerate(_base(learner, targets)) if score]
+    trees = [constant_tree(score, target, np.float32) for target, score in enumerate(base_margins(learner, targets)) if score]
     for number, (data, group) in list(enumerate(zip(model["trees"], model["tree_info"], strict=True)))[:used]:
         trees += _trees(data, int(group), np.float32(1) if drop is None else drop[number])
     categorical = {int(tree.features[node]) for tree in trees for node in tree.members}

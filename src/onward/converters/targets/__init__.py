@@ -1,8 +1,9 @@
-"""From ONNX to other frameworks: a target prints Python source in its own language, and that source is what is returned.
+"""From ONNX to other frameworks: a target prints Python source in its own language, or recognises what a model is and builds that.
 
-`TARGETS` lists them: the page is the folder of that name beside this file, `printing` what all of them share. A page has `source_of(model, constants)`, the text of a
+`TARGETS` lists them: the page is the folder of that name beside this file. `printing` is what those share that print; their pages have `source_of(model, constants)`, the text of a
 module and its weights; `convert(model, constants)`, the native object that the text defines; `write(model, folder, constants)`,
-which leaves both in a folder; and `arrays(results)`, results as NumPy arrays.
+which leaves both in a folder; and `arrays(results)`, results as NumPy arrays. `recognition` is what those share that have no language (`NATIVE`): their
+pages have `native(model, constants)`, the object and how it is compared with the model (`proof.Subject`). A page with `save(result, path)` writes the native file.
 """
 
 from __future__ import annotations
@@ -13,14 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onward import operators
-from onward.errors import InvalidArgument
+from onward.converters.targets.proof import Subject, prove
+from onward.errors import InvalidArgument, UnsupportedModel
 from onward.ir import Model
 
 if TYPE_CHECKING:
     from onward.converters.certificate import Progress
 
-TARGETS = {"numpy": "NumPy"}
+TARGETS = {"numpy": "NumPy", "xgboost": "XGBoost"}
 """name -> title"""
+
+NATIVE = ("xgboost",)
+"""Targets without a language of their own."""
 
 SOURCE = "-source"
 """`numpy-source` is the text where `numpy` is the object."""
@@ -39,29 +44,51 @@ def produce(
 ) -> Any:
     """The native object of a target that computes what an ONNX model computes, or its source as text for `...-source`.
 
-    With `output` the source and its weights are written into that folder too, and the certificate of the comparison with the
-    model. `constants` are values of inputs that the result shall not have any more: axes, for instance, which give a result its rank.
+    With `output` the native file, or the source and its weights in a folder, are written too, and the certificate of the comparison with the
+    model, which has in it that of the conversion before where the model carries one. `constants` are values of inputs that the result shall not have any more: axes, for instance, which give a result its rank.
 
     Raises InvalidArgument for an unknown target or a value that is not one of a model's inputs, UnsupportedOperator with everything
     that has no equivalent, NotConstant where inputs have to be constants, and ConversionMismatch when the result computes
     something else; nothing is written then.
     """
-    from onward.converters.targets.proof import prove
-
     name = to.removesuffix(SOURCE)
-    if name not in TARGETS:
-        known = ", ".join(item for target in TARGETS for item in (target, target + SOURCE))
+    if name not in TARGETS or name in NATIVE and to != name:
+        known = ", ".join(item for target in TARGETS for item in ((target,) if target in NATIVE else (target, target + SOURCE)))
         raise InvalidArgument(f"there is no target '{to}'; known are {known}")
     given = dict(constants or {})
     unknown = given.keys() - {value.name for value in model.graph.inputs}
     if unknown:
         raise InvalidArgument(f"the model has no inputs {', '.join(sorted(unknown))}")
     operators.check(model, shapes=False)
-    page = importlib.import_module(f"onward.converters.targets.{name}")
-    result = page.convert(model, given)
-    certificate = prove(model, TARGETS[name], result, page.arrays, given, examples, tolerance, progress) if verify else None
+    page = page_of(name)
+    subject = subject_of(model, name, given)
+    certificate = prove(subject, TARGETS[name], given, examples, tolerance, progress) if verify else None
     if output is not None:
-        page.write(model, Path(output), given)
+        path = Path(output)
+        if to == name and hasattr(page, "save"):
+            page.save(subject.result, path)
+        else:
+            page.write(model, path, given)
         if certificate is not None:
-            (Path(output) / "certificate.json").write_text(certificate + "\n", encoding="utf-8")
-    return page.source_of(model, given)[0] if to.endswith(SOURCE) else result
+            beside = path / "certificate.json" if path.is_dir() else path.with_name(f"{path.name}.certificate.json")
+            beside.write_text(certificate + "\n", encoding="utf-8")
+    return page.source_of(model, given)[0] if to.endswith(SOURCE) else subject.result
+
+
+def page_of(name: str) -> Any:
+    """The page of a target. Raises UnsupportedModel where its framework is not installed."""
+    try:
+        return importlib.import_module(f"onward.converters.targets.{name}")
+    except ModuleNotFoundError as problem:
+        if (problem.name or "").startswith("onward"):
+            raise
+        raise UnsupportedModel(f"{TARGETS[name]} needs the package '{problem.name}': pip install onward[{name}]") from problem
+
+
+def subject_of(model: Model, name: str, constants: Mapping[str, Any]) -> Subject:
+    """A target's object for a model, and how it is compared."""
+    page = page_of(name)
+    if name in NATIVE:
+        return page.native(model, constants)  # type: ignore[no-any-return]
+    result = page.convert(model, constants)
+    return Subject(result, model, lambda *inputs: page.arrays(result(*inputs)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,17 +27,33 @@ REFUSALS = (ArithmeticError, IndexError, ValueError, RuntimeError, TypeError)
 """What arrays of a target raise for data that a model does not accept."""
 
 
+@dataclass(frozen=True)
+class Subject:
+    """What is proved: `function` of a model's inputs gives the arrays of its outputs, in their order, by way of `result`.
+
+    `model` has those outputs that the result gives. `data` are the sets of inputs by name that try what it can tell apart (None: random
+    numbers of several kinds and sizes), `tolerances` the greatest relative differences by data type.
+    """
+
+    result: Any
+    model: Model
+    function: Callable[..., list[np.ndarray]]
+    data: Mapping[str, Mapping[str, np.ndarray]] | None = None
+    tolerances: Mapping[Any, float] = field(default_factory=lambda: TOLERANCES)
+    notes: tuple[str, ...] = ()
+
+
 def prove(
-    model: Model,
+    subject: Subject,
     title: str,
-    function: Callable[..., Any],
-    arrays: Callable[[Any], list[np.ndarray]],
     constants: Mapping[str, Any],
     examples: Any,
     tolerance: float | None,
     progress: certificate.Progress | None,
 ) -> str:
-    """Compares and gives the certificate as JSON. Raises ConversionMismatch, InvalidArgument for what cannot be compared."""
+    """Compares and gives the certificate as JSON; `before` in it is that of the model's own conversion. Raises ConversionMismatch,
+    InvalidArgument for what cannot be compared."""
+    model = subject.model
     if any(isinstance(value.type, (SequenceType, OptionalType, MapType)) for value in (*model.graph.inputs, *model.graph.outputs)):
         raise InvalidArgument("sequences and optional values are not compared; use verify=False")
     names = [value.name for value in model.graph.outputs]
@@ -55,17 +71,19 @@ def prove(
     def outputs(feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray] | None:
         try:
             with np.errstate(all="ignore"):
-                results = function(*(item for name, item in feeds.items() if name not in constants))
+                results = subject.function(*(item for name, item in feeds.items() if name not in constants))
         except REFUSALS as problem:
             problems.append(problem)
             if accepted(feeds):
                 sizes = ", ".join(f"{name} {list(np.shape(item))}" for name, item in feeds.items())
                 refused.append(f"refused, though the model accepts it: {sizes} ({type(problem).__name__}: {problem})")
             return None
-        return dict(zip(names, arrays(results), strict=True))
+        return dict(zip(names, results, strict=True))
 
-    data = {what: {**feeds, **constants} for what, feeds in _data(model, constants, examples)}
-    reference = certificate.Reference(title, data, outputs, tolerances=TOLERANCES)
+    data = {what: {**feeds, **constants} for what, feeds in (subject.data or dict(_data(model, constants))).items()}
+    if examples is not None:
+        data["given"] = {**_given(examples, [value.name for value in model.graph.inputs if value.name not in constants and value.tensor is None]), **constants}
+    reference = certificate.Reference(title, data, outputs, tolerances=subject.tolerances, notes=subject.notes)
     compared = model.copy()
     try:
         found = certificate.certify(compared, reference, None, tolerance, None, progress)
@@ -73,11 +91,13 @@ def prove(
         if len(problems) < len(data):
             raise
         raise ConversionMismatch(f"the converted model accepts none of the data that was tried ({problems[0]}); pass example inputs") from mismatch
-    return json.dumps(asdict(replace(found, notes=[*found.notes, *refused])))
+    before = certificate.Certificate.of(model)
+    proved = asdict(replace(found, notes=[*found.notes, *refused]))
+    return json.dumps(proved if before is None else {**proved, "before": asdict(before)})
 
 
-def _data(model: Model, constants: Mapping[str, Any], examples: Any) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    """Sets of data by input name: of kinds and sizes that a conversion may get wrong, and the caller's."""
+def _data(model: Model, constants: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """Sets of data by input name, of kinds and sizes that a conversion may get wrong."""
     inputs = operators.lower(model, constants=constants).inputs
     random = np.random.default_rng(0)
     symbols = sorted({name for item in inputs for extent in item.shape if isinstance(extent, Expression) for name in extent.symbols})
@@ -86,8 +106,6 @@ def _data(model: Model, constants: Mapping[str, Any], examples: Any) -> Iterator
     ways += [("random, sizes 3", dict.fromkeys(symbols, 3)), ("random, sizes 1", dict.fromkeys(symbols, 1))] if symbols else []
     for what, sizes in ways:
         yield what, {item.label: _array(what, [evaluate(extent, sizes) for extent in item.shape], item.dtype, random) for item in inputs}
-    if examples is not None:
-        yield "given", _given(examples, [item.label for item in inputs])
 
 
 def _given(examples: Any, names: Sequence[str]) -> dict[str, np.ndarray]:

@@ -1,0 +1,112 @@
+"""XGBoost: sums of trees and linear models as a Booster, or as an XGBClassifier where the model gives labels and their probabilities."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xgboost
+
+from onward.converters.targets.proof import Subject
+from onward.converters.targets.recognition.data import by_input, rows_at
+from onward.converters.targets.recognition.forests import Forest, forest_of
+from onward.converters.targets.recognition.heads import Head
+from onward.converters.targets.recognition.linear import Linear, linear_of
+from onward.converters.targets.recognition.rows import RowModel, Unrecognized, feature_names
+from onward.converters.targets.xgboost.document import Learner, document, linear_booster, tree_booster
+from onward.errors import InvalidArgument, UnsupportedModel
+from onward.ir import Model
+
+TOLERANCES = {np.dtype(np.float64): 1e-5, np.dtype(np.float32): 1e-5}
+"""The library computes in single precision, whatever the model does."""
+
+ENDINGS = (".ubj", ".json")
+
+
+def native(model: Model, constants: Mapping[str, Any] | None = None) -> Subject:
+    """The Booster whose predictions are the model's scores, or an XGBClassifier for labels 0, 1, ... and their probabilities.
+
+    Raises UnsupportedModel with the reasons for a model that is neither a sum of trees nor a linear model that ignores missing values.
+    """
+    if constants:
+        raise InvalidArgument("the models of XGBoost have rows as their only input: there is nothing to be constant")
+    reasons = []
+    try:
+        rows = RowModel(model)
+        names = feature_names(model, rows.columns)
+        readers: tuple[Callable[[], tuple[Forest | Linear, Learner]], ...] = (lambda: _forest(rows), lambda: _linear(rows))
+        for reader in readers:
+            try:
+                found, learner = reader()
+                return _subject(rows, found, document(learner, found.head, rows.columns, names))
+            except Unrecognized as problem:
+                reasons.append(str(problem))
+    except Unrecognized as problem:
+        raise UnsupportedModel(f"XGBoost has models of rows of numbers: {problem}") from problem
+    raise UnsupportedModel(f"XGBoost has sums of trees, and linear models that ignore missing values: {'; '.join(dict.fromkeys(reasons))}")
+
+
+def _forest(rows: RowModel) -> tuple[Forest, Learner]:
+    forest = forest_of(rows)
+    return forest, tree_booster(forest)
+
+
+def _linear(rows: RowModel) -> tuple[Linear, Learner]:
+    linear = linear_of(rows)
+    return linear, linear_booster(linear)
+
+
+def save(result: Any, path: Path) -> None:
+    """Writes the library's own file, .json or .ubj. Raises InvalidArgument for another ending."""
+    if path.suffix not in ENDINGS:
+        raise InvalidArgument(f"models of XGBoost are written to files that end in {' or '.join(ENDINGS)}, not '{path.name}'")
+    part = path.with_name(f".{path.name}{path.suffix}")
+    try:
+        result.save_model(part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _subject(rows: RowModel, found: Forest | Linear, text: str) -> Subject:
+    """The object of a document, and how it is compared: a Booster gives scores and no labels."""
+    head, limits, categorical = found.head, [np.zeros(0)] * rows.columns, set[int]()
+    if isinstance(found, Forest):
+        limits, categorical = found.limits(), found.categorical()
+    classifier = _is_classifier(head)
+    result: Any = xgboost.XGBClassifier() if classifier else xgboost.Booster()
+    result.load_model(bytearray(text, "utf-8"))
+    booster = result.get_booster() if classifier else result
+    names, types = booster.feature_names, booster.feature_types
+    assert head.scores is not None
+
+    def outputs(*inputs: np.ndarray) -> list[np.ndarray]:
+        matrix = np.concatenate(inputs, axis=1).astype(np.float32)
+        if classifier:
+            both = {head.labels: np.asarray(result.predict(matrix)), head.scores: np.asarray(result.predict_proba(matrix))}
+            return [both[place] for place in sorted(place for place in both if place is not None)]
+        prediction = booster.predict(xgboost.DMatrix(matrix, feature_names=names, feature_types=types, enable_categorical=True))
+        return [_shaped(head, prediction)]
+
+    compared = rows.judge if classifier else rows.judge.copy()
+    if not classifier:
+        compared.graph.outputs = [compared.graph.outputs[head.scores]]
+    notes = () if head.labels is None or classifier else ("a Booster gives scores alone: labels were not compared",)
+    return Subject(result, compared, outputs, by_input(rows, rows_at(limits, categorical)), TOLERANCES, notes)
+
+
+def _shaped(head: Head, prediction: np.ndarray) -> np.ndarray:
+    """The predictions of a Booster as the model gives them."""
+    column = prediction.reshape(len(prediction), -1)
+    if head.link in ("logistic of two", "complement"):
+        column = np.concatenate([1 - column, column], axis=1)
+    elif head.link == "opposites":
+        column = np.concatenate([-column, column], axis=1)
+    return column[:, 0] if head.rank == 1 else column
+
+
+def _is_classifier(head: Head) -> bool:
+    return head.link in ("logistic of two", "softmax") and head.scores is not None and head.classes == list(range(len(head.classes or ())))
