@@ -116,6 +116,17 @@ def emit_cast(b: Builder, value: Value, source: DataType, target: DataType, satu
     return _fit(b, b.cast(value, compute_type(target), signed=source.is_signed), target)
 
 
+SMALL = 1 << 22
+"""Floats of at most this size leave their nearest integer in the bits of the sum with 1.5 * 2^23."""
+
+
+def nearest_integer(b: Builder, value: Value) -> Value:
+    """The integer (of 32 bits) nearest to a small float32, halves to even: the addition itself rounds."""
+    magic = b.constant(value.type, 1.5 * 2**23)
+    bits = Type("i32", value.type.lanes)
+    return b.bitcast(value + magic, bits) - b.constant(bits, 0x4B400000)
+
+
 def _rounded_to_odd(b: Builder, value: Value) -> Value:
     """A float64 as float32, inexact ones to the neighbour with an odd last bit: a second rounding is then exact.
 

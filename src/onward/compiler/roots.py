@@ -12,9 +12,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from onward.compiler.contractions import (
+    Contraction,
+    Parts,
+    classify,
+    in_groups,
+    is_affine,
+    operands_of,
+    unit_stride_last,
+    uses,
+)
 from onward.compiler.rewrite import expand, substitute
 from onward.ir.datatypes import DataType
-from onward.ir.expressions import Dimension, Expression, SymbolAtom, floor_divide, product
+from onward.ir.expressions import Dimension, Expression, floor_divide, product
 from onward.ir.tensor import Tensor
 from onward.program.array import (
     Array,
@@ -81,20 +91,6 @@ class Root:
                 yield from (read for read in scalar.reads() if read.array is not self.reduce)
 
 
-@dataclass(frozen=True, eq=False)
-class Contraction:
-    """sum over `inner` of left[batch, rows, inner] * right[batch, inner, columns], every index affine."""
-
-    left: Read
-    right: Read
-    batch: tuple[Expression, ...]
-    rows: tuple[Expression, ...]
-    columns: tuple[Expression, ...]
-
-
-Parts = tuple[tuple[Expression, ...], tuple[Expression, ...], tuple[Expression, ...]]
-
-
 def topological(outputs: Iterable[Array], given: Set[Array] = frozenset()) -> list[Array]:
     """All arrays the outputs depend on, sources first; routines that define a size come before its users.
 
@@ -141,14 +137,7 @@ def cost(body: Scalar) -> float:
 
 def is_view(array: Array) -> bool:
     """Whether an array merely rearranges another: its element is a read at affine indices."""
-    return isinstance(array, Compute) and isinstance(array.body, Read) and _is_affine(array.body)
-
-
-def _is_affine(read: Read) -> bool:
-    return all(
-        not isinstance(place, Expression) or all(isinstance(atom, SymbolAtom) for atom in place.atoms)
-        for place in read.indices
-    )
+    return isinstance(array, Compute) and isinstance(array.body, Read) and is_affine(array.body)
 
 
 class RootFinder:
@@ -224,8 +213,8 @@ class RootFinder:
         consumers = self.consumers[array]
         if len(consumers) > 1 and work > 1 and not self._meets_again(array):
             return True
-        # A broadcast or a window would evaluate the element many times.
-        return work > 2 and any(self._repeats(array, consumer) for consumer in consumers)
+        # A broadcast or a window would evaluate the element many times; what is known costs nothing where it is stored.
+        return work > (0 if array in self.known else 2) and any(self._repeats(array, consumer) for consumer in consumers)
 
     def _repeats(self, array: Compute, consumer: Array) -> bool:
         if isinstance(consumer, (Compute, Reduce)):
@@ -239,28 +228,30 @@ class RootFinder:
 
     # -- contractions ------------------------------------------------------------------------------------------
     def _find_contraction(self, array: Reduce) -> None:
-        body = array.body
-        if array.operation != "sum" or not isinstance(body, Operation) or body.name != "multiply":
+        operands = operands_of(array.body) if array.operation == "sum" else None
+        if operands is None:
             return
-        if array.dtype not in (DataType.FLOAT, DataType.DOUBLE):
-            return
-        left, right = body.arguments
-        if not (isinstance(left, Read) and isinstance(right, Read) and _is_affine(left) and _is_affine(right)):
-            return
-        parts = _classify(array, left, right)
-        if parts is None or not self._reads_matrix_in_order(left, right, parts):
+        left, right = operands
+        parts = classify(array.variables, array.shape, array.reduction, left, right)
+        if parts is None or not self._reads_matrix_in_order(left, right, parts, array.extents):
             return
         self.contractions[array] = (left, right)
         for operand in (left, right):
             self._settle_operand(operand.array)
 
-    def _reads_matrix_in_order(self, left: Read, right: Read, parts: Parts) -> bool:
-        """A product with a single vector pays only where the matrix needs no copy of its own."""
+    def _reads_matrix_in_order(self, left: Read, right: Read, parts: Parts, extents: Sequence[Dimension]) -> bool:
+        """A product with a single vector pays only where the matrix needs no copy of its own.
+
+        Bytes are multiplied in groups along the reduction: the right operand is packed ahead, or for the run along one axis.
+        """
         _, rows, columns = parts
+        if right.dtype == DataType.INT8:
+            known = all(isinstance(extent, int) for extent in extents)
+            return known and bool(columns) and (self.is_constant(right.array) or len(extents) == 1 and bool(rows))
         if rows and columns:
             return True
         matrix = right if columns else left
-        return self.is_constant(matrix.array) or _unit_stride_last(matrix, columns or rows)
+        return self.is_constant(matrix.array) or unit_stride_last(matrix, columns or rows)
 
     def _settle_operand(self, array: Array) -> None:
         """Operands are read through pointers: whatever is more than a view of something stored is stored."""
@@ -372,38 +363,56 @@ class RootFinder:
         return Root(array, array.variables, body, array, self.expanded(array), array.reduction, array.extents)
 
     def _attach_contraction(self, root: Root) -> None:
-        assert isinstance(root.reduce_body, Operation)
-        left, right = root.reduce_body.arguments
-        if not (isinstance(left, Read) and isinstance(right, Read) and _is_affine(left) and _is_affine(right)):
+        assert root.reduce_body is not None
+        operands = operands_of(root.reduce_body)
+        if operands is None:
             return
-        parts = _classify_variables(root.variables, root.shape, root.reduction, left, right)
+        left, right = operands
+        parts = classify(root.variables, root.shape, root.reduction, left, right)
         if parts is None:
             return
         batch, rows, columns = parts
-        if not self._reads_matrix_in_order(left, right, parts):
+        if not self._reads_matrix_in_order(left, right, parts, root.extents):
+            return
+        if right.dtype == DataType.INT8:
+            self._attach_byte_contraction(root, left, right, parts)
             return
         swap = self.is_constant(left.array) and not self.is_constant(right.array)
         if not columns or (rows and swap):
             left, right, rows, columns = right, left, columns, rows
-        if not self.is_constant(right.array) and not _unit_stride_last(right, columns):
+        if not self.is_constant(right.array) and not unit_stride_last(right, columns):
             right = self._copy(root, right, batch, columns)
         root.contraction = Contraction(left, right, batch, rows, columns)
         root.reduce_body = Operation("multiply", (left, right), left.dtype)
 
+    def _attach_byte_contraction(self, root: Root, left: Read, right: Read, parts: Parts) -> None:
+        """The unsigned operand is the left one; what it is multiplied with lies in groups along the reduction."""
+        batch, rows, columns = parts
+        group_step: Dimension = 0
+        if not self.is_constant(right.array):
+            copy, indices, group_step = in_groups(right, root.reduction[0], batch, columns, root_extents(root))
+            right = self._stored_copy(copy, indices)
+        root.contraction = Contraction(left, right, batch, rows, columns, group_step)
+        root.reduce_body = Operation("multiply", (Cast(left, DataType.INT32), Cast(right, DataType.INT32)), DataType.INT32)
+
     def _copy(self, root: Root, read: Read, batch: tuple[Expression, ...], columns: tuple[Expression, ...]) -> Read:
         """A root of its own that lays the right operand out as (batch, inner, columns)."""
-        extents = dict(zip(map(str, (*root.variables, *root.reduction)), (*root.shape, *root.extents)))
-        used = [variable for variable in batch if any(_uses(place, variable) for place in read.indices)]
+        extents = root_extents(root)
+        used = [variable for variable in batch if any(uses(place, variable) for place in read.indices)]
         order = (*used, *root.reduction, *columns)
         names = [str(variable) for variable in order]
         copy = compute(
             [extents[name] for name in names],
             lambda *position: substitute(read, dict(zip(names, position))),
         )
+        return self._stored_copy(copy, order)
+
+    def _stored_copy(self, copy: Compute, indices: tuple[Dimension, ...]) -> Read:
+        """Makes a root of it; the read that takes the operand's place."""
         self.roots.append(Root(copy, copy.variables, expand(copy.body, lambda other: other not in self.stored)))
         self.stored.add(copy)
         self.copies.add(copy)
-        return Read(copy, order)
+        return Read(copy, indices)
 
 
 def _evaluation(array: Array) -> Callable[[], np.ndarray]:
@@ -440,56 +449,20 @@ def _is_bijection(read: Read, variables: Sequence[Expression], shape: Sequence[D
     return all(variable in used or size == 1 for variable, size in zip(variables, shape))
 
 
-def _classify(array: Reduce, left: Read, right: Read) -> Parts | None:
-    return _classify_variables(array.variables, array.shape, array.reduction, left, right)
-
-
-def _classify_variables(
-    variables: Sequence[Expression],
-    shape: Sequence[Dimension],
-    reduction: Sequence[Expression],
-    left: Read,
-    right: Read,
-) -> Parts | None:
-    """The variables of both operands, of the left and of the right one, or None where it is no contraction."""
-    batch, rows, columns = [], [], []
-    for variable, extent in zip(variables, shape):
-        in_left = any(_uses(place, variable) for place in left.indices)
-        in_right = any(_uses(place, variable) for place in right.indices)
-        if in_left and in_right:
-            batch.append(variable)
-        elif in_left:
-            rows.append(variable)
-        elif in_right:
-            columns.append(variable)
-        elif extent != 1:
-            return None
-    for variable in reduction:
-        if not (any(_uses(place, variable) for place in left.indices) and any(_uses(p, variable) for p in right.indices)):
-            return None
-    if not (rows or columns) or not reduction:
-        return None
-    return tuple(batch), tuple(rows), tuple(columns)
-
-
-def _uses(place: Dimension, variable: Expression) -> bool:
-    return isinstance(place, Expression) and bool(place.symbols & variable.symbols)
-
-
 def _base(array: Array) -> Array:
     """What a view is a view of."""
     while True:
         if isinstance(array, Reshape):
             array = array.source
-        elif isinstance(array, Compute) and isinstance(array.body, Read) and _is_affine(array.body):
+        elif isinstance(array, Compute) and isinstance(array.body, Read) and is_affine(array.body):
             array = array.body.array
         else:
             return array
 
 
-def _unit_stride_last(read: Read, columns: tuple[Expression, ...]) -> bool:
-    """Whether the last column variable walks the last axis of a row-major array, and nothing else does."""
-    return bool(read.indices) and read.indices[-1] == columns[-1] and isinstance(read.array, (Compute, Reduce, Input, Reshape, RoutineOutput))
+def root_extents(root: Root) -> dict[str, Dimension]:
+    """The extent of each loop variable of a root, by name."""
+    return dict(zip(map(str, (*root.variables, *root.reduction)), (*root.shape, *root.extents)))
 
 
 def literal_body(root: Root) -> bool:

@@ -428,13 +428,16 @@ def arg_extreme(operation: str, source: Array, axis: int, keepdims: bool) -> Arr
     return reduce_axes(operation, source, [axis], keepdims)
 
 
-def matmul(left: Array, right: Array) -> Array:
-    """Matrix product with NumPy's rules for vectors and batch axes. Raises InvalidArgument when K disagrees."""
+def matmul(left: Array, right: Array, dtype: DataType | None = None) -> Array:
+    """Matrix product with NumPy's rules for vectors and batch axes, of elements converted to `dtype` if given.
+
+    Raises InvalidArgument when K disagrees.
+    """
     if left.rank == 1 or right.rank == 1:
         wide_left = expand_axes(left, [0]) if left.rank == 1 else left
         wide_right = expand_axes(right, [1]) if right.rank == 1 else right
         gone = ([-2] if left.rank == 1 else []) + ([-1] if right.rank == 1 else [])
-        return squeeze_axes(matmul(wide_left, wide_right), gone)
+        return squeeze_axes(matmul(wide_left, wide_right, dtype), gone)
     depth, other = left.shape[-1], right.shape[-2]
     if isinstance(depth, int) and isinstance(other, int) and depth != other:
         raise InvalidArgument(f"matmul of {left} and {right}: the inner extents {depth} and {other} differ")
@@ -446,7 +449,8 @@ def matmul(left: Array, right: Array) -> Array:
         *outer, row, column, k = position
         left_index = _batch_index(left, batch, outer)
         right_index = _batch_index(right, batch, outer)
-        return left[(*left_index, row, k)] * right[(*right_index, k, column)]
+        first, second = left[(*left_index, row, k)], right[(*right_index, k, column)]
+        return first * second if dtype is None else cast(first, dtype) * cast(second, dtype)
 
     return reduce("sum", shape, (depth,), element)
 

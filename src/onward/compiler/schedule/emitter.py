@@ -12,11 +12,13 @@ from onward.compiler.builder import Builder, Type, Value
 from onward.compiler.context import ErrorCode
 from onward.compiler.layout import LayoutPlanner
 from onward.compiler.operations import (
+    SMALL,
     emit_cast,
     emit_literal,
     emit_load,
     emit_operation,
     emit_store,
+    nearest_integer,
     storage_type,
 )
 from onward.compiler.schedule.kernel import Arguments
@@ -85,6 +87,8 @@ class Emitter:
             case Read():
                 return self._read(scalar)
             case Cast():
+                if _is_small_integer(scalar):
+                    return nearest_integer(self.b, self.scalar(scalar.argument.arguments[0]))
                 return emit_cast(
                     self.b, self.scalar(scalar.argument), scalar.argument.dtype, scalar.dtype, scalar.saturate
                 )
@@ -295,6 +299,22 @@ class Emitter:
             return index
         least = self.b.splat(self.b.constant(I64, -(2**63)), index.type.lanes)
         return self.b.reduce("max", self.b.select(wrong, index, least))
+
+
+def _is_small_integer(cast: Cast) -> bool:
+    """Whether it is a float rounded to even that is known to be small: int32(round_even(maximum(minimum(x, most), least)))."""
+    rounded = cast.argument
+    if cast.dtype != DataType.INT32 or rounded.dtype != DataType.FLOAT or not _is_call(rounded, "round_even"):
+        return False
+    limited = rounded.arguments[0]
+    if not _is_call(limited, "maximum") or not _is_call(limited.arguments[0], "minimum"):
+        return False
+    limits = (limited.arguments[1], limited.arguments[0].arguments[1])
+    return all(isinstance(limit, Literal) and abs(limit.value) <= SMALL for limit in limits)
+
+
+def _is_call(scalar: Scalar, name: str) -> bool:
+    return isinstance(scalar, Operation) and scalar.name == name
 
 
 def _symbol(expression: Expression, name: str) -> Expression:

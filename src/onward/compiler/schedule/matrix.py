@@ -3,7 +3,8 @@
 A tile of `rows` x (`vectors` * lanes) results stays in registers over the whole reduction. The right operand streams in
 panels of one tile's width: constants are packed ahead in the exact order of use, others are read in place along their
 unit stride. The left operand is read in place through strides, so an implicit convolution is the same loop with a
-deeper reduction nest. Source: Goto and van de Geijn 2008 for the blocking; the register budget is the target's.
+deeper reduction nest. What a step of the reduction is, a multiply-add of floats or a product of four bytes, is said in
+`products.py`. Source: Goto and van de Geijn 2008 for the blocking; the register budget is the target's.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onward.compiler.builder import F32, I64, POINTER, Builder, Module, Type, Value, Variable
+from onward.compiler.builder import I64, POINTER, Builder, Module, Type, Value, Variable
 from onward.compiler.layout import Buffer, LayoutPlanner
-from onward.compiler.operations import storage_type
 from onward.compiler.rewrite import substitute
 from onward.compiler.roots import Root, cost
 from onward.compiler.schedule.emitter import Emitter
 from onward.compiler.schedule.kernel import Arguments, Kernel
 from onward.compiler.schedule.nest import NestSchedule
+from onward.compiler.schedule.products import product_of
+from onward.compiler.schedule.tiles import choose_tile
 from onward.compiler.steps import ContractionStep, Nest, Stage
 from onward.compiler.targets import Target
 from onward.ir.expressions import Dimension, Expression, Symbol, ceiling_divide, product
@@ -29,85 +31,18 @@ from onward.program.scalar import IndexValue, Read
 
 UNROLL = 4
 """Steps of the innermost reduction loop that are written out."""
-MOST_VECTORS = 8
-"""Vectors of columns of the widest tile: as many chains of additions as hide their latency in a single row."""
-LOOP_CYCLES = 48
-"""What it costs to begin an innermost loop: addresses, and a branch that is predicted wrong."""
-TYPICAL_ROWS = 128
-"""What an unknown number of rows is taken for when a tile is chosen."""
-
-
-@dataclass(frozen=True)
-class Tile:
-    """Rows and vectors of columns of one register tile."""
-
-    rows: int
-    vectors: int
 
 
 @dataclass(frozen=True)
 class Loop:
-    """A loop of the reduction and how far the operands move in a step, in elements."""
+    """A loop of the reduction and how far the operands move in a step, in elements.
+
+    The innermost one steps over whole groups of the product; `extent` counts elements.
+    """
 
     extent: Dimension
     left: Dimension
     right: Dimension
-
-
-def legal_tiles(target: Target) -> list[Tile]:
-    """All tiles whose accumulators, right operands and one broadcast fit the registers without spills."""
-    if target.vector_registers > 16:
-        budget = target.vector_registers - 1
-    else:
-        budget = target.vector_registers - (0 if target.has_fma else 2)  # a product needs a register of its own
-    found: list[Tile] = []
-    for vectors in range(1, MOST_VECTORS + 1):
-        spare = budget - vectors - (1 if vectors > 1 else 0)
-        found.extend(Tile(rows, vectors) for rows in range(1, min(spare // vectors, 16) + 1))
-    return [tile for tile in found if tile != Tile(9, 3)]  # 0.9 of the speed of its neighbours (measured)
-
-
-def tile_cycles(tile: Tile, *, near: bool = False, far: bool = False) -> float:
-    """Cycles for one step of the reduction: two multiply-adds and two loads a cycle, and four cycles of latency.
-
-    Fewer than 12 sums do not quite hide that latency. A vector of the right operand costs 0.15 more, for the second-level
-    cache it comes from, and an element of the left one 0.1, or half of it where the tile's rows are `near`, in the first
-    level. A right operand whose panel is too `far` for the second level costs 0.6. Fitted to 128 x 768 x 768 on Zen 5, as fractions of the peak: AVX2 4x3 1.00, 6x2 0.97, 5x2 0.96, 3x3 0.93,
-    2x4 0.89, 4x2 0.87; AVX-512 within 2 % for 8x3, 13x2, 6x4 and 12x2, and with 9.4 MB of weights 5x4 0.96, 8x3 0.92,
-    6x4 0.91, 13x2 0.84.
-    """
-    sums, loads = tile.rows * tile.vectors, tile.rows + tile.vectors
-    exposed = 0.15 * min(4, max(0, 12 - sums))
-    return max(sums / 2, loads / 2, 4.0) + exposed + (0.6 if far else 0.15) * tile.vectors + (0.05 if near else 0.1) * tile.rows
-
-
-def choose_tile(
-    rows: Dimension, columns: Dimension, depths: Sequence[Dimension], element_bytes: int, target: Target, most_rows: int
-) -> Tile:
-    """The tile with the least estimated time for the whole product; `depths` are the extents of the reduction loops."""
-    row_count = rows if isinstance(rows, int) else TYPICAL_ROWS
-    column_count = columns if isinstance(columns, int) else TYPICAL_ROWS
-    lanes = max(1, target.vector_bits // 8 // element_bytes)
-    depth, innermost = product(depths), depths[-1] if depths else 1
-    start = LOOP_CYCLES / max(1, innermost) if isinstance(innermost, int) else 0.0
-
-    def cycles(tile: Tile) -> float:
-        if not isinstance(depth, int):
-            return tile_cycles(tile)
-        near = tile.rows * depth * element_bytes <= target.l1 // 2
-        far = tile.vectors * lanes * depth * element_bytes > target.l2 // 2
-        return tile_cycles(tile, near=near, far=far) + start
-
-    def time(tile: Tile) -> float:
-        panels = -(-column_count // (tile.vectors * lanes))
-        whole, rest = divmod(row_count, tile.rows)
-        total = whole * cycles(tile)
-        if rest:
-            total += cycles(Tile(rest, tile.vectors) if isinstance(rows, int) else tile)
-        return panels * total
-
-    most_rows = min(most_rows, max(1, row_count))
-    return min((tile for tile in legal_tiles(target) if tile.rows <= most_rows), key=lambda tile: (time(tile), -tile.rows))
 
 
 def contraction_kernels(step: ContractionStep, layouts: LayoutPlanner, target: Target) -> list[Kernel]:
@@ -137,9 +72,9 @@ class MatrixSchedule:
         self.variables: tuple[Dimension, ...] = root.variables
         pairs = zip((*root.variables, *root.reduction), (*root.shape, *root.extents))
         self.extents = {str(variable): extent for variable, extent in pairs}
-        self.dtype = root.reduce.dtype
-        self.element = storage_type(self.dtype)
-        self.lanes = max(1, target.vector_bits // self.element.bits)
+        self.product = product_of(self.right.dtype, target)
+        self.element, self.total = self.product.element, self.product.total
+        self.lanes = max(1, target.vector_bits // self.total.bits)
         self._drop_units()
         order = layouts.orders.get(root.array) or range(len(root.variables))
         placed = [self.variables[axis] for axis in order]
@@ -155,7 +90,7 @@ class MatrixSchedule:
         read = (*self.batch, *self.inner, self.column)
         known = all(isinstance(self.extents[str(variable)], int) for variable in read)
         self.constant = known and layouts.view(self.right.array).buffer.kind == "constant"
-        self.fits = self.constant or self._step(self.right, self.column) == 1
+        self.fits = self.constant or self.product.group > 1 or self._step(self.right, self.column) == 1
 
     # -- the loops ---------------------------------------------------------------------------------------------
     def _drop_units(self) -> None:
@@ -224,7 +159,7 @@ class MatrixSchedule:
 
     # -- the right operand -------------------------------------------------------------------------------------
     def _pack_buffer(self, width: int) -> Buffer:
-        """The constant right operand as panels: batch, columns / width, reduction, width; padded with zeros."""
+        """The constant right operand as panels: batch, columns / width, steps of the reduction, width, group; padded with zeros."""
         view = self.layouts.view(self.right.array)
         constant = view.buffer.constant
         assert constant is not None
@@ -234,17 +169,19 @@ class MatrixSchedule:
         address = self.layouts.view(self.right.array).address(self.right.indices)
         origin = address.constant if isinstance(address, Expression) else address
         axes = view.buffer.order
+        loops = self._loops()
+        run = int(loops[-1].extent) if loops else 1  # type: ignore[arg-type]
+        batch, group = len(self.batch), self.product.group
 
         def packing(array: np.ndarray) -> np.ndarray:
             flat = np.ascontiguousarray(array.transpose(axes) if axes else array).reshape(-1)[origin:]
             whole = np.lib.stride_tricks.as_strided(flat, extents, [step * flat.itemsize for step in steps])
-            return pack_panels(whole, len(self.batch), width)
+            return pack_panels(whole, batch, width, run, group)
 
-        depth = product(self.extents[str(variable)] for variable in self.inner)
         panels = -(-extents[-1] // width)
-        size = product(self.extents[str(variable)] for variable in self.batch) * panels * depth * width
-        key: tuple[Hashable, ...] = (tuple(extents), tuple(steps), origin, width, len(self.batch))
-        return Buffer("constant", self.dtype, size, 0, constant, axes, "packed", packing, key)
+        size = product(self.extents[str(variable)] for variable in self.batch) * panels * self._steps() * width * group
+        key: tuple[Hashable, ...] = (tuple(extents), tuple(steps), origin, width, batch, run, group)
+        return Buffer("constant", self.right.dtype, size, 0, constant, axes, "packed", packing, key)
 
     # -- the kernel --------------------------------------------------------------------------------------------
     def kernel(self) -> Kernel:
@@ -255,9 +192,10 @@ class MatrixSchedule:
         column_extent = self.extents[str(self.column)]
         most = 16 if isinstance(self.row_step, int) else 6
         self.depth = product(self.extents[str(variable)] for variable in self.inner)
-        element_bytes = self.element.bits // 8
-        depths = self._depths()
-        self.tile = choose_tile(self.row_extent, column_extent, depths, element_bytes, self.target, most)
+        step_bytes = self.element.bits // 8 * self.product.group
+        self.tile = choose_tile(
+            self.row_extent, column_extent, self._depths(), step_bytes, self.target, most, self.product
+        )
         self.width = self.tile.vectors * self.lanes
         self.right_buffer = self._pack_buffer(self.width) if self.constant else self.layouts.view(self.right.array).buffer
         buffers, sizes = self._arguments()
@@ -295,7 +233,7 @@ class MatrixSchedule:
 
     def _emit(self, b: Builder, arguments: Arguments, begin: Value, end: Value) -> None:
         self.point = Emitter(b, arguments, self.layouts, {})
-        self.scratch = b.allocate_stack(self.element, self.tile.rows * self.width, 64)
+        self.scratch = b.allocate_stack(self.total, self.tile.rows * self.width, 64)
         grid = [self.point.index(extent) for extent in self._grid()]
         with b.loop(begin, end) as block:
             places: list[Value] = []
@@ -379,7 +317,7 @@ class MatrixSchedule:
         row: Value, count: int, vectors: int, lanes: int, left_over: Value | None,
     ) -> None:  # fmt: skip
         """The register tile: accumulate over the reduction, spill to scratch, then the epilogue row by row."""
-        kind = Type(self.element.kind, lanes)
+        kind = self.total.with_lanes(lanes)
         masks = self._masks(b, left_over, vectors, lanes)
         zero = b.constant(kind, 0)
         totals = [[b.variable(zero) for _ in range(vectors)] for _ in range(count)]
@@ -397,11 +335,11 @@ class MatrixSchedule:
         for number, line in enumerate(totals):
             for vector, total in enumerate(line):
                 spot_in_scratch = b.constant(I64, number * wide + vector * lanes)
-                b.store(b.offset(self.scratch, spot_in_scratch, self.element), total.get(), self._aligned(lanes))
+                b.store(b.offset(self.scratch, spot_in_scratch, self.total), total.get(), self._aligned(lanes))
         with b.loop(b.constant(I64, 0), b.constant(I64, count)) as position:
             for vector in range(vectors):
                 place = position * b.constant(I64, wide) + b.constant(I64, vector * lanes)
-                value = b.load(b.offset(self.scratch, place, self.element), kind, self._aligned(lanes))
+                value = b.load(b.offset(self.scratch, place, self.total), kind, self._aligned(lanes))
                 spot = dict(here)
                 if self.rows:
                     spot[str(self.rows[-1])] = row + position
@@ -409,7 +347,7 @@ class MatrixSchedule:
                 self._finish(b, arguments, spot, value, lanes, masks[vector] if masks else None)
 
     def _aligned(self, lanes: int) -> int:
-        return min(64, lanes * self.element.bits // 8)
+        return min(64, lanes * self.total.bits // 8)
 
     def _masks(self, b: Builder, left_over: Value | None, vectors: int, lanes: int) -> list[Value] | None:
         if left_over is None:
@@ -433,67 +371,82 @@ class MatrixSchedule:
             place = place * self.point.index(self.extents[str(variable)]) + indices[str(variable)]
         panels = ceiling_divide(self.extents[str(self.column)], self.width)
         place = place * self.point.index(panels) + panel
-        place = place * self.point.index(self.depth * self.width) + lane
+        group = b.constant(I64, self.product.group)
+        place = (place * self.point.index(self._steps() * self.width) + lane) * group
         return b.offset(arguments.pointer(self.right_buffer), place, self.element)
 
     def _loops(self) -> list[Loop]:
         """The reduction loops with their strides; neighbours that walk both operands as one become one.
 
-        The kernel columns and the channels of a channels-last convolution do so.
+        The kernel columns and the channels of a channels-last convolution do so. A packed operand lies in the order of its use.
         """
         found: list[Loop] = []
         for variable in self.inner:
-            loop = Loop(self.extents[str(variable)], self._step(self.left, variable), self._right_step(variable))
+            right: Dimension = 0 if self.constant else self._step(self.right, variable)
+            loop = Loop(self.extents[str(variable)], self._step(self.left, variable), right)
             if found and found[-1].left == loop.left * loop.extent and found[-1].right == loop.right * loop.extent:
                 loop = Loop(found.pop().extent * loop.extent, loop.left, loop.right)
             found.append(loop)
+        if self.product.group > 1 and not self.constant:
+            found = [Loop(loop.extent, loop.left, self.root.contraction.group_step) for loop in found]  # type: ignore[union-attr]
+        if self.constant:
+            step: Dimension = self.width * self.product.group
+            for place, extent in reversed(list(enumerate(self._counts(found)))):
+                found[place] = Loop(found[place].extent, found[place].left, step)
+                step = step * extent
         return found
 
+    def _counts(self, loops: Sequence[Loop]) -> list[Dimension]:
+        """Turns of the loops: the innermost one takes a group at a time."""
+        counts = [loop.extent for loop in loops]
+        return counts[:-1] + [ceiling_divide(extent, self.product.group) for extent in counts[-1:]]
+
     def _depths(self) -> list[Dimension]:
-        """The extents of the reduction loops as they will be merged."""
+        """The turns of the reduction loops as they will be merged."""
         self.width = 1  # any will do: it cancels out
-        return [loop.extent for loop in self._loops()]
+        return self._counts(self._loops())
+
+    def _steps(self) -> Dimension:
+        """Steps of the whole reduction."""
+        return product(self._counts(self._loops()))
 
     def _accumulate(
         self, b: Builder, totals: list[list[Variable]], left: Value, right: Value, loops: list[Loop], kind: Type,
         masks: list[Value] | None,
     ) -> None:  # fmt: skip
         if not loops:
-            self._multiply(b, totals, left, right, kind, masks)
+            self._multiply(b, totals, left, right, Loop(1, 1, 0), 1, kind, masks)
             return
         loop, rest = loops[0], loops[1:]
-        stop = self.point.index(loop.extent)
         if rest:
-            with b.loop(b.constant(I64, 0), stop) as k:
+            with b.loop(b.constant(I64, 0), self.point.index(loop.extent)) as k:
                 inner_left, inner_right = self._advance(b, left, k, loop.left), self._advance(b, right, k, loop.right)
                 self._accumulate(b, totals, inner_left, inner_right, rest, kind, masks)
             return
+        group = self.product.group
+        steps = loop.extent // group
+        stop, turn = self.point.index(steps), Loop(steps, loop.left * group, loop.right)
         unroll = b.constant(I64, UNROLL)
-        whole = b.constant(I64, loop.extent // UNROLL * UNROLL) if isinstance(loop.extent, int) else (
-            b.unsigned_divide(stop, unroll) * unroll
-        )
+        whole = b.constant(I64, steps // UNROLL * UNROLL) if isinstance(steps, int) else b.unsigned_divide(stop, unroll) * unroll
         with b.loop(b.constant(I64, 0), whole, unroll) as k:
             # Opaque, or strength reduction spends 100 ms on the 60 addresses of the body (measured; 4 ms without).
-            at_left = b.opaque(self._advance(b, left, k, loop.left))
-            at_right = b.opaque(self._advance(b, right, k, loop.right))
+            at_left = b.opaque(self._advance(b, left, k, turn.left))
+            at_right = b.opaque(self._advance(b, right, k, turn.right))
             for step in range(UNROLL):
                 number = b.constant(I64, step)
                 self._multiply(
-                    b, totals, self._advance(b, at_left, number, loop.left),
-                    self._advance(b, at_right, number, loop.right), kind, masks,
+                    b, totals, self._advance(b, at_left, number, turn.left),
+                    self._advance(b, at_right, number, turn.right), loop, group, kind, masks,
                 )  # fmt: skip
-        if isinstance(loop.extent, int) and loop.extent % UNROLL == 0:
-            return
-        with b.loop(whole, stop) as k:
-            at_left = b.opaque(self._advance(b, left, k, loop.left))
-            at_right = b.opaque(self._advance(b, right, k, loop.right))
-            self._multiply(b, totals, at_left, at_right, kind, masks)
-
-    def _right_step(self, variable: Expression) -> Dimension:
-        if not self.constant:
-            return self._step(self.right, variable)
-        later = self.inner[self.inner.index(variable) + 1 :]
-        return product(self.extents[str(other)] for other in later) * self.width
+        if not (isinstance(steps, int) and steps % UNROLL == 0):
+            with b.loop(whole, stop) as k:
+                at_left = b.opaque(self._advance(b, left, k, turn.left))
+                at_right = b.opaque(self._advance(b, right, k, turn.right))
+                self._multiply(b, totals, at_left, at_right, loop, group, kind, masks)
+        if group > 1 and loop.extent % group:
+            assert isinstance(loop.extent, int)
+            at_left, at_right = self._advance(b, left, stop, turn.left), self._advance(b, right, stop, turn.right)
+            self._multiply(b, totals, at_left, at_right, loop, loop.extent % group, kind, masks)
 
     def _advance(self, b: Builder, pointer: Value, count: Value, step: Dimension) -> Value:
         if isinstance(step, int) and not count.name.startswith("%"):
@@ -501,21 +454,22 @@ class MatrixSchedule:
         return b.offset(pointer, count * self.point.index(step), self.element)
 
     def _multiply(
-        self, b: Builder, totals: list[list[Variable]], left: Value, right: Value, kind: Type, masks: list[Value] | None
-    ) -> None:
-        """One step of the reduction: an outer product of a column of the left and a row of the right operand."""
+        self, b: Builder, totals: list[list[Variable]], left: Value, right: Value, loop: Loop, count: int, kind: Type,
+        masks: list[Value] | None,
+    ) -> None:  # fmt: skip
+        """One step of the reduction, of `count` elements: an outer product of a column of the left and a row of the right operand."""
         columns = []
         for vector in range(len(totals[0])):
-            place = b.offset(right, b.constant(I64, vector * kind.lanes), self.element)
-            columns.append(b.load(place, kind, mask=masks[vector] if masks else None))
-        step = self.point.index(self.row_step)
+            place = b.offset(right, b.constant(I64, vector * kind.lanes * self.product.group), self.element)
+            columns.append(self.product.right(b, place, kind.lanes, masks[vector] if masks else None))
+        step, along = self.point.index(self.row_step), self.point.index(loop.left)
         for position, line in enumerate(totals):
             shift = b.constant(I64, position * self.row_step) if isinstance(self.row_step, int) else (
                 b.constant(I64, position) * step
             )
-            value = b.splat(b.load(b.offset(left, shift, self.element), self.element), kind.lanes)
+            value = self.product.left(b, b.offset(left, shift, self.element), along, count, kind.lanes)
             for column, total in zip(columns, line):
-                total.set(b.fma(value, column, total.get()))
+                total.set(self.product.add(b, total.get(), value, column))
 
     def _finish(
         self, b: Builder, arguments: Arguments, indices: dict[str, Value], value: Value, lanes: int, mask: Value | None
@@ -528,19 +482,23 @@ class MatrixSchedule:
         point.store(self.root.array, self.variables, point.vector(self.body))
 
 
-def pack_panels(array: np.ndarray, batch_axes: int, width: int) -> np.ndarray:
-    """(batch..., reduction..., columns) -> (batch, columns / width, reduction, width), zero-padded."""
+def pack_panels(array: np.ndarray, batch_axes: int, width: int, run: int = 1, group: int = 1) -> np.ndarray:
+    """(batch..., reduction..., columns) -> (batch, columns / width, steps, width, group), zero-padded.
+
+    A step takes a group of neighbours along the last `run` of the reduction; a run begins with a group of its own.
+    """
     columns = array.shape[-1]
     batch = int(np.prod(array.shape[:batch_axes], dtype=np.int64))
-    flat = array.reshape(batch, -1, columns)
+    flat = array.reshape(batch, -1, run, columns)
+    if run % group:
+        flat = np.pad(flat, [(0, 0), (0, 0), (0, -run % group), (0, 0)])
+    flat = flat.reshape(batch, -1, group, columns)
     panels = -(-columns // width)
-    result = np.zeros((batch, panels, flat.shape[1], width), array.dtype)
+    result = np.zeros((batch, panels, flat.shape[1], width, group), array.dtype)
     whole = columns // width
     if whole:
-        result[:, :whole] = flat[:, :, : whole * width].reshape(batch, -1, whole, width).transpose(0, 2, 1, 3)
+        parts = flat[..., : whole * width].reshape(batch, -1, group, whole, width)
+        result[:, :whole] = parts.transpose(0, 3, 1, 4, 2)
     if panels > whole:
-        result[:, whole, :, : columns - whole * width] = flat[:, :, whole * width :]
-    return result
-
-
-__all__ = ["F32", "MatrixSchedule", "Tile", "choose_tile", "contraction_kernels", "legal_tiles", "pack_panels"]
+        result[:, whole, :, : columns - whole * width] = flat[..., whole * width :].transpose(0, 1, 3, 2)
+    return result if group > 1 else result[..., 0]

@@ -28,18 +28,32 @@ class Target:
     @property
     def has_float16(self) -> bool:
         """Whether there are conversions between float16 and float32."""
-        return self.cpu in ("x86-64-v3", "x86-64-v4") or "+f16c" in self.features or not self.triple.startswith("x86")
+        return self.cpu in ("x86-64-v3", "x86-64-v4") or "+f16c" in self.features or not self.is_x86
 
     @property
     def has_bfloat16(self) -> bool:
         """Whether there is a conversion from float32 to bfloat16, for vectors of every length."""
         return "+avx512bf16" in self.features and "+avx512vl" in self.features
 
+    @property
+    def is_x86(self) -> bool:
+        """Whether it is of the x86 family, 32 or 64 bits."""
+        return self.triple.startswith(("x86", "i386", "i686"))
+
+    @property
+    def byte_product(self) -> str:
+        """How four products of bytes are summed: by one instruction ("dot"), by those for 16-bit pairs ("pairs"), or neither."""
+        features = self.features.split(",")
+        if self.is_x86:
+            has_dot = "+avx512vnni" in features and "+avx512vl" in features or "+avxvnni" in features and self.vector_bits <= 256
+            return "dot" if has_dot else "pairs"
+        return "dot" if "+i8mm" in features else ""
+
     @classmethod
     def parse(cls, name: str | None) -> Target:
-        """host, generic (the baseline of this architecture), avx2, avx512 or aarch64; None means ONWARD_CPU or host.
+        """host, generic (the baseline of this architecture), avx2, avxvnni (avx2 with products of bytes), avx512 or aarch64.
 
-        aarch64 can be compiled for on every machine. Any other name is the baseline.
+        None means ONWARD_CPU or host. aarch64 can be compiled for on every machine. Any other name is the baseline.
         """
         name = name or os.environ.get("ONWARD_CPU") or "host"
         if os.environ.get("ONWARD_CHECKED") == "1":
@@ -65,6 +79,8 @@ class Target:
             return cls(name, triple, "x86-64-v4", "", 512, 32, True, True)
         if name == "avx2":
             return cls(name, triple, "x86-64-v3", "", 256, 16, True, False)
+        if name == "avxvnni":
+            return cls(name, triple, "x86-64-v3", "+avxvnni", 256, 16, True, False)
         return cls("generic", triple, "", "", 128, 16, False, False)
 
     @classmethod

@@ -183,10 +183,8 @@ def quantized_gemm(
     right = P.transpose(b, [1, 0]) if transB else b
     total = matmul_integer(left, right, a_zero, b_zero)
     total = total if c is None else total + c
-    units = aligned(b_scale, right, 1)
-    value = P.elementwise(
-        lambda e, s, t: P.cast(e, DataType.FLOAT) * (s * t * alpha), total, aligned(a_scale, left, 0), units
-    )
+    units = aligned(a_scale, left, 0) * aligned(b_scale, right, 1) * alpha
+    value = P.cast(total, DataType.FLOAT) * units
     if scale is None:
         return value
     return quantize_linear(value, scale, P.full((), 0, a.dtype) if zero is None else zero)
@@ -201,12 +199,7 @@ def matmul_integer_to_float(
     total = matmul_integer(a, b, a_zero, b_zero)
     left, right = aligned(a_scale, a, a.rank - 2), aligned(b_scale, b, b.rank - 1)
     kind = a_scale.dtype
-    result = P.elementwise(
-        lambda e, s, t: P.cast(e, DataType.FLOAT) * (s * t),
-        total,
-        P.cast(left, DataType.FLOAT),
-        P.cast(right, DataType.FLOAT),
-    )
+    result = P.cast(total, DataType.FLOAT) * (P.cast(left, DataType.FLOAT) * P.cast(right, DataType.FLOAT))
     result = result if bias is None else result + P.cast(bias, DataType.FLOAT)
     return P.cast(result, kind)
 

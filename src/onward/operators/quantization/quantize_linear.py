@@ -9,6 +9,7 @@ from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension
 from onward.operators.numeric import only_element
 from onward.operators.registry import operator
+from onward.program.scalar import Literal
 
 
 @operator("QuantizeLinear", since=10)
@@ -26,18 +27,17 @@ def quantize_linear(
     """round(x / scale) + zero point, limited to the data type. ONNX QuantizeLinear-10, -13 (axis), -19, -21 (blocks)."""
     dtype = zero_point.dtype if zero_point is not None else DataType(output_dtype or DataType.UINT8)
     factor = aligned(scale, x, axis, block_size)
-    offset = None if zero_point is None or not dtype.is_integer else aligned(zero_point, x, axis, block_size)
     kind = DataType(precision) if precision else DataType.FLOAT
-    operands = [x, factor] if offset is None else [x, factor, offset]
+    zero: P.Scalar | None = P.scalar(0, dtype) if zero_point is None or not dtype.is_integer else known_element(zero_point)
+    operands = [x, factor]
+    if zero is None and zero_point is not None:
+        operands.append(aligned(zero_point, x, axis, block_size))
 
     def element(value: P.Scalar, *parameters: P.Scalar) -> P.Scalar:
         quotient = P.cast(P.cast(value, kind) / P.cast(parameters[0], kind), DataType.FLOAT)
         if not dtype.is_integer:
             return P.cast(quotient, dtype, bool(saturate))
-        rounded = P.round_even(quotient)
-        if len(parameters) > 1:
-            rounded = rounded + P.cast(parameters[1], DataType.FLOAT)
-        return saturated(rounded, dtype)
+        return quantized(quotient, zero if zero is not None else parameters[1])
 
     return P.elementwise(element, *operands)
 
@@ -78,8 +78,13 @@ def dynamic_quantize_linear(x: P.Array) -> tuple[P.Array, P.Array, P.Array]:
     zero = P.elementwise(
         lambda low, s: P.round_even(P.maximum(P.minimum(0.0 - low / s, 255.0), 0.0)), least, scale
     )
-    result = P.elementwise(lambda e, s, z: saturated(P.round_even(e / s) + z, DataType.UINT8), x, scale, zero)
-    return result, scale, P.cast(zero, DataType.UINT8)
+    zero_point = P.cast(zero, DataType.UINT8)
+    return P.elementwise(lambda e, s, z: quantized(e / s, z), x, scale, zero_point), scale, zero_point
+
+
+def known_element(parameter: P.Array) -> P.Scalar | None:
+    """The only element of a scale or zero point, if it is known."""
+    return only_element(parameter) if parameter.size == 1 and parameter.known is not None else None
 
 
 def aligned(parameter: P.Array, x: P.Array, axis: int, block_size: int = 0) -> P.Array:
@@ -98,6 +103,23 @@ def aligned(parameter: P.Array, x: P.Array, axis: int, block_size: int = 0) -> P
         return parameter[(*position[:place], position[place] // block_size, *position[place + 1 :])]
 
     return P.compute(x.shape, element_of_block)
+
+
+def quantized(value: P.Scalar, zero_point: P.Scalar) -> P.Scalar:
+    """A float in units of its scale, rounded to even, plus the zero point, as an integer of its type, limited to the range.
+
+    In 32 bits: what is further from 0 than the range is long ends at a limit anyway. NaN, which has no integer, gives either limit.
+    """
+    dtype = zero_point.dtype
+    if dtype.bits > 16:
+        return saturated(P.round_even(value) + P.cast(zero_point, DataType.FLOAT), dtype)
+    low, high = integer_range(dtype)
+    known = int(zero_point.value) if isinstance(zero_point, Literal) else None
+    least, most = (low - high, high - low) if known is None else (low - known, high - known)
+    whole = P.cast(P.round_even(P.maximum(P.minimum(value, float(most)), float(least))), DataType.INT32)
+    if known is not None:
+        return P.cast(whole + known if known else whole, dtype)
+    return P.cast(P.maximum(P.minimum(whole + P.cast(zero_point, DataType.INT32), high), low), dtype)
 
 
 def saturated(value: P.Scalar, dtype: DataType) -> P.Scalar:

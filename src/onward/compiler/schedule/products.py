@@ -1,0 +1,165 @@
+"""One step of a contraction's reduction: what is loaded, and how it is multiplied and added.
+
+Floats go one by one. 8-bit integers go in groups of four neighbours along the reduction, an unsigned left and a signed right
+one, whose products are summed in 32 bits: one instruction where the processor has it. The right operand lies as (groups,
+columns, 4) then, and each lane of a vector holds the group of a column.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from onward.compiler.builder import I8, I16, I32, I64, Builder, Type, Value
+from onward.compiler.operations import storage_type
+from onward.compiler.targets import Target
+from onward.ir.datatypes import DataType
+
+
+class Product(Protocol):
+    """How the elements of two operands are multiplied."""
+
+    group: int
+    """Neighbours along the reduction in one step."""
+    element: Type
+    """An element of either operand in memory."""
+    total: Type
+    """A sum."""
+
+    def registers(self, rows: int, vectors: int) -> int:
+        """Vector registers that a tile occupies at once."""
+        ...
+
+    def left(self, b: Builder, pointer: Value, step: Value, count: int, lanes: int) -> Value:
+        """`count` neighbours, `step` elements apart, as the group of every lane; zeros for the rest of the group."""
+        ...
+
+    def right(self, b: Builder, pointer: Value, lanes: int, mask: Value | None) -> Value:
+        """The groups of `lanes` columns."""
+        ...
+
+    def add(self, b: Builder, total: Value, left: Value, right: Value) -> Value:
+        """total + left * right."""
+        ...
+
+
+def product_of(operand: DataType, target: Target) -> Product:
+    """The way to multiply operands of a type: floats, or 8-bit integers (the type of either)."""
+    if operand.is_float:
+        return FloatProduct(storage_type(operand), target)
+    return _BYTE_PRODUCTS[target.byte_product](target)
+
+
+class FloatProduct:
+    """Floats, with fused multiply-add where there is one."""
+
+    group = 1
+
+    def __init__(self, element: Type, target: Target) -> None:
+        self.element = self.total = element
+        self.target = target
+
+    def registers(self, rows: int, vectors: int) -> int:
+        """Sums, right operands, and a broadcast if it is used more than once; a product of its own without fused multiply-add."""
+        return rows * vectors + vectors + (1 if vectors > 1 else 0) + (0 if self.target.has_fma else 2)
+
+    def left(self, b: Builder, pointer: Value, step: Value, count: int, lanes: int) -> Value:
+        """An element in every lane."""
+        return b.splat(b.load(pointer, self.element), lanes)
+
+    def right(self, b: Builder, pointer: Value, lanes: int, mask: Value | None) -> Value:
+        """A vector of columns."""
+        return b.load(pointer, self.element.with_lanes(lanes), mask=mask)
+
+    def add(self, b: Builder, total: Value, left: Value, right: Value) -> Value:
+        """total + left * right."""
+        return b.fma(left, right, total)
+
+
+class ByteProduct:
+    """Groups of four bytes, one instruction a vector: `vpdpbusd` on x86, `usdot` on ARM."""
+
+    group = 4
+    element = I8
+    total = I32
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+
+    def registers(self, rows: int, vectors: int) -> int:
+        """As for floats."""
+        return rows * vectors + vectors + (1 if vectors > 1 else 0)
+
+    def left(self, b: Builder, pointer: Value, step: Value, count: int, lanes: int) -> Value:
+        """Four bytes in every lane."""
+        return b.splat(_group(b, pointer, step, count), lanes)
+
+    def right(self, b: Builder, pointer: Value, lanes: int, mask: Value | None) -> Value:
+        """A group of each column."""
+        return b.load(pointer, I32.with_lanes(lanes), alignment=1, mask=mask)
+
+    def add(self, b: Builder, total: Value, left: Value, right: Value) -> Value:
+        """total + the sum of four products."""
+        bytes_of = Type("i8", 4 * total.type.lanes)
+        if total.type.lanes == 1:
+            return _sum_of_products(b, total, left, right)
+        if total.type.lanes * 32 == 128 and not self.target.is_x86:
+            name = f"llvm.aarch64.neon.usdot.{total.type.mangled}.{bytes_of.mangled}"
+        else:
+            name = f"llvm.x86.avx512.vpdpbusd.{32 * total.type.lanes}"
+        return b.intrinsic(name, total.type, total, b.bitcast(left, bytes_of), b.bitcast(right, bytes_of))
+
+
+class PairProduct(ByteProduct):
+    """x86 without such an instruction: even and odd bytes as 16-bit pairs, multiplied and added by `pmaddwd`."""
+
+    def registers(self, rows: int, vectors: int) -> int:
+        """The right operands are two vectors each while they are used, the left one too, and a product."""
+        return rows * vectors + 2 * vectors + 3
+
+    def add(self, b: Builder, total: Value, left: Value, right: Value) -> Value:
+        """total + the sum of four products."""
+        lanes = total.type.lanes
+        if lanes == 1:
+            return _sum_of_products(b, total, left, right)
+        pairs = Type("i16", 2 * lanes)
+        eight = b.constant(pairs, 8)
+        left, right = b.bitcast(left, pairs), b.bitcast(right, pairs)
+        even = (left & b.constant(pairs, 255), (right << eight) >> eight)
+        odd = (b.logical_shift_right(left, eight), right >> eight)
+        name = {4: "sse2.pmadd.wd", 8: "avx2.pmadd.wd", 16: "avx512.pmaddw.d.512"}[lanes]
+        for pair in (even, odd):
+            total = total + b.intrinsic(f"llvm.x86.{name}", total.type, *pair)
+        return total
+
+
+class WideProduct(PairProduct):
+    """Every other processor: four products in 32 bits."""
+
+    def add(self, b: Builder, total: Value, left: Value, right: Value) -> Value:
+        """total + the sum of four products."""
+        return _sum_of_products(b, total, left, right)
+
+
+_BYTE_PRODUCTS = {"dot": ByteProduct, "pairs": PairProduct, "": WideProduct}
+
+
+def _group(b: Builder, pointer: Value, step: Value, count: int) -> Value:
+    """Up to four bytes as one number of 32 bits, the first in the lowest bits."""
+    if step.name == "1" and count == 4:
+        return b.load(pointer, I32, alignment=1)
+    if step.name == "1" and count == 2:
+        return b.cast(b.load(pointer, I16, alignment=1), I32, signed=False)
+    total = b.constant(I32, 0)
+    for number in range(count):
+        byte = b.load(b.offset(pointer, b.constant(I64, number) * step, I8), I8)
+        total = total | (b.cast(byte, I32, signed=False) << b.constant(I32, 8 * number))
+    return total
+
+
+def _sum_of_products(b: Builder, total: Value, left: Value, right: Value) -> Value:
+    kind = total.type
+    for number in range(4):
+        first = b.logical_shift_right(left, b.constant(kind, 8 * number)) & b.constant(kind, 255)
+        second = (right << b.constant(kind, 24 - 8 * number)) >> b.constant(kind, 24)
+        total = total + first * second
+    return total
