@@ -276,3 +276,12 @@ def test_examples_are_needed() -> None:
         onward.convert(nn.Linear(4, 3))
     with pytest.raises(ConversionError, match="could not capture"):
         onward.convert(nn.Linear(4, 3), (torch.randn(2, 5),))
+
+
+def test_functions_of_matrices_with_repeated_eigenvalues() -> None:
+    class Exponential(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            values, vectors = torch.linalg.eigh(x)
+            return (vectors * torch.exp(values)) @ vectors.T
+
+    onward.convert(Exponential(), (torch.ones(5, 5),), dynamic_shapes={})

@@ -107,7 +107,9 @@ class Walker:
                     return made
                 objections.update({name: why for name, why in self.missing.items() if name not in known})
             except OnwardError as problem:
-                objections[self._part(what)] = "; ".join(filter(None, (objections.get(self._part(what)), str(problem))))
+                part = self._part(what)
+                if not objections.keys() - {part}:  # else the parts of it that have none are named
+                    objections[part] = "; ".join(filter(None, (objections.get(part), str(problem))))
             self.missing = dict(known)
             for node in reversed(c.graph.nodes[before:]):
                 if not any(value.uses for value in node.outputs):  # a body that was not finished may use it

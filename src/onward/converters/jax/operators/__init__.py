@@ -8,6 +8,7 @@ from onward.converters.jax.operators import (
     complex_numbers,
     control_flow,
     convolution,
+    decompositions,
     indexing,
     linear_algebra,
     pooling,

@@ -6,12 +6,12 @@ does where the decomposition leaves them open.
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
 import torch
 
+from onward.converters.rotations import SWEEPS, tournament
 from onward.converters.torch.emitter import DATA_TYPES, Emitter, Scalar, Tensor, is_static
 from onward.converters.torch.operators.linear_algebra import triangle
 from onward.converters.torch.operators.loops import loop
@@ -122,27 +122,6 @@ def qr(c: Emitter, x: Tensor, mode: str = "reduced") -> Any:
 # Eigenvalues and singular values by Jacobi's rotations
 
 
-@functools.cache
-def _tournament(size: int) -> np.ndarray:
-    """Who meets whom, so that all pairs meet once, each player once a round; (rounds, size), oneself where there is nobody."""
-    if size < 2:
-        return np.zeros((1, size), np.int64)
-    even = size + size % 2
-    ring = list(range(even))
-    rounds = []
-    for _ in range(even - 1):
-        other = np.arange(even)
-        for left, right in zip(ring[: even // 2], reversed(ring[even // 2 :])):
-            other[left], other[right] = right, left
-        rounds.append([place if partner >= size else partner for place, partner in enumerate(other[:size])])
-        ring = [ring[0], ring[-1], *ring[1:-1]]
-    return np.array(rounds)
-
-
-SWEEPS = 12
-"""Double precision is reached after 6 to 8 for matrices of a few hundred rows; after that rotations are by zero."""
-
-
 def _rotation(c: Emitter, own: Value, other: Value, shared: Value, partner: Value, along: np.ndarray) -> tuple[Value, Value]:
     """Cosine and sine for each column that make the products with their partners vanish: Golub and Van Loan, section 8.5."""
     nothing = c.op("Or", c.op("Equal", shared, number(c, 0)), c.op("Equal", partner, along))
@@ -175,7 +154,7 @@ def eigen(c: Emitter, a: Matrices, upper: bool) -> tuple[Value, Value]:
     rest = turned(c, c.op("Trilu", a.value, np.array(1 if upper else -1), upper=int(upper)), a.rank)
     matrix = a.like(c.op("Add", half, rest))
     unit = a.like(c.op("Expand", identity(c, n), c.op("Shape", a.value)))
-    meetings, along = _tournament(n), np.arange(n)
+    meetings, along = tournament(n), np.arange(n)
 
     def step(turn: Value, states: list[Tensor]) -> list[Value]:
         value, vectors = states
@@ -186,7 +165,9 @@ def eigen(c: Emitter, a: Matrices, upper: bool) -> tuple[Value, Value]:
         cosine, sine = _rotation(c, own, c.op("Gather", own, partner, axis=-1), shared, partner, along)
         across = _turned_columns(c, value, partner, cosine, sine)
         both = turned(c, _turned_columns(c, turned(c, across, a.rank), partner, cosine, sine), a.rank)
-        return [both, _turned_columns(c, vectors, partner, cosine, sine)]
+        # Partners must see the same product, or what they turn by is no rotation once only rounding is left.
+        even = c.op("Mul", c.op("Add", both, turned(c, both, a.rank)), number(c, 0.5))
+        return [even, _turned_columns(c, vectors, partner, cosine, sine)]
 
     value, vectors = loop(c, SWEEPS * len(meetings), [matrix.tensor, unit.tensor], step)
     values, order = c.op("TopK", diagonal_of(c, value, n), [n], axis=-1, largest=0, outputs=2)
@@ -209,7 +190,7 @@ def singular(c: Emitter, a: Matrices) -> tuple[Value, Value, Value]:
     shape = (*a.shape[:-2], n, n)
     batch = c.op("Shape", a.value, end=-2)
     unit = Tensor(c.op("Expand", identity(c, n), c.op("Concat", batch, np.array([n, n]), axis=0)), DOUBLE, shape)
-    meetings, along = _tournament(n), np.arange(n)
+    meetings, along = tournament(n), np.arange(n)
 
     def step(turn: Value, states: list[Tensor]) -> list[Value]:
         value, vectors = states
