@@ -21,7 +21,7 @@ if "keras" not in sys.modules and importlib.util.find_spec("tensorflow") is None
 import keras
 
 from onward.converters import channels_last
-from onward.converters.keras import layers, operations, preprocessing, recurrent
+from onward.converters.keras import categories, layers, operations, preprocessing, recurrent
 from onward.converters.keras.emitter import Emitter, Tensor, onnx_type
 from onward.converters.keras.reference import Source
 from onward.converters.keras.walker import Walker, _graph_of
@@ -29,7 +29,7 @@ from onward.converters.request import Request
 from onward.errors import FormatError, InvalidArgument, UnsupportedModel
 from onward.ir import Model
 
-__all__ = ["convert", "layers", "load", "operations", "preprocessing", "recurrent"]
+__all__ = ["categories", "convert", "layers", "load", "operations", "preprocessing", "recurrent"]
 
 OPSET = 23
 """The version that has Attention and RMSNormalization."""

@@ -42,6 +42,9 @@ class Source:
                 like = None if self.example is None else self.example[place].shape
                 shape = tuple((batch if axis == 0 else (like[axis] if like else SIZE) + more) if extent is None else extent for axis, extent in enumerate(symbol.shape))
                 dtype = keras.backend.standardize_dtype(symbol.dtype)
+                if dtype == "string":
+                    made[name] = self._texts(random, shape)
+                    continue
                 floats = "float" in dtype
                 made[name] = (maker(shape) if floats else random.integers(0, 2 if dtype == "bool" else classes, shape)).astype(numpy_type(dtype))
             return made
@@ -57,6 +60,13 @@ class Source:
         if any(None in symbol.shape[1:] for symbol in self.symbols):
             found["open sizes of 5 more"] = feeds(2, 5, random.standard_normal)
         return found
+
+    def _texts(self, random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        """Words of the vocabularies and others, alone and in sentences."""
+        known = [str(word) for item in self.model._flatten_layers() if hasattr(item, "get_vocabulary") for word in item.get_vocabulary()]
+        words = [*known, *(word.upper() for word in known), "other", "co-operate,", "(it's)", ""]
+        sentences = [" ".join(random.choice(words, size)) for size in random.integers(1, 6, int(np.prod(shape)))]
+        return np.array(sentences, object).reshape(shape)
 
     def outputs(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
         """What the model gives, or None where it refuses the data."""
@@ -80,7 +90,7 @@ class Source:
             results = model(given, training=False) if model._call_has_training_arg else model(given)
         except Exception:  # the model does not take this data
             return None
-        return {name: np.asarray(keras.ops.convert_to_numpy(item)) for name, item in zip(self.names, keras.tree.flatten(results), strict=True)}
+        return {name: _plain(keras.ops.convert_to_numpy(item)) for name, item in zip(self.names, keras.tree.flatten(results), strict=True)}
 
 
 @contextmanager
@@ -94,6 +104,12 @@ def doubles_stay() -> Iterator[None]:
     finally:
         table.clear()
         table.update(kept)
+
+
+def _plain(result: Any) -> np.ndarray:
+    """An array; text, which TensorFlow gives as bytes, as text."""
+    array = np.asarray(result)
+    return np.vectorize(lambda item: item.decode() if isinstance(item, bytes) else item, otypes=[object])(array) if array.dtype.kind in "OS" else array
 
 
 def _doubles(feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

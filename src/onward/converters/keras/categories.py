@@ -1,0 +1,137 @@
+"""What layers that number words and classes are in ONNX."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from onward.converters.keras.emitter import Emitter, Tensor, onnx_type
+from onward.converters.keras.layers import array
+from onward.converters.keras.registry import layer
+from onward.converters.keras.walker import Walker
+from onward.errors import UnsupportedOperator
+from onward.ir import Value
+
+
+@layer("Discretization")
+def discretization(w: Walker, owner: Any, inputs: Any) -> Any:
+    """How many of the boundaries are not above a number."""
+    c = w.c
+    x = c.tensor(inputs, "float32")
+    bounds = c.constant(np.array(owner.bin_boundaries, np.float32))
+    reached = c.op("Cast", c.op("GreaterOrEqual", c.unsqueeze(x, x.rank), bounds), to=int(onnx_type("int64")))
+    index = c.op("ReduceSum", reached, c.integers([-1]), keepdims=0)
+    return _encoded(c, owner, Tensor(index, "int64", x.shape), len(owner.bin_boundaries) + 1)
+
+
+@layer("CategoryEncoding")
+def category_encoding(w: Walker, owner: Any, inputs: Any, count_weights: Any = None) -> Any:
+    if count_weights is not None:
+        raise UnsupportedOperator("weights of counts")
+    return _encoded(w.c, owner, w.c.tensor(inputs, "int64"), owner.num_tokens)
+
+
+def _encoded(c: Emitter, owner: Any, index: Tensor, classes: int, absent: Value | None = None) -> Any:
+    """Numbers of classes in the layer's output mode; those that are `absent` count for nothing."""
+    mode, dtype = owner.output_mode, getattr(owner, "_value_dtype", owner.compute_dtype)
+    dtype = keras.config.floatx() if mode == "tf_idf" else dtype
+    if mode == "int":
+        return index
+    if mode not in ("one_hot", "multi_hot", "count", "tf_idf") or getattr(owner, "sparse", False):
+        raise UnsupportedOperator(f"the output mode '{mode}'")
+    if mode == "one_hot" and index.rank > 1 and index.shape[-1] == 1:
+        index = Tensor(c.squeeze(index, -1), index.dtype, index.shape[:-1])
+    here = c.op("Equal", c.unsqueeze(index, index.rank), c.integers(range(classes)))
+    if absent is not None:
+        here = c.op("And", here, c.op("Not", c.unsqueeze(absent, index.rank)))
+    here = c.op("Cast", here, to=int(onnx_type(dtype)))
+    if mode == "one_hot" or index.rank < 2 and mode != "tf_idf":
+        return here
+    found = here if index.rank < 2 else c.op("ReduceMax" if mode == "multi_hot" else "ReduceSum", here, c.integers([-2]), keepdims=0)
+    return c.op("Mul", found, c.constant(array(owner.idf_weights_const, dtype))) if mode == "tf_idf" else found
+
+
+@layer("StringLookup", "IntegerLookup")
+def lookup(w: Walker, owner: Any, inputs: Any) -> Any:
+    """The place of a word or number in the vocabulary, or the word or number of a place."""
+    c, text = w.c, type(owner).__name__ == "StringLookup"
+    if owner.invert:
+        return _inverted(c, owner, c.tensor(inputs, "int64"), text)
+    index = _places(c, owner, c.tensor(inputs) if text else c.tensor(inputs, "int64"), text)
+    return _encoded(c, owner, index, _classes(owner))
+
+
+def _classes(owner: Any) -> int:
+    return int(owner.max_tokens if owner.pad_to_max_tokens else owner.vocabulary_size())
+
+
+def _places(c: Emitter, owner: Any, x: Tensor, text: bool) -> Tensor:
+    """Where each word or number stands in a lookup's vocabulary."""
+    words: list[Any] = list(owner.get_vocabulary(include_special_tokens=False))
+    places = [owner._token_start_index() + place for place in range(len(words))]
+    unknown = owner._oov_start_index()
+    if owner.num_oov_indices == 0 or owner.num_oov_indices > 1 and (text or getattr(owner, "oov_method", "") == "farmhash"):
+        raise UnsupportedOperator("no place for unknown words, at which Keras fails, or several, which it chooses by a hash of their bytes")
+    if owner.mask_token is not None:
+        words, places = [owner.mask_token, *words], [owner._mask_value if hasattr(owner, "_mask_value") else 0, *places]
+    keys = {"keys_strings": [str(word) for word in words]} if text else {"keys_int64s": [int(word) for word in words]}
+    several = owner.num_oov_indices > 1
+    index = c.op("LabelEncoder", x, domain="ai.onnx.ml", values_int64s=[int(place) for place in places], default_int64=-1 if several else unknown, **keys)
+    if several:
+        other = c.op("Add", c.op("Mod", x, c.number(owner.num_oov_indices, "int64")), c.number(unknown, "int64"))
+        index = c.op("Where", c.op("Less", index, c.number(0, "int64")), other, index)
+    return Tensor(index, "int64", x.shape)
+
+
+def _inverted(c: Emitter, owner: Any, x: Tensor, text: bool) -> Value:
+    words = list(owner.get_vocabulary())
+    values = {"values_strings": [str(word) for word in words], "default_string": str(owner.oov_token)} if text else {
+        "values_int64s": [int(word) for word in words], "default_int64": int(owner.oov_token)}  # fmt: skip
+    made: Value = c.op("LabelEncoder", x, domain="ai.onnx.ml", keys_int64s=list(range(len(words))), **values)
+    return made
+
+
+PUNCTUATION = "!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'"
+"""What TextVectorization strips."""
+
+
+@layer("TextVectorization")
+def text_vectorization(w: Walker, owner: Any, inputs: Any) -> Any:
+    """Words between white space as their places in the vocabulary. ONNX lowers all letters, TensorFlow those of ASCII."""
+    c, x, inner = w.c, w.c.tensor(inputs), owner._lookup_layer
+    if owner._ngrams is not None or owner._ragged or owner._split not in (None, "whitespace") or callable(owner._standardize):
+        raise UnsupportedOperator("n-grams, ragged results, single characters, or functions of one's own")
+    if x.rank > 1 and owner._split is not None:
+        x = Tensor(c.reshape(x, [-1]), x.dtype, (None,))
+    shape, text = c.op("Shape", x), c.reshape(x, [-1])
+    if owner._standardize in ("lower", "lower_and_strip_punctuation"):
+        text = c.op("StringNormalizer", text, case_change_action="LOWER")
+    if owner._standardize in ("strip_punctuation", "lower_and_strip_punctuation"):
+        for character in PUNCTUATION:
+            text = _without(c, text, character)
+    if owner._split is None:
+        words = Tensor(c.op("Reshape", text, shape), x.dtype, x.shape)
+    else:
+        words = Tensor(c.op("StringSplit", text, outputs=2)[0], x.dtype, (None, None))
+    index = _places(c, inner, words, True)
+    absent = c.op("Equal", words, c.constant(np.array("", object))) if owner._split is not None else None
+    if owner._output_mode != "int":
+        return _encoded(c, inner, index, _classes(inner), absent)
+    found, length = index.value, owner._output_sequence_length
+    if length is not None:
+        more = c.op("Pad", found, c.integers([0] * (2 * words.rank - 1) + [length]))
+        found = c.op("Slice", more, c.integers([0]), c.integers([length]), c.integers([words.rank - 1]))
+    return found
+
+
+def _without(c: Emitter, text: Value, character: str) -> Value:
+    """Text without a character: the pieces between its places, one after the other."""
+    pieces, _ = c.op("StringSplit", text, outputs=2, delimiter=character)
+    empty = c.op("Expand", c.constant(np.array([""], object)), c.op("Shape", text))
+    with c.inner_graph("join") as body:
+        before, piece = (c.input(c.graph.fresh_name(name), onnx_type("string"), [c.graph.fresh_name("rows")]) for name in ("text", "piece"))
+        body.outputs.append(c.op("StringConcat", before, piece))
+    made: Value = c.op("Scan", empty, pieces, body=body, num_scan_inputs=1, scan_input_axes=[1])
+    return made
