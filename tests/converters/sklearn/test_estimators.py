@@ -105,3 +105,11 @@ def test_estimators(name: str) -> None:
                     convert(estimator, method, rows)
             else:
                 convert(estimator, method, rows)
+
+
+def test_trees_of_several_targets() -> None:
+    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+    x, y = make_regression(60, 6, n_targets=2, random_state=0)
+    convert(DecisionTreeRegressor(max_depth=4).fit(x, y), "predict", x)
+    convert(DecisionTreeClassifier(max_depth=4).fit(x, (y > 0).astype(int)), "predict", x)

@@ -21,10 +21,10 @@ from onward.ir import Model
 if TYPE_CHECKING:
     from onward.converters.certificate import Progress
 
-TARGETS = {"numpy": "NumPy", "xgboost": "XGBoost"}
+TARGETS = {"numpy": "NumPy", "sklearn": "scikit-learn", "xgboost": "XGBoost"}
 """name -> title"""
 
-NATIVE = ("xgboost",)
+NATIVE = ("sklearn", "xgboost")
 """Targets without a language of their own."""
 
 SOURCE = "-source"

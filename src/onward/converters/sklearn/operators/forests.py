@@ -76,13 +76,11 @@ class TracedTree:
         return leaves_of(x, [self.structure])[:, 0]
 
     def predict(self, x: Any) -> Any:
-        """(rows, outputs, classes), or (rows, outputs) for one class."""
+        """(rows, outputs, classes), or (rows, classes) for one output."""
         if not isinstance(x, Array):
             return self.structure.predict(x)
         found = gathered(leaves_of(x, [self.structure]), [self.structure.value])[:, 0]
-        if self.structure.n_outputs == 1:
-            return found[:, 0]
-        return found[:, :, 0] if self.structure.max_n_classes == 1 else found
+        return found[:, 0] if self.structure.n_outputs == 1 else found
 
 
 @method("_validate_X_predict", "BaseDecisionTree", "BaseForest")

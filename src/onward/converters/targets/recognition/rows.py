@@ -84,6 +84,10 @@ class RowModel:
             return self._evaluated([array], numbers, {})[0]
         return self._evaluated([array], np.zeros((len(numbers), self.columns)), {start: numbers.astype(start.dtype.numpy)})[0]
 
+    def results(self, rows: np.ndarray) -> list[np.ndarray]:
+        """The outputs for a matrix."""
+        return self._evaluated(list(self.program.outputs.values()), rows, {})
+
     def _evaluated(self, arrays: Sequence[P.Array], rows: np.ndarray, known: dict[P.Array, np.ndarray]) -> list[np.ndarray]:
         """The elements of arrays, for as many rows at a time as the model takes."""
         size, count = self.fixed_rows or len(rows), len(rows)

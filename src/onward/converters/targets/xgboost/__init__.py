@@ -16,6 +16,7 @@ from onward.converters.targets.recognition.forests import Forest, forest_of
 from onward.converters.targets.recognition.heads import Head
 from onward.converters.targets.recognition.linear import Linear, linear_of
 from onward.converters.targets.recognition.rows import RowModel, Unrecognized, feature_names
+from onward.converters.targets.recognition.ties import without_ties
 from onward.converters.targets.xgboost.document import Learner, document, linear_booster, tree_booster
 from onward.errors import InvalidArgument, UnsupportedModel
 from onward.ir import Model
@@ -95,7 +96,8 @@ def _subject(rows: RowModel, found: Forest | Linear, text: str) -> Subject:
     if not classifier:
         compared.graph.outputs = [compared.graph.outputs[head.scores]]
     notes = () if head.labels is None or classifier else ("a Booster gives scores alone: labels were not compared",)
-    return Subject(result, compared, outputs, by_input(rows, rows_at(limits, categorical)), TOLERANCES, notes)
+    judged = without_ties(rows.judge, head.labels, head.scores, outputs) if classifier else outputs
+    return Subject(result, compared, judged, by_input(rows, rows_at(limits, categorical)), TOLERANCES, notes)
 
 
 def _shaped(head: Head, prediction: np.ndarray) -> np.ndarray:

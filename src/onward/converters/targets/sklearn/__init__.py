@@ -1,0 +1,127 @@
+"""scikit-learn: scalers, linear models, perceptrons and trees as fitted estimators of the library; any other model of rows as an estimator
+that is generated for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.pipeline import make_pipeline
+
+from onward.converters.targets.proof import TOLERANCES, Subject
+from onward.converters.targets.recognition.data import by_input, rows_at
+from onward.converters.targets.recognition.forests import forest_of
+from onward.converters.targets.recognition.heads import Head
+from onward.converters.targets.recognition.layers import chain_of, network_of, transformer_of
+from onward.converters.targets.recognition.rows import RowModel, Unrecognized, feature_names
+from onward.converters.targets.recognition.ties import without_ties
+from onward.converters.targets.sklearn import linear, trees
+from onward.converters.targets.sklearn.generated import generated
+from onward.converters.targets.sklearn.linear import Built
+from onward.errors import InvalidArgument
+from onward.ir import Model
+
+ENDINGS = (".joblib", ".pkl", ".skops")
+
+
+def native(model: Model, constants: Mapping[str, Any] | None = None) -> Subject:
+    """A fitted estimator whose methods give the model's outputs: one of the library's own where the model is recognised, else a generated one.
+
+    Raises UnsupportedModel for a model of anything but rows, and UnsupportedOperator for what cannot be said in NumPy.
+    """
+    if constants:
+        raise InvalidArgument("estimators have rows as their only input: there is nothing to be constant")
+    try:
+        return recognised(model, RowModel(model))
+    except Unrecognized as problem:
+        return generated(model, str(problem))
+
+
+def recognised(model: Model, rows: RowModel) -> Subject:
+    """An estimator of the library itself. Raises Unrecognized, with the reasons, where there is none."""
+    reasons = []
+    for reader in (_trees, _transformer, _network):
+        try:
+            return reader(model, rows)
+        except Unrecognized as problem:
+            reasons.append(str(problem))
+    raise Unrecognized("; ".join(dict.fromkeys(reasons)))
+
+
+def _trees(model: Model, rows: RowModel) -> Subject:
+    """Trees, and the transformers before them."""
+    chain = chain_of(rows)
+    start = rows.array_of(chain.values[-1]) if chain.steps else None
+    found = forest_of(rows, start)
+    scalers = linear.transformers(chain.steps, rows.columns)
+    built = trees.forest(found, rows.dtype == np.float64)
+    data = None if scalers else by_input(rows, rows_at(found.limits(), set()))
+    return _subject(model, rows, _pipeline(scalers, built.estimator), built, found.head, data)
+
+
+def _network(model: Model, rows: RowModel) -> Subject:
+    found = network_of(rows)
+    scalers, built = linear.network(found)
+    return _subject(model, rows, _pipeline(linear.transformers(scalers, rows.columns), built.estimator), built, found.head, None)
+
+
+def _transformer(model: Model, rows: RowModel) -> Subject:
+    steps = linear.transformers(transformer_of(rows), rows.columns)
+    estimator = _pipeline(steps[:-1], steps[-1])
+    return _subject(model, rows, estimator, Built(estimator, "transform"), Head("identity", 0, 2, None, None), None)
+
+
+def _pipeline(scalers: list[Any], last: Any) -> Any:
+    return make_pipeline(*scalers, last) if scalers else last
+
+
+def _subject(model: Model, rows: RowModel, estimator: Any, built: Built, head: Head, data: Any) -> Subject:
+    """How an estimator is compared: its labels and scores with the model's, in their types and shapes."""
+    names = feature_names(model, rows.columns)
+    if names:
+        for part in (estimator[0] if hasattr(estimator, "steps") else estimator,):
+            part.feature_names_in_ = np.array(names, object)
+    arrays = list(rows.program.outputs.values())
+
+    def outputs(*inputs: np.ndarray) -> list[np.ndarray]:
+        matrix = np.concatenate(inputs, axis=1)
+        found: dict[int, np.ndarray] = {}
+        if head.labels is not None:
+            labels = np.asarray(estimator.predict(matrix))
+            found[head.labels] = labels.astype(object) if labels.dtype.kind in "US" else labels
+        if head.scores is not None:
+            scores = np.asarray(getattr(estimator, built.method)(matrix))
+            scores = scores if built.column is None else scores[:, built.column]
+            if head.link == "opposites":
+                scores = np.stack([-scores, scores], axis=1)
+            found[head.scores] = scores.reshape(len(matrix), *(int(extent) for extent in arrays[head.scores].shape[1:])).astype(arrays[head.scores].dtype.numpy)
+        return [found[place] for place in sorted(found)]
+
+    return Subject(estimator, rows.judge, without_ties(rows.judge, head.labels, head.scores, outputs), data, TOLERANCES)
+
+
+def save(result: Any, path: Path) -> None:
+    """Writes an estimator with joblib or skops. Raises InvalidArgument for another ending."""
+    if path.suffix not in ENDINGS:
+        raise InvalidArgument(f"estimators are written to files that end in {', '.join(ENDINGS)}, not '{path.name}'")
+    if path.suffix == ".skops" and hasattr(result, "_source"):
+        raise InvalidArgument("a generated estimator cannot be a .skops file, which holds no code: use .joblib")
+    part = path.with_name(f".{path.name}")
+    try:
+        _writer(path.suffix)(result, part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _writer(ending: str) -> Callable[[Any, Path], Any]:
+    if ending == ".skops":
+        import skops.io
+
+        return skops.io.dump  # type: ignore[no-any-return]
+    import joblib
+
+    return joblib.dump  # type: ignore[no-any-return]
