@@ -5,7 +5,7 @@
 Forms: `qdq` has QuantizeLinear and DequantizeLinear around float operators (int8 activations and weights, the quantiser's
 default), `qlinear` has operators on integers (uint8 activations, int8 weights, which is what onnxruntime runs best on x86),
 `dynamic` quantises activations while it runs. Weights have a scale per channel, but for `dynamic`. Ranges come from three
-random inputs, of which one is measured. The runtimes take turns in one process; errors are relative, in norm, against
+random inputs, of which one is measured. Times are those of the calling thread where it is the only one. The runtimes take turns in one process; errors are relative, in norm, against
 PyTorch in double precision: those of the integers themselves, alike for every runtime.
 """
 
@@ -18,6 +18,7 @@ import logging
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,8 @@ def measure_model(arguments: argparse.Namespace, name: str) -> list[dict[str, An
     """One row for each form and runtime."""
     _, expected = references(arguments.models, name)
     pairs = list(contestants(arguments, name))
-    measure([item for _, item in pairs], arguments.seconds)
+    clock = time.thread_time if arguments.threads == 1 else time.perf_counter
+    measure([item for _, item in pairs], arguments.seconds, clock=clock)
     return [
         {
             "model": name,

@@ -138,7 +138,61 @@ repeated_heads = Example(
     tolerance=2e-5,
 )
 
+def single(value: float | int, dtype: DataType = FLOAT) -> Sample:
+    """One number of a type, with or without an axis."""
+    return lambda g: np.full(g.pick([(), (1,)]), value, dtype.numpy)
+
+
+def zero_like(name: str) -> Sample:
+    """A zero point for each element of a scale, of the type of the bytes."""
+    return lambda g: np.zeros(g.facts.shape(g.bound[f"{name}_scale"]), g.facts.dtype(g.bound[name]).numpy) + g.pick([0, 3])  # type: ignore[arg-type, union-attr]
+
+
+def of_bytes(*shapes: tuple[int, ...]) -> Sample:
+    """Constant bytes, signed or not."""
+    return lambda g: g.random.integers(0, 127, g.pick(shapes)).astype(g.pick([np.int8, np.uint8]))
+
+
+BYTE = DataType.UINT8
+product_of_bytes = Example(
+    shapes={"a": [(2, 3, 5), (4, 5)], "bias": [(6,)]},
+    data={
+        "b": of_bytes((5, 6)), "a_scale": single(0.02), "a_zero": single(7, BYTE), "b_zero": zero_like("b"),
+        "b_scale": lambda g: (g.random.random(g.pick([(), (6,)])) + 0.5).astype(np.float32),
+        "bias": lambda g: g.numbers((6,), FLOAT),
+    },
+    options={"a_axis": [1], "b_axis": [1, -1]}, dtypes=(BYTE,), tolerance=1e-5,
+)  # fmt: skip
+quantized = Example(data={"y": single(0.1), "scale": single(0.3), "zero": single(0, BYTE)}, dtypes=(FLOAT,))
+
 EXAMPLES: dict[str, Example] = {
+    "convolution of bytes": Example(
+        shapes={"a": images},
+        data={
+            **product_of_bytes.data, "b": of_bytes((6, 3, 3, 3), (6, 3, 1, 1)), "b_zero": zero_like("b"),
+        },
+        options={"a_axis": [1], "b_axis": [0]}, dtypes=(BYTE,), tolerance=1e-5,
+    ),
+    "product of bytes": product_of_bytes,
+    "product of bytes with bias": Example(
+        shapes={"a": [(4, 5)]}, data=product_of_bytes.data, options=product_of_bytes.options, dtypes=(BYTE,), tolerance=1e-5
+    ),
+    "unsigned instead of signed bytes": Example(
+        shapes={"y": [(3, 4)]},
+        data={
+            "scale": single(0.1), "zero": single(-3, DataType.INT8), "x_scale": single(0.2), "x_zero": single(5, DataType.INT8)
+        },
+        options={"x_axis": [1], "y_axis": [1]}, dtypes=(FLOAT,),
+    ),
+    "move bytes": Example(
+        shapes={"x": [(2, 1, 3)]}, data={"x_scale": single(0.1), "x_zero": single(5, BYTE)}, options={"x_axis": [1]}, dtypes=(BYTE,)
+    ),
+    "quantize what was dequantized": Example(
+        data={**{name: single(0.1) for name in ("scale", "x_scale")}, **{name: single(3, BYTE) for name in ("zero", "x_zero")}},
+        options={"x_axis": [1]}, shapes={"x": [(2, 3)]}, dtypes=(BYTE,),
+    ),
+    "quantize a rectified number": quantized,
+    "quantize by a factor": quantized,
     **{name: everywhere(True) for name in ("where always", "and true", "or true")},
     **{name: everywhere(False) for name in ("where never", "and false", "or false", "exclusive or false")},
     **{name: booleans for name in ("not twice", "and itself", "or itself", "not equal not")},

@@ -32,7 +32,7 @@ def compile_model(model: Model, options: CompileOptions | None = None) -> Artifa
     """
     options = options or CompileOptions()
     if options.optimize:
-        model = passes.optimize(model, disable=options.disabled_passes)
+        model = passes.optimize(model, disable=options.disabled_passes, native=True)
     dump.graph(model)
     return compile_program(operators.lower(model), options)
 

@@ -23,6 +23,8 @@ RANDOM = frozenset(
     {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial", "Dropout"}
 )
 
+BYTES = frozenset({DataType.INT8, DataType.UINT8})
+
 FOLDABLE_BY_CONTENT = frozenset({DataType.INT64, DataType.INT32, DataType.BOOL, DataType.FLOAT})
 
 
@@ -32,7 +34,7 @@ def fold_constants(facts: Facts) -> int:
 
 
 def _fold(node: Node, facts: Facts) -> int:
-    if node.op_type in RANDOM or next(node.subgraphs(), None) is not None:
+    if node.op_type in RANDOM or next(node.subgraphs(), None) is not None or _dequantizes(node, facts):
         return 0
     used = [value for value in node.outputs if _is_used(value, facts)]
     if not used or any(value in facts.model.graph.outputs or facts.is_pinned(value) for value in used):
@@ -49,6 +51,11 @@ def _fold(node: Node, facts: Facts) -> int:
         graph.replace_value(value, new)
     remove_dead(graph, [node], facts)
     return 1
+
+
+def _dequantizes(node: Node, facts: Facts) -> bool:
+    """Whether it makes floats of bytes: those are for the products that they enter to see."""
+    return node.op_type == "DequantizeLinear" and node.inputs[0] is not None and facts.dtype(node.inputs[0]) in BYTES
 
 
 def _is_used(value: Value, facts: Facts) -> bool:

@@ -40,12 +40,13 @@ def optimize(
     dimensions: Mapping[str, int] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     report: Report | None = None,
+    native: bool = False,
 ) -> Model:
     """A model that computes the same with less work. The argument (path, bytes, Model, ModelProto) is not changed.
 
     Names of inputs and outputs stay. `disable` names rules and passes to leave out; `dimensions` gives free dimensions
     of the inputs a size, by name or denotation; `shapes` gives whole inputs a shape; `report` is filled with what was
-    done. Raises InvalidArgument for an unknown name and InferenceError for a model that contradicts itself.
+    done; `native` adds rules for models that only this package is to run. Raises InvalidArgument for an unknown name and InferenceError for a model that contradicts itself.
     """
     started = time.perf_counter()
     result = as_model(model).copy()
@@ -55,7 +56,7 @@ def optimize(
     if dimensions or shapes:
         report.count("fix dimensions", fix_dimensions(result, dimensions or {}, shapes))
     original = _prepare(result, left_out, report)
-    rules = [rule for rule in all_rules() if rule.name not in left_out]
+    rules = [rule for rule in all_rules() if rule.name not in left_out and (native or not rule.native)]
     facts = Facts(result)
     for _ in range(MOST_ROUNDS):
         report.rounds += 1

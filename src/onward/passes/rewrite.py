@@ -29,7 +29,8 @@ class Rule:
 
     The replacement is a pattern tree of what was bound, or a function that builds it with a `Builder` and returns the
     new value (one for each output of the matched root; None to leave the place as it is). With `untyped`, the rule
-    also fires where types are not known: only for rules that are right for every type.
+    also fires where types are not known: only for rules that are right for every type. What is `native` is done for code
+    of this package's own alone: it makes forms that other runtimes are slow with.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Rule:
     replacement: Replacement
     when: Callable[[Match], bool] | None = None
     untyped: bool = False
+    native: bool = False
 
 
 @dataclass

@@ -142,7 +142,7 @@ class InferenceSession:
         model = model.copy()
         model.graph.topological_sort()
         if self._code.options.optimize:
-            model = passes.optimize(model, disable=self._code.options.disabled_passes)
+            model = passes.optimize(model, disable=self._code.options.disabled_passes, native=True)
         return StagedModel(model, self._code.compile)
 
     def _write_optimized(self, model: Model) -> None:

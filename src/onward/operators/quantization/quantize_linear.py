@@ -32,9 +32,11 @@ def quantize_linear(
     operands = [x, factor]
     if zero is None and zero_point is not None:
         operands.append(aligned(zero_point, x, axis, block_size))
+    unit = scale.known is not None and bool(np.all(scale.known == 1))
 
     def element(value: P.Scalar, *parameters: P.Scalar) -> P.Scalar:
-        quotient = P.cast(P.cast(value, kind) / P.cast(parameters[0], kind), DataType.FLOAT)
+        number = P.cast(value, kind)
+        quotient = P.cast(number if unit else number / P.cast(parameters[0], kind), DataType.FLOAT)
         if not dtype.is_integer:
             return P.cast(quotient, dtype, bool(saturate))
         return quantized(quotient, zero if zero is not None else parameters[1])

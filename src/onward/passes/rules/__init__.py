@@ -13,6 +13,7 @@ from onward.passes.rules import (
     convolution,
     logic,
     normalization,
+    quantization,
     reshaping,
     shaping,
     softmax,
@@ -31,6 +32,7 @@ FAMILIES = (
     softmax,
     normalization,
     attention,
+    quantization,
 )
 
 
