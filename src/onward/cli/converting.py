@@ -124,6 +124,29 @@ def diff(
     console.print("no difference")
 
 
+@app.command()
+def matrix() -> None:
+    """Convert a small model of each framework to each framework, and show how far the results are from their sources.
+
+    The exit code is 1 if a result computes something else.
+    """
+    from onward.cli.output import console, table
+    from onward.converters.matrix import FRAMEWORKS, matrix
+
+    with _progress("the matrix") as progress:
+        cells = matrix(progress)
+    rows = table("from \\ to", *FRAMEWORKS.values(), title="greatest relative difference of the result from its source, through ONNX")
+    reasons = {reason: place for place, reason in enumerate(dict.fromkeys(cell.reason for cell in cells if cell.reason), 1)}
+    for source in dict.fromkeys(cell.source for cell in cells):
+        own = {cell.target: cell for cell in cells if cell.source == source}
+        rows.add_row(source, *(f"{cell.error:.1e}" if cell.error is not None else f"({reasons[cell.reason]})" for cell in (own[target] for target in FRAMEWORKS)))
+    console.print(rows)
+    for reason, place in reasons.items():
+        console.print(f"({place}) {reason}", markup=False, highlight=False)
+    if any(cell.wrong for cell in cells):
+        raise typer.Exit(1)
+
+
 @contextmanager
 def _progress(what: str) -> Iterator[Progress]:
     """A bar on the terminal for the time of the block; it goes when the block ends."""

@@ -25,7 +25,7 @@ def linear_of(rows: RowModel) -> Linear:
     """The weights of a linear model. Raises Unrecognized for another one."""
     products = [node for node in rows.model.graph.nodes if node.op_type in ("MatMul", "Gemm")]
     if len(products) != 1:
-        raise Unrecognized("it is no linear model")
+        raise Unrecognized(f"it has {len(products)} matrix products, not one")
     (product,) = products
     weights, bias = _numbers(product)
     width = weights.shape[1]
