@@ -70,7 +70,7 @@ def convolution_integer(
         sums = P.sum(_centred(filters, places), range(1, w.rank))
         total = total - P.expand_axes(sums, range(1, window.rank + 1)) * P.cast(aligned(left_zero, x, 1), INT32)
     if places is not None:
-        total = total - _window_sums(padded, w, window, group) * (P.expand_axes(places, [0]) if places.rank else places)
+        total = total - _window_sums(padded, w, window, group) * (P.squeeze_axes(places, [-1]) if places.rank else places)
     return total
 
 
