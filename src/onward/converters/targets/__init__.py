@@ -2,7 +2,7 @@
 
 `TARGETS` lists them: the page is the folder of that name beside this file. `printing` is what those share that print; their pages have `source_of(model, constants)`, the text of a
 module and its weights; `convert(model, constants)`, the native object that the text defines; `write(model, folder, constants)`,
-which leaves both in a folder; and `arrays(results)`, results as NumPy arrays. `recognition` is what those share that have no language (`NATIVE`): their
+which leaves both in a folder; and `run(result, inputs)`, what the object makes of arrays, as NumPy arrays. `recognition` is what those share that have no language (`NATIVE`): their
 pages have `native(model, constants)`, the object and how it is compared with the model (`proof.Subject`). A page with `save(result, path)` writes the native file.
 """
 
@@ -21,7 +21,7 @@ from onward.ir import Model
 if TYPE_CHECKING:
     from onward.converters.certificate import Progress
 
-TARGETS = {"numpy": "NumPy", "sklearn": "scikit-learn", "xgboost": "XGBoost"}
+TARGETS = {"numpy": "NumPy", "jax": "JAX", "sklearn": "scikit-learn", "xgboost": "XGBoost"}
 """name -> title"""
 
 NATIVE = ("sklearn", "xgboost")
@@ -91,4 +91,4 @@ def subject_of(model: Model, name: str, constants: Mapping[str, Any]) -> Subject
     if name in NATIVE:
         return page.native(model, constants)  # type: ignore[no-any-return]
     result = page.convert(model, constants)
-    return Subject(result, model, lambda *inputs: page.arrays(result(*inputs)))
+    return Subject(result, model, lambda *inputs: page.run(result, inputs))

@@ -34,7 +34,7 @@ def transposed_convolution(
     reach = [(k - 1) * d + 1 for k, d in zip(w.shape[2:], dilations)]
     full = [(extent - 1) * s + r for extent, s, r in zip(x.shape[2:], strides, reach)]
     extra = output_padding or [0] * rank
-    starts, extents = _placement(full, extra, x.shape[2:], strides, pads or [0] * (2 * rank), output_shape, auto_pad)
+    starts, extents = placement(full, extra, x.shape[2:], strides, pads or [0] * (2 * rank), output_shape, auto_pad)
     parts = _split_channels(x, w, group)
     result = _phases(*parts, strides) if all(d == 1 for d in dilations) else _dilated(*parts, strides, dilations)
     result = P.reshape(result, (x.shape[0], w.shape[1] * group, *result.shape[3:]))
@@ -42,7 +42,7 @@ def transposed_convolution(
     return result if b is None else result + P.expand_axes(b, range(1, rank + 1))
 
 
-def _placement(
+def placement(
     full: list[Dimension],
     extra: list[int],
     source: tuple[Dimension, ...],

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from onward.converters.targets.numpy import prelude
 from onward.converters.targets.numpy.words import NumpyWords
-from onward.converters.targets.printing.module import Function, execute, module_text, reserved, write_files
+from onward.converters.targets.printing.module import (
+    Function,
+    execute,
+    module_text,
+    reserved,
+    write_files,
+    write_weights,
+)
 from onward.ir import Model
+
+PRELUDE = Path(__file__).with_name("prelude.py")
 
 LOAD = '''
 def load(path=Path(__file__).with_name("weights.npz")):
@@ -26,8 +34,8 @@ def source_of(model: Model, constants: Mapping[str, Any] | None = None) -> tuple
 
     Raises UnsupportedOperator with all operators that cannot be said in NumPy.
     """
-    function = Function(model, NumpyWords(), reserved(prelude, "weights", "model", "load"), constants)
-    return module_text(model, "NumPy", prelude, f"{function.text('weights')}\n{LOAD}"), function.weights
+    function = Function(model, NumpyWords(), reserved(PRELUDE, "weights", "model", "load"), constants)
+    return module_text(model, "NumPy", PRELUDE, f"{function.text('weights')}\n{LOAD}"), function.weights
 
 
 def convert(model: Model, constants: Mapping[str, Any] | None = None) -> Callable[..., Any]:
@@ -36,17 +44,13 @@ def convert(model: Model, constants: Mapping[str, Any] | None = None) -> Callabl
     return functools.partial(execute(text).model, weights)
 
 
-def arrays(results: Any) -> list[np.ndarray]:
-    """What the function returned, as a list."""
+def run(result: Callable[..., Any], inputs: Sequence[Any]) -> list[np.ndarray]:
+    """Calls the function and gives what it returned as a list."""
+    results = result(*inputs)
     return [np.asarray(item) for item in (results if isinstance(results, tuple) else (results,))]
 
 
 def write(model: Model, folder: Path, constants: Mapping[str, Any] | None = None) -> None:
     """Writes `model.py` and `weights.npz` into a folder, each as a whole or not at all."""
     text, weights = source_of(model, constants)
-
-    def save_weights(path: Path) -> None:
-        with path.open("wb") as file:
-            np.savez(file, **weights)  # type: ignore[arg-type]
-
-    write_files(folder, {"weights.npz": save_weights, "model.py": lambda path: path.write_text(text, encoding="ascii")})
+    write_files(folder, {"weights.npz": write_weights(weights), "model.py": lambda path: path.write_text(text, encoding="ascii")})

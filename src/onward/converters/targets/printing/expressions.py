@@ -39,7 +39,7 @@ class Expressions(ABC):
     """Gives the text of scalars, indices and sizes.
 
     `known` are the texts of arrays, `sizes` those of symbols; `extents` the extents of index variables, and `zero` those
-    variables that have one value only.
+    variables that have one value only. `traced` are the symbols that are arrays of the target, not numbers.
     """
 
     def __init__(self, words: Words) -> None:
@@ -48,6 +48,7 @@ class Expressions(ABC):
         self.sizes: dict[str, str] = {}
         self.extents: dict[str, Dimension] = {}
         self.zero: dict[str, Dimension] = {}
+        self.traced: set[str] = set()
 
     @abstractmethod
     def array(self, array: Array) -> str:
@@ -237,7 +238,7 @@ class Expressions(ABC):
         if not isinstance(step, int) or step <= 0:
             return None
         start = index - variable * step
-        if isinstance(start, Expression) and names[0] in start.symbols:
+        if isinstance(start, Expression) and (names[0] in start.symbols or start.symbols & self.traced):
             return None
         if start == 0 and step == 1 and count == extent:
             return ":", place
@@ -303,10 +304,11 @@ class Expressions(ABC):
                     pending.extend(payload.scalar for payload in place.opaque if isinstance(payload, ScalarKey))
         return found
 
-    @staticmethod
-    def _varies(expression: Dimension, frame: Frame) -> bool:
+    def _varies(self, expression: Dimension, frame: Frame) -> bool:
         """Whether an expression is an array over the frame, not one number."""
-        return isinstance(expression, Expression) and (bool(expression.opaque) or any(frame.place(name) is not None for name in expression.symbols))
+        return isinstance(expression, Expression) and (
+            bool(expression.opaque) or any(frame.place(name) is not None or name in self.traced for name in expression.symbols)
+        )
 
     def size(self, symbol: str) -> str:
         """A size as the source says it."""

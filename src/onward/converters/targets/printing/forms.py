@@ -105,9 +105,3 @@ def wish(array: Array) -> str:
         return array.label
     origins: Sequence[Any] = array.origins
     return origins[0].op_type.lower() if origins else kind
-
-
-def storable(data: np.ndarray) -> np.ndarray:
-    """A weight as NumPy's files can hold it: elements of types that are not NumPy's own as their bits."""
-    plain = np.ascontiguousarray(data).reshape(data.shape)
-    return plain if data.dtype.type.__module__ == "numpy" else plain.view(f"u{data.dtype.itemsize}")

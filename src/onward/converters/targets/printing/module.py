@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import functools
-import inspect
 import os
 import sys
 import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from onward import operators
 from onward.converters.targets.printing.naming import Names, comment
@@ -35,13 +36,14 @@ class Function:
     def __init__(
         self, model: Model, words: Words, reserved: set[str], constants: Mapping[str, Any] | None = None, native: Form | None = None
     ) -> None:
-        program = operators.lower(model, constants=constants, native=native)
+        parameters = {value for value in model.graph.initializers.values() if words.trains and _is_parameter(value)}
+        program = operators.lower(model, constants=constants, native=native, parameters=parameters)
         printer = Printer(words, Names(reserved))
         self.arguments = []
         for item in program.inputs:
             self.arguments.append(printer.names.fresh(item.label))
             printer.input(item, self.arguments[-1])
-        refuse_unknown(list(program.outputs.values()))
+        refuse_unknown(words, list(program.outputs.values()))
         self.results = [_result(printer, output) for output in program.outputs.values()]
         self.lines = [*_described(model, self.arguments), *printer.lines, f"    return {', '.join(self.results)}"]
         self.weights = printer.weights
@@ -49,6 +51,10 @@ class Function:
     def text(self, first: str) -> str:
         """A function `model` whose arguments are `first` and the inputs."""
         return "\n".join([f"def model({', '.join([first, *self.arguments])}):", *self.lines, ""])
+
+
+def _is_parameter(value: Value) -> bool:
+    return bool(value.shape) and value.dtype is not None and (value.dtype.is_float or value.dtype.is_complex)
 
 
 def _result(printer: Printer, output: Any) -> str:
@@ -72,12 +78,12 @@ def _type(value: Value) -> str:
     return f"{value.dtype.name.lower()} {shape}"
 
 
-def reserved(prelude: types.ModuleType, *others: str) -> set[str]:
+def reserved(prelude: Path, *others: str) -> set[str]:
     """The names of a prelude, which no name of a model may be, and others."""
     return {*_parts(prelude), *others}
 
 
-def module_text(model: Model, title: str, prelude: types.ModuleType, body: str) -> str:
+def module_text(model: Model, title: str, prelude: Path, body: str) -> str:
     """A module that has, before `body`, those imports and functions of a target's prelude whose names are used, word for word."""
     parts = _parts(prelude)
     needed: set[str] = set()
@@ -105,9 +111,9 @@ def _names(text: str) -> set[str]:
 
 
 @functools.cache
-def _parts(prelude: types.ModuleType) -> dict[str, str]:
-    """name -> text, of each import and each function or class of a prelude."""
-    source = inspect.getsource(prelude)
+def _parts(prelude: Path) -> dict[str, str]:
+    """name -> text, of each import and each function or class of a prelude, which is read, not imported."""
+    source = prelude.read_text(encoding="utf-8")
     lines = source.splitlines()
     parts: dict[str, str] = {}
     for node in ast.parse(source).body:
@@ -140,3 +146,17 @@ def write_files(folder: Path, writers: Mapping[str, Callable[[Path], Any]]) -> N
     finally:
         for part in parts.values():
             part.unlink(missing_ok=True)
+
+
+def write_weights(weights: Mapping[str, np.ndarray]) -> Callable[[Path], None]:
+    """A writer of weights as a file of NumPy: elements of types that are not NumPy's own as their bits."""
+
+    def storable(data: np.ndarray) -> np.ndarray:
+        plain = np.ascontiguousarray(data).reshape(data.shape)
+        return plain if data.dtype.type.__module__ == "numpy" else plain.view(f"u{data.dtype.itemsize}")
+
+    def write(path: Path) -> None:
+        with path.open("wb") as file:
+            np.savez(file, **{name: storable(data) for name, data in weights.items()})  # type: ignore[arg-type]
+
+    return write

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import keyword
 import re
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 LONGEST = 48
@@ -28,13 +28,26 @@ class Names:
         return name
 
 
-def weight_name(wish: str, taken: Container[str]) -> str:
-    """A key of the weights like `wish`: letters, digits, underscores and dots, not one of `taken`."""
-    plain = re.sub(r"[^0-9A-Za-z_.]+", "_", wish) or "weight"
-    name, number = plain, 2
-    while name in taken or name == "file":  # the name of an argument of numpy.savez
-        name, number = f"{plain}_{number}", number + 1
-    return name
+class Scopes:
+    """Names of weights that are unique, and none of them the scope of another: `layer.weight` lies in `layer`."""
+
+    def __init__(self) -> None:
+        self.taken: set[str] = {"file"}  # the name of an argument of numpy.savez
+        self.scopes: set[str] = set()
+
+    def fresh(self, wish: str) -> str:
+        """A name like `wish`: letters, digits and underscores, with single dots (in place of slashes, too) between its scopes."""
+        plain = re.sub(r"[./]+", ".", re.sub(r"[^0-9A-Za-z_./]+", "_", wish)).strip(".") or "weight"
+        name, number = plain, 2
+        while name in self.taken or name in self.scopes or self.taken.intersection(_scopes(name)):
+            name, number = f"{plain.replace('.', '_') if number > 2 else plain}_{number}", number + 1
+        self.taken.add(name)
+        self.scopes.update(_scopes(name))
+        return name
+
+
+def _scopes(name: str) -> list[str]:
+    return [name[:place] for place, letter in enumerate(name) if letter == "."]
 
 
 def quoted(text: str) -> str:

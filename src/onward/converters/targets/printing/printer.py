@@ -15,15 +15,14 @@ from onward.converters.targets.printing.forms import (
     identity,
     least_rank,
     plain_order,
-    storable,
     wish,
 )
-from onward.converters.targets.printing.naming import Names, weight_name
+from onward.converters.targets.printing.naming import Names, Scopes
 from onward.converters.targets.printing.words import Words
 from onward.errors import UnsupportedOperator
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, SymbolAtom, lower_bound
-from onward.program.array import Array, Compute, Concatenate, Constant, Input, Reduce, Reshape, RoutineOutput
+from onward.program.array import Array, Compute, Concatenate, Constant, Input, Parameter, Reduce, Reshape, RoutineOutput
 from onward.program.content import Constancy
 from onward.program.scalar import IndexValue, Literal, Read, Scalar
 
@@ -44,6 +43,7 @@ class Printer(Expressions):
         self.weights: dict[str, np.ndarray] = {}
         self.indent = 1
         self.is_constant = Constancy()
+        self.scopes = Scopes()
         self.routines: set[Any] = set()
         self.stored: dict[tuple[int, Any], str] = {}
         self.kept: list[np.ndarray] = []  # so that an id stays that of one array
@@ -82,6 +82,8 @@ class Printer(Expressions):
 
     def _statement(self, array: Array) -> None:
         match array:
+            case Parameter():
+                self.known[array] = self._weight(array.tensor.numpy(), array.dtype, array.label)
             case Constant():
                 self.known[array] = self._constant(array.tensor.numpy(), array.dtype, array.label)
             case RoutineOutput():
@@ -116,8 +118,8 @@ class Printer(Expressions):
     def _weight(self, data: np.ndarray, dtype: DataType, label: str) -> str:
         key = (id(data), dtype)
         if key not in self.stored:
-            name = weight_name(label, self.weights)
-            self.weights[name] = storable(data)
+            name = self.scopes.fresh(label)
+            self.weights[name] = data
             self.kept.append(data)
             self.stored[key] = self.words.weight(name, dtype)
         return self.stored[key]

@@ -14,6 +14,7 @@ from onward.program.trees import START, Trees
 
 if TYPE_CHECKING:
     from onward.converters.targets.printing.printer import Printer
+    from onward.converters.targets.printing.words import Words
 
 ROUTINES: dict[str, Callable[[Printer, Routine, Sequence[str]], None]] = {}
 """name -> function(printer, routine, texts of the inputs), which writes the statements and enters the results"""
@@ -29,8 +30,8 @@ def rule(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     return register
 
 
-def refuse_unknown(results: Sequence[Any]) -> None:
-    """Raises UnsupportedOperator with all operators that need a routine which has no rule here."""
+def refuse_unknown(words: Words, results: Sequence[Any]) -> None:
+    """Raises UnsupportedOperator with all operators that need a routine which has no rule here, or elements that the target lacks."""
     missing: dict[str, None] = {}
     seen: set[Any] = set()
     pending = list(results)
@@ -45,10 +46,15 @@ def refuse_unknown(results: Sequence[Any]) -> None:
                 body = item.routine.attributes.get("body")
                 pending.extend((*body.following, *body.collected) if body is not None else ())
                 if item.routine.name not in ROUTINES:
-                    kinds = [origin.op_type + (f" (node '{origin.node_name}')" if origin.node_name else "") for origin in item.origins]
-                    missing[", ".join(kinds) or item.routine.name] = None
+                    missing[_where(item) or item.routine.name] = None
+            if not words.knows(item.dtype):
+                missing[f"{_where(item) or item.label} of elements {item.dtype.name.lower()}"] = None
     if missing:
         raise UnsupportedOperator("the target has no equivalent of " + "; ".join(sorted(missing)))
+
+
+def _where(array: Array) -> str:
+    return ", ".join(origin.op_type + (f" (node '{origin.node_name}')" if origin.node_name else "") for origin in array.origins)
 
 
 def _results(printer: Printer, routine: Routine, text: str, wishes: Sequence[str] = ()) -> None:
@@ -138,6 +144,7 @@ def recurrence(printer: Printer, routine: Routine, inputs: Sequence[str]) -> Non
     outer = dict(printer.known), dict(printer.sizes), set(printer.routines)
     printer.indent += 1
     printer.sizes[str(body.time)] = place
+    printer.traced |= {str(body.time)} if printer.words.traces_loops else set()
     printer.known.update(zip(body.states, states))
     printer.known.update((item, printer.words.slice(text, [place])) for item, text in zip(body.slices, inputs[count:]))
     rows = [printer.array(item) for item in body.collected]

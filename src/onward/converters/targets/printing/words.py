@@ -16,12 +16,6 @@ INFIX = {
     "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=",
 }  # fmt: skip
 
-WHOLE = {
-    "divide": "integer_divide", "remainder": "integer_remainder", "truncated_remainder": "truncated_remainder", "power": "integer_power",
-    "shift_left": "shift_left", "shift_right": "shift_right",
-}  # fmt: skip
-"""Operations of whole numbers that are helper functions."""
-
 
 class Words(ABC):
     """How a target says what the tensor program says.
@@ -41,8 +35,20 @@ class Words(ABC):
 
     reductions: ClassVar[Mapping[str, str]] = {name: name for name in ("sum", "prod", "max", "min", "argmax", "argmin")}
 
+    whole: ClassVar[Mapping[str, str]] = {
+        "divide": "integer_divide", "remainder": "integer_remainder", "truncated_remainder": "truncated_remainder", "power": "integer_power",
+        "shift_left": "shift_left", "shift_right": "shift_right",
+    }  # fmt: skip
+    """Operations of whole numbers that are helper functions."""
+
     helping: ClassVar[frozenset[str]] = frozenset()
     """Scalar operations of all types that are helper functions."""
+
+    trains: ClassVar[bool] = False
+    """Whether the weights are to be trained: they are kept as they are in the model, and nothing is computed of them before."""
+
+    traces_loops: ClassVar[bool] = False
+    """Whether the number of a loop's step is traced, so that no slice begins there and no size is made of it."""
 
     def helper(self, name: str, *arguments: str) -> str:
         """A call of a function of the target's prelude."""
@@ -55,7 +61,7 @@ class Words(ABC):
 
     @abstractmethod
     def weight(self, name: str, dtype: DataType) -> str:
-        """The weight of that name."""
+        """The weight of that name: letters, digits, underscores, and dots between the names of scopes."""
 
     @abstractmethod
     def cast(self, text: str, source: DataType, target: DataType, saturate: bool) -> str:
@@ -68,6 +74,10 @@ class Words(ABC):
     @abstractmethod
     def windows(self, text: str, lengths: Sequence[str], axes: Sequence[str]) -> str:
         """All windows of the given lengths along axes: their places stay on these axes, what is in them comes last."""
+
+    def knows(self, dtype: DataType) -> bool:
+        """Whether there are arrays of such elements."""
+        return True
 
     # -- numbers -------------------------------------------------------------------------------------------------------
     def is_common(self, dtype: DataType) -> bool:
@@ -115,8 +125,8 @@ class Words(ABC):
     # -- elements ------------------------------------------------------------------------------------------------------
     def operation(self, name: str, arguments: Sequence[str], dtype: DataType) -> str:
         """`dtype` is that of the operands."""
-        if dtype.is_integer and name in WHOLE:
-            return self.helper(WHOLE[name], *arguments)
+        if dtype.is_integer and name in self.whole:
+            return self.helper(self.whole[name], *arguments)
         if name in self.helping:
             return self.helper(name, *arguments)
         if name == "divisor":

@@ -14,7 +14,7 @@ import numpy as np
 
 from onward import operators
 from onward import program as P
-from onward.converters.targets.numpy import prelude
+from onward.converters.targets.numpy import PRELUDE
 from onward.converters.targets.numpy.words import NumpyWords
 from onward.converters.targets.printing.module import Function, execute, module_text, reserved
 from onward.converters.targets.proof import Subject
@@ -124,8 +124,8 @@ def generated(model: Model, reason: str) -> Subject:
         f"    {name} = np.array({pprint.pformat(values, width=120, compact=True)}{dtype})\n"
         for name, values, dtype in (("classes_", kind.classes, ""), ("feature_names_in_", names, ", dtype=object")) if values
     )  # fmt: skip
-    function = Function(judge, NumpyWords(), reserved(prelude, "weights", "model", "restore", kind.name))
-    text = module_text(judge, "NumPy and scikit-learn", prelude, function.text("weights") + CLASS.format(
+    function = Function(judge, NumpyWords(), reserved(PRELUDE, "weights", "model", "restore", kind.name))
+    text = module_text(judge, "NumPy and scikit-learn", PRELUDE, function.text("weights") + CLASS.format(
         imports=", ".join(sorted({*kind.bases})), name=kind.name, bases=", ".join(kind.bases), about=f"it gives {', '.join(name for name, _, _ in kind.methods)}",
         columns=ends[-1], attributes=attributes, rows=fixed, inputs=slices, methods="".join(METHOD.format(name=name, about=about, result=result) for name, about, result in kind.methods),
         accepted="[np.float64, np.float32]" if all(np.dtype(dtype).kind == "f" for dtype in types) else '"numeric"',

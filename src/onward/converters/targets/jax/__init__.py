@@ -1,0 +1,124 @@
+"""JAX: a module with a pure function of parameters and inputs, and the parameters, a tree of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onward.converters.targets.jax.native import RULES
+from onward.converters.targets.jax.words import JaxWords
+from onward.converters.targets.printing.module import (
+    Function,
+    execute,
+    module_text,
+    reserved,
+    write_files,
+    write_weights,
+)
+from onward.ir import Model
+from onward.ir.datatypes import DataType
+
+PRELUDE = Path(__file__).with_name("prelude.py")
+
+MODEL = '''
+
+@jax.tree_util.register_pytree_node_class
+class Model:
+    """`model` with its parameters. It is a tree itself: jax.jit, jax.grad and jax.vmap take it as an argument, too."""
+
+    function = staticmethod(model)
+
+    def __init__(self, parameters):
+        self.parameters = parameters
+
+    def __call__(self, *inputs):
+        return model(self.parameters, *map(jnp.asarray, inputs))
+
+    def tree_flatten(self):
+        return (self.parameters,), None
+
+    @classmethod
+    def tree_unflatten(cls, _, children):
+        return cls(*children)
+
+
+def assemble(weights):
+    """The model with its weights by name."""
+    variables = tree(weights)
+    constants.update(variables.get("constants", {}))
+    return Model(jax.tree.map(jnp.asarray, variables.get("parameters", {})))
+
+
+def load(path=Path(__file__).with_name("weights.npz")):
+    """The model with the weights of a file."""
+    return assemble(dict(np.load(path)))
+'''
+
+
+def source_of(model: Model, constants: Mapping[str, Any] | None = None) -> tuple[str, dict[str, np.ndarray]]:
+    """The text of a JAX module that computes what the model does, and the weights that it reads.
+
+    Names of weights begin with the scope `parameters` or, where they are not trained (whole numbers), `constants`. Raises
+    UnsupportedOperator with all operators that cannot be said in JAX.
+    """
+    names = reserved(PRELUDE, "parameters", "constants", "model", "Model", "assemble", "load")
+    function = Function(model, JaxWords(), names, constants, RULES)
+    if _needs_double_precision(model):
+        function.lines.insert(0, "    require_double_precision()")
+    weights = {f"{_collection(array)}.{name}": array for name, array in function.weights.items()}
+    small = {name: array.dtype.name for name, array in weights.items() if array.dtype.type.__module__ != "numpy"}
+    rest = MODEL.replace("dict(np.load(path))", f"unpacked(dict(np.load(path)), {small})") if small else MODEL
+    body = f"constants = {{}}  # what the function reads but does not train\n\n\n{function.text('parameters')}{rest}"
+    return module_text(model, "JAX", PRELUDE, body), weights
+
+
+def _collection(array: np.ndarray) -> str:
+    dtype = DataType.of(array.dtype)
+    return "parameters" if dtype.is_float or dtype.is_complex else "constants"
+
+
+def _needs_double_precision(model: Model) -> bool:
+    graph = model.graph
+    values = (*graph.inputs, *graph.outputs, *graph.initializers.values())
+    return any(value.dtype in (DataType.DOUBLE, DataType.COMPLEX128) for value in values)
+
+
+def convert(model: Model, constants: Mapping[str, Any] | None = None) -> Any:
+    """An object to be called with arrays of JAX or NumPy in the order of the model's inputs.
+
+    It has `parameters`, a tree, and `function(parameters, *inputs)`, which is pure.
+    """
+    import jax
+
+    text, weights = source_of(model, constants)
+    with jax.enable_x64(True):  # weights keep their type, whatever the caller's setting
+        return execute(text).assemble(weights)
+
+
+def call(result: Any, inputs: Sequence[Any]) -> Any:
+    """Calls the object; numbers of 64 bits are kept.
+
+    It is compiled as a whole, but where the values of inputs give results their shapes.
+    """
+    import jax
+
+    with jax.enable_x64(True):
+        try:
+            return jax.jit(result)(*inputs)
+        except (TypeError, IndexError):  # a shape that is not known ahead, in one of JAX's many words for it
+            return result(*inputs)
+
+
+def run(result: Any, inputs: Sequence[Any]) -> list[np.ndarray]:
+    """Calls the object and gives what it returned as a list of NumPy arrays."""
+    results = call(result, inputs)
+    return [np.asarray(item) for item in (results if isinstance(results, tuple) else (results,))]
+
+
+def write(model: Model, folder: Path, constants: Mapping[str, Any] | None = None) -> None:
+    """Writes `model.py` and `weights.npz` into a folder, each as a whole or not at all."""
+    text, weights = source_of(model, constants)
+    write_files(folder, {"weights.npz": write_weights(weights), "model.py": lambda path: path.write_text(text, encoding="ascii")})

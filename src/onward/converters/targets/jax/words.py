@@ -1,0 +1,70 @@
+"""JAX's words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from onward.converters.targets.numpy.words import NumpyWords
+from onward.converters.targets.printing.words import Words
+from onward.ir.datatypes import DataType
+
+DEFAULT = {DataType.INT64: "int", DataType.DOUBLE: "float", DataType.COMPLEX128: "complex"}
+"""Types of 64 bits by the names that JAX reads as 32 bits, without a warning, unless `jax_enable_x64` is set."""
+
+
+class JaxWords(Words):
+    """Arrays of `jax.numpy`. Loops are traced once; weights are leaves of the tree `parameters`, tables those of `constants`."""
+
+    prefix = "jnp"
+    trains = True
+    traces_loops = True
+    functions = {
+        **NumpyWords.functions, "erf": "erf", "sigmoid": "sigmoid", "shift_left": "left_shift", "shift_right": "right_shift",
+    }  # fmt: skip
+    whole = {"divide": "integer_divide", "remainder": "integer_remainder", "truncated_remainder": "truncated_remainder", "power": "integer_power"}
+
+    def knows(self, dtype: DataType) -> bool:
+        return dtype != DataType.STRING
+
+    def is_common(self, dtype: DataType) -> bool:
+        return True
+
+    def dtype(self, dtype: DataType) -> str:
+        return DEFAULT.get(dtype) or f"jnp.{'bool_' if dtype == DataType.BOOL else dtype.numpy.name}"
+
+    def literal(self, value: Any, dtype: DataType) -> str:
+        text = super().literal(value, dtype)
+        return f"np.uint64({text})" if dtype == DataType.UINT64 and int(value) >= 2**63 else text  # JAX reads plain numbers as int64
+
+    def typed(self, value: Any, dtype: DataType) -> str:
+        return f"jnp.array({self.literal(value, dtype)}, dtype={self.dtype(dtype)})"
+
+    def one_index(self, text: str) -> str:
+        return f"jnp.asarray({text}, dtype=int)"
+
+    def weight(self, name: str, dtype: DataType) -> str:
+        path = "".join(f"[{part!r}]" for part in name.split("."))
+        return f"parameters{path}" if dtype.is_float or dtype.is_complex else f"jnp.asarray(constants{path})"
+
+    def cast(self, text: str, source: DataType, target: DataType, saturate: bool) -> str:
+        if target == DataType.BOOL:
+            return f"({text} != 0)"
+        if saturate and target.name.startswith(("FLOAT8", "FLOAT4", "FLOAT6")):
+            return self.helper("saturated", text, self.dtype(target))
+        if source.is_float and target.is_integer and target.bits < 32:
+            text = f"{text}.astype(int)"
+        return f"{text}.astype({self.dtype(target)})"
+
+    def operation(self, name: str, arguments: Sequence[str], dtype: DataType) -> str:
+        library = {"erf": "jax.scipy.special", "sigmoid": "jax.nn"}.get(name)
+        return f"{library}.{name}({arguments[0]})" if library else super().operation(name, arguments, dtype)
+
+    def sizes(self, text: str) -> str:
+        return self.helper("sizes", text)
+
+    def pad(self, text: str, amounts: Sequence[tuple[str, str]], value: str) -> str:
+        return f"jnp.pad({text}, ({', '.join(map(self.tuple, amounts))},), constant_values={value})"
+
+    def windows(self, text: str, lengths: Sequence[str], axes: Sequence[str]) -> str:
+        return self.helper("windows", text, self.tuple(lengths), self.tuple(axes))

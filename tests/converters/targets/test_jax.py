@@ -1,0 +1,284 @@
+"""JAX as a target: transformations, parameters, round trips, the suite of the onnx package, hostile models."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax.test_util import check_grads
+from onnx import parser
+from typer.testing import CliRunner
+
+import onward
+from onward.cli import converting  # noqa: F401 (it registers its commands)
+from onward.cli.commands import app
+from onward.converters.builder import ModelBuilder
+from onward.converters.targets import jax as page
+from onward.errors import OnwardError, UnsupportedOperator
+from onward.ir import Model, as_model
+from onward.ir.datatypes import DataType
+from tests.converters.jax import test_modules as flax
+from tests.converters.targets.suite import failures
+from tests.converters.targets.test_numpy import EXCLUDED, HOSTILE, mlp
+
+NOT_IN_JAX = {
+    **EXCLUDED,
+    "test_equal_string": "text",
+    "test_cast_e8m0_FLOAT(16)?_to_FLOAT8E8M0": "the least number of 8 bits is subnormal in float32, which XLA takes for 0",
+}
+LEAST = 0.97
+"""The share of all node tests that pass; it only grows."""
+
+random = np.random.default_rng(4)
+
+
+def real(*shape: int) -> np.ndarray:
+    return random.standard_normal(shape).astype(np.float32)
+
+
+def convolutional() -> Model:
+    b = ModelBuilder("convolutions")
+    x = b.input("x", DataType.FLOAT, ["batch", 3, "height", 12])
+    weights = [b.constant(real(*shape) / 5, f"layers.{place}.weight") for place, shape in enumerate(((8, 3, 3, 3), (8, 4, 3, 2), (8, 3, 2, 2)))]
+    y = b.op("Relu", b.op("Conv", x, weights[0], b.constant(real(8), "layers.0.bias"), pads=[1, 1, 1, 1], strides=[2, 1]))
+    y = b.op("MaxPool", b.op("Conv", y, weights[1], group=2, pads=[2, 0, 2, 0], dilations=[2, 1]), kernel_shape=[2, 3], strides=[1, 2])
+    y = b.op("AveragePool", b.op("ConvTranspose", y, weights[2], strides=[2, 1]), kernel_shape=[2, 2], pads=[1, 0, 0, 1])
+    b.output(b.op("GlobalAveragePool", y), "y")
+    return b.model()
+
+
+def recurrent() -> Model:
+    """An LSTM over any number of steps, and a loop that the data ends."""
+    b = ModelBuilder("recurrence")
+    x = b.input("x", DataType.FLOAT, ["steps", "batch", 4])
+    weight, state = (b.constant(real(2, 20, columns), f"lstm.{name}") for name, columns in (("input", 4), ("hidden", 5)))
+    y, last, _ = b.op("LSTM", x, weight, state, outputs=3, hidden_size=5, direction="bidirectional")
+    b.output(y, "y")
+    b.output(last, "last")
+    return b.model()
+
+
+def branching() -> Model:
+    text = """
+        <ir_version: 10, opset_import: ["" : 21]>
+        branching (float[n] x) => (float[n] y) <float[1] scale = {3}> {
+            total = ReduceSum<keepdims=0>(x)
+            zero = Constant<value=float {0}>()
+            positive = Greater(total, zero)
+            y = If(positive) <
+                then_branch = then () => (float[n] a) { a = Mul(x, scale) },
+                else_branch = otherwise () => (float[n] b) { e = Exp(x) b = Sub(e, scale) }>
+        }"""
+    return as_model(parser.parse_model(text))
+
+
+def counting() -> Model:
+    """Doubles until the sum is large: the number of turns is a matter of the data."""
+    text = """
+        <ir_version: 10, opset_import: ["" : 21]>
+        counting (float[n] x) => (float[n] y) {
+            most = Constant<value=int64 {12}>()
+            yes = Constant<value=bool {1}>()
+            y = Loop(most, yes, x) <body = turn (int64 i, bool c, float[n] s) => (bool d, float[n] t) {
+                t = Add(s, s)
+                total = ReduceSum<keepdims=0>(t)
+                limit = Constant<value=float {100}>()
+                d = Less(total, limit) }>
+        }"""
+    return as_model(parser.parse_model(text))
+
+
+def outputs_of(model: Model, *inputs: np.ndarray) -> list[np.ndarray]:
+    return onward.InferenceSession(model.to_bytes()).run(None, dict(zip([value.name for value in model.graph.inputs], inputs)))
+
+
+@pytest.mark.parametrize("every", [20, pytest.param(1, marks=pytest.mark.models)])
+def test_the_suite_of_the_onnx_package(every: int) -> None:
+    failed, passed, total = failures(page, NOT_IN_JAX, page.call, every)
+    assert not failed, "\n".join(failed)
+    assert passed >= LEAST * total
+
+
+@pytest.mark.parametrize(
+    "make, inputs",
+    [(mlp, real(7, 5)), (convolutional, real(2, 3, 9, 12)), (recurrent, real(30, 3, 4)), (branching, real(6)), (counting, abs(real(6)))],
+    ids=["mlp", "convolutional", "recurrent", "branching", "counting"],
+)
+def test_transformations(make: Any, inputs: np.ndarray) -> None:
+    """jit gives what Onward's runtime gives, gradients agree with differences, vmap with a loop."""
+    model = make()
+    f = onward.convert(model, to="jax", example_inputs=inputs)
+    expected = outputs_of(model, inputs)
+    for ours, theirs in zip(jax.tree.leaves(jax.jit(f)(inputs)), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-5 * np.abs(theirs).max())
+
+    check_grads(lambda *arguments: jax.tree.leaves(jax.jit(f.function)(*arguments)), (f.parameters, inputs), 1, ["rev"], 2e-2, 2e-2, 2e-3)
+    batch = np.stack([inputs, inputs[::-1], inputs / 2])
+    together = jax.vmap(f)(batch)
+    for place, item in enumerate(batch):
+        for ours, theirs in zip(jax.tree.leaves(together), jax.tree.leaves(f(item)), strict=True):
+            np.testing.assert_allclose(ours[place], theirs, rtol=1e-4, atol=1e-4 * np.abs(theirs).max())
+
+
+def test_parameters_are_a_tree_of_the_model_s_names() -> None:
+    f = onward.convert(convolutional(), to="jax", verify=False)
+    assert jax.tree.map(jnp.shape, f.parameters) == {
+        "layers": {"0": {"weight": (8, 3, 3, 3), "bias": (8,)}, "1": {"weight": (8, 4, 3, 2)}, "2": {"weight": (8, 3, 2, 2)}}
+    }
+    assert jax.tree.structure(jax.grad(lambda model: model(real(1, 3, 9, 12)).sum())(f)) == jax.tree.structure(f)
+
+
+def test_what_is_not_trained_is_no_parameter() -> None:
+    b = ModelBuilder("places")
+    x = b.input("x", DataType.FLOAT, ["n", 4])
+    b.output(b.op("Gather", x, b.constant(random.integers(0, 4, 20), "table.places"), axis=1), "y")
+    f = onward.convert(b.model(), to="jax")
+    assert not jax.tree.leaves(f.parameters)
+    assert jax.jit(f)(real(2, 4)).shape == (2, 20)
+
+
+def test_the_source_has_the_library_s_own_words() -> None:
+    text = onward.convert(convolutional(), to="jax-source", verify=False).split("def model")[1]
+    for word in ("jax.lax.conv_general_dilated(", "jax.nn.relu(", "jax.lax.reduce_window(", "average_pool(", "parameters['layers']['0']['weight']"):
+        assert word in text
+
+
+def test_a_folder_runs_without_onward(tmp_path: Path) -> None:
+    model, x = convolutional(), real(2, 3, 9, 12)
+    result = CliRunner().invoke(app, ["convert", str(_saved(model, tmp_path)), "--to", "jax-source", "-o", str(tmp_path / "package")])
+    assert result.exit_code == 0, result.output
+    np.save(tmp_path / "x.npy", x)
+    program = "import sys; sys.modules['onward'] = None; import numpy as np, model; np.save('../y.npy', model.load()(np.load('../x.npy')))"
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path / "package", check=True)
+    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), outputs_of(model, x)[0], atol=1e-5)
+
+
+def _saved(model: Model, folder: Path) -> Path:
+    onward.save(model, folder / "m.onnx")
+    return folder / "m.onnx"
+
+
+def test_numbers_of_64_bits() -> None:
+    """Whole numbers are shortened as JAX does by default; a model of float64 asks for the setting that keeps them."""
+    b = ModelBuilder("lookup")
+    tokens = b.input("tokens", DataType.INT64, ["n"])
+    b.output(b.op("Gather", b.constant(real(10, 3), "embedding"), tokens), "y")
+    b.output(b.op("Add", tokens, tokens), "twice")
+    f = onward.convert(b.model(), to="jax")
+    y, twice = jax.jit(f)(np.array([1, 9]))
+    np.testing.assert_array_equal(y, f.parameters["embedding"][jnp.array([1, 9])])
+    assert twice.tolist() == [2, 18]
+    b = ModelBuilder("double")
+    x = b.input("x", DataType.DOUBLE, ["n"])
+    b.output(b.op("Mul", x, b.constant(np.array([1 / 3]), "third")), "y")
+    f = onward.convert(b.model(), to="jax")
+    with pytest.raises(RuntimeError, match="jax_enable_x64"):
+        f(np.ones(2))
+    with jax.enable_x64(True):
+        assert f(np.ones(2)).tolist() == [1 / 3, 1 / 3]
+
+
+def test_small_types_are_kept_in_files(tmp_path: Path) -> None:
+    b = ModelBuilder("small")
+    x = b.input("x", DataType.BFLOAT16, ["n", 5])
+    b.output(b.op("MatMul", x, b.constant(real(5, 3).astype(DataType.BFLOAT16.numpy), "w")), "y")
+    f = onward.convert(b.model(), to="jax", output=tmp_path)
+    names: dict[str, Any] = {"__file__": str(tmp_path / "model.py"), "__name__": "model"}
+    exec((tmp_path / "model.py").read_text(), names)
+    again = names["load"]()
+    assert again.parameters["w"].dtype == f.parameters["w"].dtype == jnp.bfloat16
+    x = real(2, 5).astype(DataType.BFLOAT16.numpy)
+    np.testing.assert_array_equal(again(x), f(x))
+
+
+@pytest.mark.parametrize(
+    "make, inputs",
+    [
+        (flax.Perceptron, real(4, 3)), (flax.Convolutions, real(2, 8, 8, 3)), (flax.Tied, np.array([[1, 4, 7], [0, 19, 3]], np.int32)),
+        (flax.Recurrent, real(2, 20, 3)),
+    ],
+)  # fmt: skip
+def test_there_and_back(make: Any, inputs: np.ndarray) -> None:
+    """A module of Flax, its ONNX model, and JAX again: the same function, and parameters of the same names and values."""
+    module = make(flax.nnx.Rngs(0))
+    module.eval()
+    back = onward.convert(module, (inputs,), to="jax")
+    np.testing.assert_allclose(back(inputs), module(inputs), atol=2e-6)
+    names = {".".join(map(str, path)): value for path, value in flax.nnx.to_flat_state(flax.nnx.state(module, flax.nnx.Param))}
+    found = {".".join(part.key for part in path): value for path, value in jax.tree_util.tree_leaves_with_path(back.parameters)}
+    same = [name for name, value in names.items() if name in found and np.array_equal(value[...], found[name])]
+    assert same and len(same) >= len(names) - SHARED.get(make, 0)
+
+
+SHARED: dict[Any, int] = {}
+"""Modules -> how many of their parameters go into one weight of the ONNX model."""
+
+
+def test_models_of_pytorch() -> None:
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    module = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval()
+    x = torch.randn(2, 5, 8)
+    f = onward.convert(module, (x,), to="jax")
+    np.testing.assert_allclose(jax.jit(f)(x.numpy()), module(x).detach().numpy(), atol=1e-5)
+
+
+def test_gradients_are_those_of_pytorch() -> None:
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.BatchNorm2d(8), torch.nn.ReLU(), torch.nn.MaxPool2d(2), torch.nn.Conv2d(8, 4, 3, groups=2),
+        torch.nn.GELU(), torch.nn.Flatten(), torch.nn.Linear(36, 5),
+    ).eval()  # fmt: skip
+    x = torch.randn(2, 3, 10, 10)
+    f = page.convert(onward.convert(module, (x,)))
+    gradients = jax.grad(lambda parameters: jnp.sum(f.function(parameters, x.numpy()) ** 2))(f.parameters)
+    module(x).pow(2).sum().backward()
+    for name, parameter in module.named_parameters():
+        place = gradients
+        for part in name.split("."):
+            place = place[part]
+        np.testing.assert_allclose(place, parameter.grad, atol=1e-5 * parameter.grad.abs().max().item(), err_msg=name)
+
+
+def test_everything_that_is_missing_is_named() -> None:
+    b = ModelBuilder("text")
+    x = b.input("x", DataType.STRING, ["n"])
+    b.output(b.op("Equal", x, x), "same")
+    b.output(b.op("RegexFullMatch", x, pattern="a"), "z")
+    with pytest.raises(UnsupportedOperator, match="RegexFullMatch.*string"):
+        onward.convert(b.model(), to="jax")
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.one_of(st.sampled_from([*HOSTILE, "jax", "parameters", "a.b", "a"]), st.text(max_size=20)), min_size=5, max_size=5, unique=True))
+def test_no_text_of_a_model_is_run(texts: list[str]) -> None:
+    """Names and the model's own name: the source has only words that a harmless model has, and each weight its place in the tree."""
+    inputs, first, second, value, graph = (text.encode(errors="ignore").decode() for text in texts)
+    model = mlp()
+    model.graph.name = graph or "g"
+    model.graph.inputs[0].name = inputs or "x"
+    weights = {item.name: item for item in model.graph.initializers.values()}
+    weights["w.1"].name, weights["b.1"].name = (first or "w") + ".2", second or "b"
+    model.graph.nodes[0].outputs[0].name = (value or "v") + "3"
+    try:
+        text, stored = page.source_of(model)
+    except OnwardError:  # refused as a whole is fine, too
+        return
+    assert text.isascii()
+    harmless, tree = (ast.parse(source) for source in (page.source_of(mlp())[0], text))
+    for kind in (ast.AST, ast.Call):
+        said = [{ast.unparse(node.func) if isinstance(node, ast.Call) else type(node).__name__ for node in ast.walk(item) if isinstance(node, kind)} for item in (tree, harmless)]
+        assert said[0] <= said[1]
+    f = page.convert(model)
+    assert len(jax.tree.leaves(f.parameters)) == len(stored) == 2
+    assert f(np.ones((2, 5), np.float32)).shape == (2, 16)
