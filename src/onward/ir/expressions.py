@@ -19,19 +19,29 @@ Dimension = Union[int, "Expression"]
 class Atom:
     """A factor of a monomial. Subclasses are immutable and compared by `key`."""
 
-    __slots__ = ("key", "_hash")
+    __slots__ = ("key", "_hash", "_text")
 
     key: tuple[Hashable, ...]
 
     def __init__(self, key: tuple[Hashable, ...]) -> None:
         self.key = key
         self._hash = hash(key)
+        self._text: str | None = None
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, Atom) and self._hash == other._hash and self.key == other.key)
 
     def __hash__(self) -> int:
         return self._hash
+
+    def __str__(self) -> str:
+        # Kept, since atoms are ordered by it and hold others: written anew each time, it takes time exponential in their depth.
+        if self._text is None:
+            self._text = self._written()
+        return self._text
+
+    def _written(self) -> str:
+        raise NotImplementedError
 
     @property
     def lower(self) -> int | None:
@@ -68,7 +78,7 @@ class SymbolAtom(Atom):
     def upper(self) -> Dimension | None:
         return self._upper
 
-    def __str__(self) -> str:
+    def _written(self) -> str:
         return self.name
 
 
@@ -81,20 +91,21 @@ class OpaqueAtom(Atom):
         super().__init__(("opaque", payload))
         self.payload = payload
 
-    def __str__(self) -> str:
+    def _written(self) -> str:
         return f"<{self.payload}>"
 
 
 class BinaryAtom(Atom):
     """`left OP right` for an operation that does not distribute over sums: //, %, minimum, maximum."""
 
-    __slots__ = ("operation", "left", "right")
+    __slots__ = ("operation", "left", "right", "_bounds")
 
     def __init__(self, operation: str, left: Dimension, right: Dimension) -> None:
         super().__init__((operation, left, right))
         self.operation = operation
         self.left = left
         self.right = right
+        self._bounds: tuple[int | None, Dimension | None] | None = None
 
     @property
     def operands(self) -> tuple[Dimension, ...]:
@@ -102,6 +113,18 @@ class BinaryAtom(Atom):
 
     @property
     def lower(self) -> int | None:
+        return self._bounded()[0]
+
+    @property
+    def upper(self) -> Dimension | None:
+        return self._bounded()[1]
+
+    def _bounded(self) -> tuple[int | None, Dimension | None]:
+        if self._bounds is None:  # kept for the same reason as the text
+            self._bounds = self._lowest(), self._highest()
+        return self._bounds
+
+    def _lowest(self) -> int | None:
         left, right = lower_bound(self.left), lower_bound(self.right)
         if self.operation == "minimum":
             return None if left is None or right is None else min(left, right)
@@ -116,8 +139,7 @@ class BinaryAtom(Atom):
             return left // self.right
         return None
 
-    @property
-    def upper(self) -> Dimension | None:
+    def _highest(self) -> Dimension | None:
         left, right = upper_bound(self.left), upper_bound(self.right)
         if self.operation == "%":
             return self.right - 1
@@ -131,7 +153,7 @@ class BinaryAtom(Atom):
             return left // self.right
         return None
 
-    def __str__(self) -> str:
+    def _written(self) -> str:
         if self.operation in ("minimum", "maximum"):
             return f"{self.operation[:3]}({self.left}, {self.right})"
         left, right = (f"({side})" if " " in str(side) else str(side) for side in self.operands)

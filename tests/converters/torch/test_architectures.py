@@ -9,8 +9,7 @@ from onward.converters.certificate import Certificate
 from tests.converters.torch.architectures import CASES, build
 
 MISSING = {
-    "Mixtral": "histc and grouped products", "EfficientNet": "takes two minutes and more", "MobileViT": "open image sizes",
-    "Swinv2": "open image sizes", "Swin": "takes most of a minute", "Detr": "needs timm",
+    "Mixtral": "histc and grouped products", "Detr": "needs timm",
     "Hubert": "its normalisation amplifies rounding on constant input",
     "Wav2Vec2": "its normalisation amplifies rounding on constant input",
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from torch.utils import _pytree as pytree
 
 from onward.converters.torch import operators  # noqa: F401 (registers the translations)
 from onward.converters.torch.caches import register_caches
+from onward.converters.torch.graph import all_calls, missing
 from onward.converters.torch.registry import COMPLEX, OPERATORS, find, name_of
 from onward.converters.torch.stand_ins import standing_in
 from onward.errors import ConversionError
@@ -222,18 +224,37 @@ def _doubled(example: Example) -> Example | None:
 
 def decomposed(program: ExportedProgram) -> ExportedProgram:
     """Without operators that write in place; those with a translation stay, others become simpler ones where PyTorch knows how."""
-    table: dict[Any, Any] = dict(default_decompositions().items())
-    for target, rule in decomposition_table.items():
-        if isinstance(target, torch._ops.OpOverload):
-            table.setdefault(target, rule)
-    # A translation for complex numbers alone leaves the decomposition for real ones in force.
-    kept = [target for target in table if find(OPERATORS, name_of(target)) or find(COMPLEX, name_of(target))]
-    for target in kept:
-        del table[target]
+    if not missing(program.graph_module) and not _writes(program.graph_module):
+        return program
     # With example inputs PyTorch adds checks of the inputs' sizes, which it cannot run again where inputs are nested.
     example = program._example_inputs
     program._example_inputs = None
     try:
-        return program.run_decompositions(table)
+        return program.run_decompositions(_rules())
     finally:
         program._example_inputs = example
+
+
+def _writes(module: torch.fx.GraphModule) -> bool:
+    """Whether a node writes into its arguments."""
+    schemas = (getattr(node.target, "_schema", None) for node in all_calls(module))
+    return any(schema is not None and schema.is_mutable for schema in schemas)
+
+
+def _rules() -> dict[Any, Any]:
+    """How PyTorch takes operators apart, without those that have a translation. One for complex numbers alone leaves the rule for
+    real ones in force."""
+    table = {**_every_rule()}
+    for target in list(table):
+        if find(OPERATORS, name_of(target)) or find(COMPLEX, name_of(target)):
+            del table[target]
+    return table
+
+
+@functools.cache
+def _every_rule() -> dict[Any, Any]:
+    table: dict[Any, Any] = dict(default_decompositions().items())
+    for target, rule in decomposition_table.items():
+        if isinstance(target, torch._ops.OpOverload):
+            table.setdefault(target, rule)
+    return table

@@ -171,27 +171,34 @@ def _at(node: fx.Node) -> str:
     return f"{module} at {origin['onward.source']}" if "onward.source" in origin else module
 
 
-def check_supported(module: fx.GraphModule) -> None:
-    """Raises UnsupportedOperator that names all operators without a translation, each with its place in the source."""
-    missing: dict[str, str] = {}
-    for node in _all_nodes(module):
+def missing(module: fx.GraphModule) -> dict[str, str]:
+    """The operators without a translation, each with the place in the source where it comes first."""
+    found: dict[str, str] = {}
+    for node in all_calls(module):
         name = name_of(node.target)
         if name in ASSERTIONS or _checks_only(node) or name.endswith("::getitem") or node.target in SYMBOLIC:
             continue
         arguments = [item.meta.get("val") for item in node.all_input_nodes]
         if translation_of(name, (arguments, node.args), node.meta.get("val")) is None:
             of = " of complex numbers" if find(OPERATORS, name) else ""
-            missing.setdefault(f"{name}{of}", _at(node))
-    if missing:
-        listed = "\n".join(f"  {name}{where}" for name, where in missing.items())
-        first = next(iter(missing)).split(" ")[0]
+            found.setdefault(f"{name}{of}", _at(node))
+    return found
+
+
+def check_supported(module: fx.GraphModule) -> None:
+    """Raises UnsupportedOperator that names all operators without a translation, each with its place in the source."""
+    found = missing(module)
+    if found:
+        listed = "\n".join(f"  {name}{where}" for name, where in found.items())
+        first = next(iter(found)).split(" ")[0]
         raise UnsupportedOperator(
-            f"{len(missing)} operators of the model have no translation:\n{listed}\n"
+            f"{len(found)} operators of the model have no translation:\n{listed}\n"
             f"One can be registered with @onward.converters.torch.registry.operator('{first}'); see that module"
         )
 
 
-def _all_nodes(module: fx.GraphModule) -> Iterator[fx.Node]:
+def all_calls(module: fx.GraphModule) -> Iterator[fx.Node]:
+    """The nodes that compute something, those of inner graphs too."""
     for part in module.modules():
         if isinstance(part, fx.GraphModule):
             yield from (node for node in part.graph.nodes if node.op == "call_function")

@@ -4,15 +4,21 @@ PyTorch finds the shapes of `lstm`, `gru` and `rnn` by running them step by step
 capture packed sequences at all. These operators know their shapes; outside a capture they are PyTorch's own.
 
 A packed sequence is captured as the padded one, time first, with time and batch as one dimension.
+
+Views of contiguous tensors are contiguous whatever their sizes are; PyTorch looks for dimensions to split and to merge, one proof over
+open sizes after the other, which takes minutes where sizes are quotients of quotients (windows of images).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch._prims_common as prims
+import torch._refs
 
 NAMES = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 LAYERS = "Tensor[] weights, bool biases, int layers, float dropout, bool train, bool both"
@@ -100,6 +106,19 @@ def _is_causal(mask: torch.Tensor | None, is_causal: bool | None = None, size: i
 _own_look: Any = torch.nn.modules.transformer._detect_is_causal_mask
 
 
+def _view(x: Any, *shape: Any, allow_copy: bool) -> Any:
+    """The shape of a view, as `torch._refs` finds it, at once where the tensor is contiguous."""
+    sizes = prims.extract_shape_from_varargs(shape, validate=False)
+    if not x.ndim or not sizes or not prims.is_contiguous_or_false(x):
+        return _own_view(x, *shape, allow_copy=allow_copy)
+    sizes = prims.infer_size(sizes, x.numel())
+    torch._check(x.numel() == math.prod(sizes), lambda: f"a tensor of shape {x.shape} cannot have shape {sizes}")
+    return torch.as_strided(x, sizes, prims.make_contiguous_strides_for(sizes))
+
+
+_own_view: Any = torch._refs._reshape_view_helper
+
+
 @contextmanager
 def standing_in() -> Iterator[None]:
     """PyTorch's layers call the operators of this module."""
@@ -110,9 +129,11 @@ def standing_in() -> Iterator[None]:
     functions.__dict__.update(replaced)
     torch.nn.RNNBase.check_forward_args = _checked  # type: ignore[method-assign]
     torch.nn.modules.transformer._detect_is_causal_mask = _is_causal
+    torch._refs._reshape_view_helper = _view
     try:
         yield
     finally:
+        torch._refs._reshape_view_helper = _own_view
         torch.nn.modules.transformer._detect_is_causal_mask = _own_look
         torch.nn.RNNBase.check_forward_args = _own_check  # type: ignore[method-assign]
         for name in replaced:
