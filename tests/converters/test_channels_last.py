@@ -96,3 +96,35 @@ def test_known_and_open_sizes_are_padded_alike(extent: int, window: int, stride:
         found += onward.InferenceSession(b.model().to_bytes()).run(None, {"x": x})
     assert found[0].shape == (2, -(-extent // stride), 3)
     np.testing.assert_array_equal(found[0], found[1])
+
+
+def random_graph(random: np.random.Generator, rank: int) -> ModelBuilder:
+    """Operators that keep the shape of a cube, among transpositions of all kinds."""
+    b = ModelBuilder("cube")
+    shape = (3,) * rank
+    values = [b.input("x", DataType.FLOAT, list(shape))]
+    for _ in range(int(random.integers(4, 14))):
+        x, y = (values[int(place)] for place in random.integers(0, len(values), 2))
+        mask = b.constant(random.random((*(1,) * int(random.integers(0, rank)), 3)) < 0.5)
+        square = b.constant(np.tril(np.ones((3, 3), bool)))
+        kinds = [
+            lambda x=x: b.op("Transpose", x, perm=[0, *range(2, rank), 1]),
+            lambda x=x: b.op("Transpose", x, perm=[0, rank - 1, *range(1, rank - 1)]),
+            lambda x=x: b.op("Transpose", x, perm=[int(axis) for axis in random.permutation(rank)]),
+            lambda x=x, y=y: b.op("Add", x, b.op("Relu", y)),
+            lambda x=x, mask=mask: b.op("Where", mask, x, b.constant(np.float32(0.5))),
+            lambda x=x, square=square: b.op("Where", square, x, b.constant(np.float32(-0.5))),
+            lambda x=x, y=y: b.op("Sub", x, b.op("ReduceMax", y, b.constant(np.array([int(random.integers(rank))])), keepdims=1)),
+            lambda x=x: b.op("Softmax", x, axis=int(random.integers(rank))),
+            lambda x=x: b.op("CumSum", x, b.constant(np.array(int(random.integers(rank))))),
+        ]
+        values.append(kinds[int(random.integers(len(kinds)))]())
+    b.output(b.op("Tanh", b.op("Add", values[-1], values[-2])), "y")
+    return b
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_cubes_whose_axes_are_alike(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    rank = int(random.integers(3, 5))
+    settled(random_graph(random, rank), random.standard_normal((3,) * rank).astype(np.float32))

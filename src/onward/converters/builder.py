@@ -24,8 +24,15 @@ class ModelBuilder:
         self.graph = Graph(name)
         self.opset = opset or OPSET
         self.domains: dict[str, int] = {"": self.opset}
+        self.fixed = False
+        """Whether the version is the caller's."""
         self.outer: list[Graph] = []
         """The graphs around the one at hand, outermost first."""
+
+    def raise_opset(self, opset: int) -> None:
+        """A later version, for an operator that the one at hand lacks, unless the caller chose that one."""
+        if not self.fixed and self.opset < opset:
+            self.opset = self.domains[""] = opset
 
     @property
     def outermost(self) -> Graph:

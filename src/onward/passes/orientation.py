@@ -9,10 +9,12 @@ another side than the one that makes it, so the choice with the fewest transposi
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from onward.ir import Graph, Model, Node, TensorType, Value
+from onward.ir.expressions import Dimension
 from onward.ir.tensor import Tensor
 from onward.operators import infer
 from onward.passes.axes import TURNERS, Turning, oriented_inputs
@@ -104,7 +106,7 @@ class _Choice:
             source = node.inputs[0]
             assert source is not None
             if rank_of(source) > 3:
-                to = FIRST if list(node.attribute("perm")) == permutation(rank_of(source), FIRST) else LAST
+                to = _direction(node)
                 pending += [(output, to), (source, OTHER[to])]
         for node in self.graph.nodes:
             if node.op_type in CHANNELS_FIRST and node.inputs[0] is not None:
@@ -113,6 +115,15 @@ class _Choice:
         for output in self.turns:
             if output not in self.side:
                 self._spread([(output, FIRST)])
+        self.turns = {output: node for output, node in self.turns.items() if self._agrees(node)}
+
+    def _agrees(self, node: Node) -> bool:
+        """Whether the sides found are those that a transposition connects; they are not where the axes are no channels (of square
+        matrices, say). Then it stays as it is."""
+        source, output = node.inputs[0], node.outputs[0]
+        if source is None or self.side.get(source) != OTHER[self.side[output]]:
+            return False
+        return rank_of(source) == 3 or self.side[output] == _direction(node)
 
     def _spread(self, pending: list[tuple[Value, str]]) -> None:
         neighbours = self._neighbours()
@@ -186,6 +197,11 @@ def _moves_channels(node: Node) -> bool:
     return rank >= 3 and list(node.attribute("perm") or ()) in (permutation(rank, FIRST), permutation(rank, LAST))
 
 
+def _direction(node: Node) -> str:
+    """The side to which a transposition of more than three axes brings the channels."""
+    return FIRST if list(node.attribute("perm")) == permutation(rank_of(node.inputs[0]), FIRST) else LAST
+
+
 def _weight(value: Value) -> int:
     """What a transposition of the value costs: nothing where only axes of extent 1 move."""
     assert isinstance(value.type, TensorType) and value.type.shape is not None
@@ -195,13 +211,13 @@ def _weight(value: Value) -> int:
     return WEIGHT + int(math.log2(max(1, math.prod(extent for extent in extents if isinstance(extent, int)))))
 
 
-def _reshape_where_nothing_moves(graph: Graph, value: Value) -> None:
-    """A transposition of one row of channels for each element of the batch becomes a reshape, one with the reshape before it."""
+def _reshape_where_nothing_moves(graph: Graph, value: Value, extents: Sequence[Dimension | None]) -> None:
+    """A transposition of one row of channels for each element of the batch becomes a reshape, one with the reshape before it. `extents`
+    are those of its input beside the batch."""
     node = value.producer
     source = None if node is None else node.inputs[0]
-    if node is None or source is None or not isinstance(source.type, TensorType) or source.type.shape is None:
+    if node is None or source is None:
         return
-    extents = source.type.shape[1:]
     known = [extent for extent in extents if isinstance(extent, int)]
     if len(known) < len(extents) or 0 in known or sum(extent != 1 for extent in known) > 1:
         return
@@ -243,8 +259,8 @@ class _Rewriting:
         for node, place, value, side in reads:
             node.replace_input(place, self._on_side(choice.root(value), side))
         remove_dead(self.graph, list(choice.turns[value] for value in choice.turns))
-        for value in self.turned.values():
-            _reshape_where_nothing_moves(self.graph, value)
+        for (root, _), value in self.turned.items():
+            _reshape_where_nothing_moves(self.graph, value, self._extents(root))
         self.graph.topological_sort()
 
     def _all_reads(self) -> list[tuple[Node, int, Value]]:
@@ -255,6 +271,14 @@ class _Rewriting:
             if value not in self.choice.turns or node not in self.choice.turns.values()
             if node not in self.choice.turns.values() and _is_read(self.choice, node, place)
         ]
+
+    def _extents(self, root: Value) -> Sequence[Dimension | None]:
+        """The extents beside the batch of a value, in the order that it has after the choice; its type still says that before."""
+        assert isinstance(root.type, TensorType) and root.type.shape is not None
+        shape = root.type.shape
+        if self.made[root] != self.choice.side[root]:
+            shape = tuple(shape[axis] for axis in permutation(len(shape), self.made[root]))
+        return shape[1:]
 
     def _on_side(self, root: Value, side: str) -> Value:
         if self.made[root] == side:

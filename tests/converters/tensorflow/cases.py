@@ -192,6 +192,38 @@ PRODUCTS: list[Case] = [
     ("BiasAdd", lambda x: tf.nn.bias_add(x, constant(3)), [([None, 4, 3], F)]),
 ]
 
+
+
+def _regular(x: Any) -> Any:
+    """Matrices far from singular."""
+    return tf.tanh(x) + 3.0 * tf.eye(3)
+
+
+def _definite(x: Any) -> Any:
+    return tf.matmul(tf.tanh(x), tf.tanh(x), transpose_b=True) + 2.0 * tf.eye(3)
+
+
+MATRICES: list[Case] = [
+    ("Cholesky", lambda x: tf.linalg.cholesky(_definite(x)), [([None, 3, 3], F)]),
+    ("Qr", lambda x: [*tf.linalg.qr(_regular(x)), tf.linalg.qr(tf.concat([_regular(x), x], 1), full_matrices=True).r], [([None, 3, 3], F)]),
+    ("Svd", lambda x: [tf.linalg.svd(_regular(x), compute_uv=False), tf.linalg.pinv(_regular(x))], [([None, 3, 3], F)]),
+    ("SelfAdjointEigV2", lambda x: tf.linalg.eigvalsh(_definite(x)), [([None, 3, 3], F)]),
+    ("Lu", lambda x: [*tf.linalg.lu(_regular(x))], [([None, 3, 3], F)]),
+    ("MatrixTriangularSolve", lambda x: [tf.linalg.triangular_solve(_regular(x), x), tf.linalg.triangular_solve(_regular(x), x, lower=False, adjoint=True)], [([None, 3, 3], F)]),
+    ("MatrixSolve", lambda x: [tf.linalg.solve(_regular(x), x), tf.linalg.solve(_regular(x), x, adjoint=True)], [([None, 3, 3], F)]),
+    ("MatrixSolveLs", lambda x: [tf.linalg.lstsq(tf.concat([_regular(x), x], 1), tf.concat([x, x], 1), fast=fast) for fast in (True, False)], [([None, 3, 3], F)]),
+    ("MatrixInverse", lambda x: tf.linalg.inv(_regular(x)), [([None, 3, 3], F)]),
+    ("LogMatrixDeterminant", lambda x: [*tf.linalg.slogdet(_regular(x)), tf.linalg.logdet(_definite(x))], [([None, 3, 3], F)]),
+    ("MatrixExponential", lambda x: tf.linalg.expm(tf.tanh(x)), [([2, 3, 3], F)]),
+    ("TridiagonalMatMul", lambda x: R.TridiagonalMatMul(superdiag=x[:, :1], maindiag=x[:, 1:2], subdiag=x[:, 2:], rhs=tf.transpose(x, [0, 2, 1])), [([None, 3, 4], F)]),
+    ("Igamma", lambda x, y: [tf.math.igamma(tf.abs(x) + 0.5, tf.abs(y)), tf.math.igammac(tf.clip_by_value(tf.abs(x), 0.5, 9.0), tf.abs(y))], [([None, 3], F), ([None, 3], F)]),
+    ("Betainc", lambda x: tf.math.betainc(tf.clip_by_value(tf.abs(x), 0.5, 9.0), 2.0 + 0 * x, tf.sigmoid(x)), [([None, 3], F)]),
+    ("Bessel", lambda x: [function(tf.clip_by_value(x, -5.0, 5.0)) for function in (tf.math.bessel_i0, tf.math.bessel_i0e, tf.math.bessel_i1, tf.math.bessel_i1e)], [([None, 3], F)]),
+    ("Zeta", lambda x: tf.math.zeta(tf.clip_by_value(tf.abs(x), 0, 4) + 1.5, 1.5 + tf.zeros_like(x)), [([None, 3], F)]),
+    ("Polygamma", lambda x: tf.math.polygamma(2.0 + tf.zeros_like(x), tf.abs(x) + 0.5), [([None, 3], F)]),
+    ("Spence", lambda x: tf.math.special.spence(tf.abs(x) + 0.1), [([None, 3], F)]),
+]  # fmt: skip
+
 TEXT: list[Case] = [
     ("StringLower", lambda x: [tf.strings.lower(x, "utf-8"), tf.strings.upper(x, "utf-8")], [([None, 2], S)]),
     ("StringJoin", lambda x: tf.strings.join([x, "-", x], " "), [([None], S)]),
@@ -219,4 +251,4 @@ FOURIER: list[Case] = [
     ("Complex", lambda x: tf.exp(tf.complex(tf.tanh(x), x)), [([None, 3], F)]),
 ]  # fmt: skip
 
-FAMILIES = {"numbers": NUMBERS, "reductions": REDUCED, "shapes": SHAPED, "indices": INDEXED, "pictures": PICTURES, "products": PRODUCTS, "text": TEXT, "Fourier": FOURIER}
+FAMILIES = {"numbers": NUMBERS, "reductions": REDUCED, "shapes": SHAPED, "indices": INDEXED, "pictures": PICTURES, "products": PRODUCTS, "matrices": MATRICES, "text": TEXT, "Fourier": FOURIER}

@@ -56,7 +56,8 @@ def convert(request: Request) -> tuple[Model, Any]:
     names = list(request.input_names) or _unique([getattr(symbol, "name", "") or "x" for symbol in symbols], "x")
     if len(names) != len(symbols):
         raise InvalidArgument(f"the model has {len(symbols)} inputs, {len(names)} names were given")
-    c = Emitter(model.name, request.opset or OPSET, fixed=request.opset is not None)
+    c = Emitter(model.name, request.opset or OPSET)
+    c.fixed = request.opset is not None
     walker = Walker(c)
     for name, symbol in zip(names, symbols):
         shape = [extent if extent is not None else "batch" if axis == 0 else f"{name}_{axis}" for axis, extent in enumerate(symbol.shape)]

@@ -47,18 +47,11 @@ def onnx_type(dtype: str) -> DataType:
 class Emitter(ModelBuilder):
     """A graph under construction; nodes note the layer that they come from."""
 
-    def __init__(self, name: str, opset: int, fixed: bool = False) -> None:
+    def __init__(self, name: str, opset: int) -> None:
         super().__init__(name, opset)
-        self.fixed = fixed
-        """Whether the version is the caller's."""
         self.origin: dict[str, str] = {}
         self.compute_dtype = keras.config.floatx()
         self._variables: dict[int, tuple[Any, Value]] = {}
-
-    def raise_opset(self, opset: int) -> None:
-        """A later version, for an operator that the one at hand lacks, unless the caller chose that one."""
-        if not self.fixed and self.opset < opset:
-            self.opset = self.domains[""] = opset
 
     def op(self, operator: str, *inputs: Any, outputs: int = 1, domain: str = "", **attributes: Any) -> Any:
         """The output of a new node, or all of them when there are several. Inputs are values, tensors or arrays."""

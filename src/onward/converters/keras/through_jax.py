@@ -14,14 +14,10 @@ from typing import Any
 
 import keras
 import keras.src.backend
-import numpy as np
 from keras.src.utils.backend_utils import DynamicBackend
 
-from onward.converters.keras.emitter import Emitter, Tensor
-from onward.errors import UnsupportedModel, UnsupportedOperator
-from onward.ir.datatypes import DataType
-
-WIDE = ("int64", "uint64", "float64", "complex128")
+from onward.converters.keras.emitter import Emitter, Tensor, numpy_type
+from onward.errors import UnsupportedModel
 
 
 class JaxBackend:
@@ -48,6 +44,19 @@ def jax_in_place() -> Iterator[None]:
             module.backend = ours
 
 
+@contextmanager
+def speaking_to_jax(layer: Any) -> Iterator[None]:
+    """For its time a layer that has a backend of its own, as those that prepare data, has JAX."""
+    backends = [item.backend for item in layer._flatten_layers() if isinstance(getattr(item, "backend", None), DynamicBackend)]
+    for backend in backends:
+        backend.set_backend("jax")
+    try:
+        yield
+    finally:
+        for backend in backends:
+            backend.reset()
+
+
 @dataclass(frozen=True)
 class _Place:
     """Where a tensor stood among the arguments."""
@@ -63,34 +72,17 @@ def translate_layer(c: Emitter, layer: Any, args: Sequence[Any], kwargs: Mapping
     return made[0] if len(made) == 1 else made
 
 
-@contextmanager
-def speaking_to_jax(layer: Any) -> Iterator[None]:
-    """For its time a layer that has a backend of its own, as those that prepare data, has JAX."""
-    backends = [item.backend for item in layer._flatten_layers() if isinstance(getattr(item, "backend", None), DynamicBackend)]
-    for backend in backends:
-        backend.set_backend("jax")
-    try:
-        yield
-    finally:
-        for backend in backends:
-            backend.reset()
-
-
 def translate(
     c: Emitter, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], outputs: Sequence[Any] | None = None,
     weights: Sequence[Any] = (),
-) -> list[Tensor]:
+) -> list[Tensor]:  # fmt: skip
     """What a function of tensors gives; of the data types that Keras says of its `outputs`, where they are given. `weights` are
     variables that it may read.
 
     Raises UnsupportedOperator where JAX cannot follow the function, or where one of its primitives has no translation.
     """
     try:
-        import jax
-
-        from onward.converters.jax import OF_BITS, OPSET_OF_BITS
-        from onward.converters.jax.graph import Walker, equations_of
-        from onward.converters.jax.sizes import is_static
+        from onward.converters.jax.bridge import Operand, write
     except ModuleNotFoundError as problem:
         raise UnsupportedModel("operations of Keras without a translation of their own are read through JAX: pip install jax") from problem
     tensors: list[Tensor] = []
@@ -109,65 +101,11 @@ def translate(
         given, named = keras.tree.map_structure(lambda item: arrays[item.number] if isinstance(item, _Place) else item, places)
         return keras.tree.flatten(function(*given, **named))
 
-    closed, shapes = _captured(jax, called, tensors)
-    if OF_BITS & {equation.primitive.name for equation in equations_of(closed.jaxpr)}:
-        c.raise_opset(OPSET_OF_BITS)
-    inner = _emitter(c, tensors, shapes)
-    arrays = [_array(item, shape) for item, shape in zip(tensors, shapes)]
-    paths = {id(variable.value): variable.path for variable in weights}
-    constants = [np.asarray(item) if id(item) in paths else item for item in closed.consts]
-    for item, array in zip(closed.consts, constants):
-        if id(item) in paths:
-            inner.name_constant(array, paths[id(item)])
-    found = Walker(inner).run(closed.jaxpr, constants, arrays)
+    operands = [Operand(item.value, numpy_type(item.dtype), item.shape) for item in tensors]
+    paths = {id(variable.value): (variable.value, variable.path) for variable in weights}
+    found = write(c, called, operands, during=jax_in_place, weights=paths)
     made = []
     for item, symbolic in zip(found, outputs or [None] * len(found), strict=True):
-        shape = tuple(int(extent) if is_static(extent) else None for extent in item.shape)
-        value = inner.value(item)
-        assert value is not None
-        tensor = Tensor(value, str(np.dtype(item.dtype)), shape)
-        made.append(tensor if symbolic is None or item.is_complex else c.cast(tensor, keras.backend.standardize_dtype(symbolic.dtype)))
+        tensor = Tensor(item.value, str(item.dtype), item.shape)
+        made.append(tensor if symbolic is None or item.dtype.kind == "c" else c.cast(tensor, keras.backend.standardize_dtype(symbolic.dtype)))
     return made
-
-
-def _captured(jax: Any, function: Callable[..., Any], tensors: Sequence[Tensor]) -> tuple[Any, list[tuple[Any, ...]]]:
-    """The jaxpr of a function; open sizes of different tensors are one where their axes are, else each its own."""
-    problem: Exception | None = None
-    for names in (lambda place, axis: f"size_{axis}", lambda place, axis: f"size_{axis}_of_{place}"):
-        scope = jax.export.SymbolicScope()
-        shapes = [
-            tuple(jax.export.symbolic_shape(names(place, axis), scope=scope)[0] if extent is None else extent for axis, extent in enumerate(item.shape))
-            for place, item in enumerate(tensors)
-        ]
-        inputs = [jax.ShapeDtypeStruct(shape, np.dtype(item.dtype)) for shape, item in zip(shapes, tensors)]
-        try:
-            with jax.enable_x64(any(item.dtype in WIDE for item in tensors)), jax_in_place():
-                return jax.make_jaxpr(function)(*inputs), shapes
-        except Exception as found:  # whatever the function does with arrays that are not there yet
-            problem = problem or found
-    line = (str(problem).strip().splitlines() or [""])[0]
-    raise UnsupportedOperator(f"JAX cannot follow it ({type(problem).__name__}: {line[:200]})")
-
-
-def _emitter(c: Emitter, tensors: Sequence[Tensor], shapes: Sequence[tuple[Any, ...]]) -> Any:
-    """A writer in JAX's terms into the graph at hand."""
-    from onward.converters.jax.emitter import Emitter as JaxEmitter
-    from onward.converters.jax.emitter import stored
-    from onward.converters.jax.sizes import is_static
-
-    inner = JaxEmitter(c.graph.name, c.opset)
-    inner.graph, inner.outer, inner.domains, inner.origin = c.graph, c.outer, c.domains, dict(c.origin)
-    for item, shape in zip(tensors, shapes):
-        inner.types[item.value] = DataType.of(stored(item.dtype))
-        for axis, extent in enumerate(shape):
-            if not is_static(extent):
-                inner.symbols.setdefault(str(extent), (item.value, axis))
-    return inner
-
-
-def _array(item: Tensor, shape: tuple[Any, ...]) -> Any:
-    """A tensor in JAX's terms; constants are numbers, so that what follows from them is computed here."""
-    from onward.converters.jax.emitter import Array
-
-    constant = item.value.tensor
-    return Array(item.value if constant is None else constant.numpy(), np.dtype(item.dtype), shape)

@@ -41,6 +41,7 @@ def convert(request: Request) -> tuple[Model, Any]:
     check_supported(captured.graph, captured.outputs)
     name = getattr(request.source, "__name__", "") or type(request.source).__name__
     c = Emitter(name, request.opset or OPSET)
+    c.fixed = request.opset is not None
     shadow = tf.Graph()
     walker = Walker(c, captured.graph, shadow, _captures(c, captured, shadow))
     results = walker.run(_inputs(walker, captured), captured.inputs, captured.outputs)

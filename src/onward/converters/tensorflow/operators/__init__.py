@@ -20,5 +20,6 @@ from onward.converters.tensorflow.operators import (
     special,
     tables,
     text,
+    through_jax,
     unary,
 )
