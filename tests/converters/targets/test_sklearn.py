@@ -22,7 +22,7 @@ from onward.converters.builder import ModelBuilder
 from onward.errors import InvalidArgument, UnsupportedModel
 from onward.ir import Model
 from onward.ir.datatypes import DataType
-from tests.converters.targets.forests import regressor
+from tests.converters.targets.forests import FORMS, random_trees, regressor
 
 pytest.importorskip("sklearn")
 
@@ -101,6 +101,46 @@ def test_an_estimator_comes_back(name: str) -> None:
 def test_estimators_come_back() -> None:
     for name, source in REST.items():
         comes_back(name, source())
+
+
+@pytest.mark.models
+def test_names_and_parameters_are_noted() -> None:
+    """What predictions do not tell, the conversion to ONNX has noted."""
+    steps = [("scale", preprocessing.RobustScaler()), ("model", linear_model.Ridge(alpha=2))]
+    for source in (
+        linear_model.Lasso(alpha=0.1).fit(X, REAL), linear_model.LogisticRegressionCV(Cs=3).fit(X, WORDS), linear_model.RidgeClassifier().fit(X, CLASSES),
+        ensemble.ExtraTreesRegressor(**SMALL, min_samples_leaf=2).fit(X, BOTH), pipeline.Pipeline(steps).fit(X, REAL), svm.LinearSVR(C=0.5).fit(X, REAL),
+    ):  # fmt: skip
+        again = onward.convert(source, X, to="sklearn")
+        assert repr(again) == repr(source)
+        assert (again.predict(X) == source.predict(X)).all() if hasattr(source, "classes_") else np.allclose(again.predict(X), source.predict(X), rtol=1e-10)
+
+
+@pytest.mark.parametrize("noted", [
+    '{"class": "Ridge", "parameters": {"alpha": "much", "__class__": 1}}', '{"class": "system", "parameters": {}}', '{"class": ["Ridge"], "parameters": 5}', "[1]", "no JSON",
+    '{"class": "Pipeline", "steps": 3}', '{"class": "Ridge", "parameters": 5}', '{"class": "Pipeline", "steps": [[1], 2]}',
+])  # fmt: skip
+def test_notes_that_make_no_sense_are_left_out(noted: str) -> None:
+    b = ModelBuilder("linear")
+    x = b.op("Div", b.input("x", DataType.FLOAT, ["rows", 2]), b.constant(np.array([2, 3], np.float32)))
+    b.output(b.op("MatMul", x, b.constant(np.ones((2, 1), np.float32))), "y")
+    model = b.model()
+    model.metadata["onward.estimator"] = noted
+    assert type(onward.convert(model, to="sklearn")[1]) is linear_model.LinearRegression
+    model = onward.convert(linear_model.LinearRegression().fit(X, REAL), X)
+    model.metadata["onward.estimator"] = noted
+    assert type(onward.convert(model, to="sklearn", verify=False)) in (linear_model.LinearRegression, linear_model.Ridge)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(FORMS))
+def test_random_trees_of_every_mode(seed: int, form: str) -> None:
+    model, limits = random_trees(seed, form)
+    estimator = onward.convert(model, to="sklearn")
+    around = np.concatenate([limits, np.nextafter(limits, np.float32(99)), np.nextafter(limits, np.float32(-99)), [np.nan, 3e38, -3e38]])
+    data = np.random.default_rng(seed).choice(around.astype(np.float32), (10_000, 4))
+    (expected,) = onward.InferenceSession(model).run(None, {"x": data})
+    np.testing.assert_allclose(estimator.predict(data).reshape(expected.shape), expected, rtol=2e-6, atol=2e-6)
 
 
 def test_missing_values_go_the_same_way() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from onward.converters.builder import ModelBuilder
 from onward.converters.certificate import Reference
+from onward.converters.hints import note_estimator
 from onward.converters.request import Request
 from onward.converters.sklearn import operators  # noqa: F401 (registers the translations)
 from onward.converters.sklearn.inputs import Inputs, inputs_of
@@ -78,7 +79,9 @@ def convert(request: Request) -> tuple[Model, Reference]:
     reference, kinds = _reference(source, methods, names, inputs)
     for label, result in results.items():
         b.output(result.astype(kinds.get(names[label], result.dtype), copy=False).value, names[label])
-    return b.model(), reference
+    model = b.model()
+    note_estimator(model, source)
+    return model, reference
 
 
 def _label(source: Any, method: str) -> str:

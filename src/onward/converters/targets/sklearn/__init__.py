@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.pipeline import make_pipeline
 
+from onward.converters.hints import noted_estimator
 from onward.converters.targets.proof import TOLERANCES, Subject
 from onward.converters.targets.recognition.data import by_input, rows_at
 from onward.converters.targets.recognition.forests import forest_of
@@ -20,6 +21,7 @@ from onward.converters.targets.recognition.rows import RowModel, Unrecognized, f
 from onward.converters.targets.recognition.ties import without_ties
 from onward.converters.targets.sklearn import linear, trees
 from onward.converters.targets.sklearn.generated import generated
+from onward.converters.targets.sklearn.kin import named
 from onward.converters.targets.sklearn.linear import Built
 from onward.errors import InvalidArgument
 from onward.ir import Model
@@ -80,10 +82,10 @@ def _pipeline(scalers: list[Any], last: Any) -> Any:
 
 def _subject(model: Model, rows: RowModel, estimator: Any, built: Built, head: Head, data: Any) -> Subject:
     """How an estimator is compared: its labels and scores with the model's, in their types and shapes."""
+    estimator = named(estimator, noted_estimator(model))
     names = feature_names(model, rows.columns)
     if names:
-        for part in (estimator[0] if hasattr(estimator, "steps") else estimator,):
-            part.feature_names_in_ = np.array(names, object)
+        (estimator[0] if hasattr(estimator, "steps") else estimator).feature_names_in_ = np.array(names, object)
     arrays = list(rows.program.outputs.values())
 
     def outputs(*inputs: np.ndarray) -> list[np.ndarray]:

@@ -1,0 +1,80 @@
+"""Estimators under their own names: what a model computes does not tell Ridge from LinearRegression, but its conversion has noted it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from sklearn import ensemble, linear_model, preprocessing, svm, tree
+from sklearn.pipeline import Pipeline
+
+from onward.converters.targets.sklearn.fitting import fitted
+
+KIN: dict[type, tuple[type, ...]] = {
+    linear_model.LinearRegression: (
+        linear_model.Ridge, linear_model.Lasso, linear_model.ElasticNet, linear_model.BayesianRidge, linear_model.HuberRegressor, linear_model.SGDRegressor,
+        linear_model.Lars, linear_model.LassoLars, linear_model.OrthogonalMatchingPursuit, linear_model.ARDRegression, linear_model.QuantileRegressor,
+        linear_model.RidgeCV, linear_model.LassoCV, linear_model.ElasticNetCV, svm.LinearSVR,
+    ),
+    linear_model.PoissonRegressor: (linear_model.GammaRegressor,),
+    linear_model.LogisticRegression: (linear_model.LogisticRegressionCV, linear_model.SGDClassifier),
+    svm.LinearSVC: (linear_model.RidgeClassifier, linear_model.SGDClassifier, linear_model.Perceptron),
+    tree.DecisionTreeRegressor: (tree.ExtraTreeRegressor,),
+    tree.DecisionTreeClassifier: (tree.ExtraTreeClassifier,),
+    ensemble.RandomForestRegressor: (ensemble.ExtraTreesRegressor,),
+    ensemble.RandomForestClassifier: (ensemble.ExtraTreesClassifier,),
+    preprocessing.StandardScaler: (preprocessing.MaxAbsScaler, preprocessing.RobustScaler),
+}  # fmt: skip
+"""By the class that is recognised, those that predict by the same numbers."""
+
+NUMBERS = {preprocessing.RobustScaler: {"center_": "mean_"}}
+"""By class, the names of numbers that are called otherwise in the class that is recognised."""
+
+SETTLED = frozenset({
+    "activation", "clip", "hidden_layer_sizes", "init", "learning_rate", "loss", "n_components", "n_estimators", "norm", "unit_variance", "whiten", "with_centering", "with_mean",
+    "with_scaling", "with_std",
+})  # fmt: skip
+"""Parameters that the numbers of a model settle."""
+
+
+def named(estimator: Any, noted: Mapping[str, Any]) -> Any:
+    """The estimator as the class that was noted, with the parameters that were noted, where its numbers are those of that class; else the estimator."""
+    try:
+        return _named(estimator, noted)
+    except (ValueError, TypeError, AttributeError):  # a note of another version, or made up
+        return estimator
+
+
+def _named(estimator: Any, noted: Mapping[str, Any]) -> Any:
+    if isinstance(estimator, Pipeline):
+        steps = noted.get("steps", [])
+        if len(steps) != len(estimator.steps):
+            return estimator
+        return Pipeline([(str(name), named(step, about)) for (_, step), (name, about) in zip(estimator.steps, steps)])
+    kind = next((kind for kind in (type(estimator), *KIN.get(type(estimator), ())) if kind.__name__ == noted.get("class")), None)
+    if kind is None:
+        return estimator
+    parameters = {name: tuple(value) if isinstance(value, list) else value for name, value in noted.get("parameters", {}).items()}
+    return _same(estimator, parameters) if kind is type(estimator) else _kin(estimator, kind, parameters)
+
+
+def _same(estimator: Any, parameters: dict[str, Any]) -> Any:
+    known = estimator.get_params(deep=False)
+    return estimator.set_params(**{name: value for name, value in parameters.items() if name in known and name not in SETTLED})
+
+
+def _kin(estimator: Any, kind: type, parameters: dict[str, Any]) -> Any:
+    """An estimator of another class with the numbers of this one."""
+    known = kind().get_params(deep=False)
+    classes = getattr(estimator, "classes_", None)
+    coefficients = np.asarray(getattr(estimator, "coef_", 0))
+    targets = len(coefficients) if classes is None and coefficients.ndim == 2 else getattr(estimator, "n_outputs_", 1)
+    chosen = {name: value for name, value in parameters.items() if name in known}
+    result = fitted(kind(**chosen), estimator.n_features_in_, None if classes is None else list(classes), targets, rows=60)
+    own, theirs = vars(result), vars(estimator)
+    for name in own:
+        source = NUMBERS.get(kind, {}).get(name, name)
+        if name not in known and source in theirs:
+            own[name] = theirs[source]
+    return result
