@@ -47,6 +47,9 @@ class Words(ABC):
     trains: ClassVar[bool] = False
     """Whether the weights are to be trained: they are kept as they are in the model, and nothing is computed of them before."""
 
+    counts_from_end: ClassVar[bool] = True
+    """Whether a negative index counts from the end of its axis."""
+
     traces_loops: ClassVar[bool] = False
     """Whether the number of a loop's step is traced, so that no slice begins there and no size is made of it."""
 
@@ -164,9 +167,9 @@ class Words(ABC):
     def arange(self, size: str) -> str:
         return f"{self.prefix}.arange({size})"
 
-    def clip(self, text: str, last: str) -> str:
-        """Indices that are made to lie between 0 and `last`."""
-        return f"{self.prefix}.clip({text}, 0, {last})"
+    def clip(self, text: str, first: str, last: str) -> str:
+        """Indices that are made to lie between `first` and `last`."""
+        return f"{self.prefix}.clip({text}, {first}, {last})"
 
     def extreme(self, name: str, left: str, right: str, varies: bool) -> str:
         """`minimum` or `maximum` of sizes, or of indices that vary."""
