@@ -237,7 +237,7 @@ class Lowering:
             raise UnsupportedOperator(f"output {len(results)} is not computed")
         if self.claims is None:
             return results
-        return self.claims.results(Call(node, schema.since if schema else opset, tuple(inputs), named, results))
+        return self.claims.results(Call(node, schema.since if schema else opset, tuple(inputs), named, results[: len(node.outputs)]))
 
     def _inline(self, graph: Graph, inputs: Sequence[Any], scope: _Scope) -> tuple[Any, ...]:
         """The outputs of a sub-graph that is given `inputs`."""

@@ -26,7 +26,7 @@ class Call:
 
     node: Node
     version: int
-    inputs: tuple[P.Array | None, ...]
+    inputs: tuple[Any, ...]
     attributes: Mapping[str, Any]
     results: tuple[P.Array, ...]
 
@@ -35,7 +35,8 @@ class Call:
 class Native:
     """How a claimed call is said: `write` is for who claimed it; `sources` are the arrays that it is computed from.
 
-    By default those are the inputs but for constants: what becomes of a weight is up to `write`.
+    By default those are the inputs but for constants, what is made of parameters, and what is known of sizes: what becomes of these is
+    up to `write`.
     """
 
     write: Callable[..., Any]
@@ -51,25 +52,26 @@ class Claims:
     """Offers calls to a form."""
 
     form: Form
-    is_constant: Constancy = field(default_factory=Constancy)
+    is_weight: Constancy = field(default_factory=lambda: Constancy(parameters=True))
 
     def results(self, call: Call) -> tuple[P.Array, ...]:
         """What the definition made, or the results of a routine `native` with the attributes `call` and `write`.
 
-        Nothing is offered that is known before the run, sizes and what is made of them above all: shapes depend on it.
+        Nothing is offered that is known before the run, sizes and what is made of them above all: shapes depend on it. What is made of
+        parameters alone is not offered, so that forms can see what a weight is made of.
         Sequences, optional values and nodes with graphs are not offered either.
         """
         inputs = [item for item in call.inputs if item is not None]
         if not all(isinstance(item, P.Array) for item in (*inputs, *call.results)) or any(True for _ in call.node.subgraphs()):
             return call.results
-        if any(item.content is not None or self.is_constant(item) for item in call.results):
+        if any(item.content is not None or self.is_weight(item) for item in call.results):
             return call.results
         native = self.form(call)
         if native is None:
             return call.results
         sources = native.sources if native.sources is not None else inputs
         outputs = [(item.shape, item.dtype) for item in call.results]
-        changing = [item for item in dict.fromkeys(sources) if not self.is_constant(item)]
+        changing = [item for item in dict.fromkeys(sources) if item.content is None and not self.is_weight(item)]
         return P.routine("native", changing, outputs, call=call, write=native.write)
 
 

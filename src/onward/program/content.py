@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from onward.ir.datatypes import DataType
-from onward.ir.expressions import Dimension, Expression, is_nonnegative, maximum, minimum, substitute
+from onward.ir.expressions import BinaryAtom, Dimension, Expression, is_nonnegative, maximum, minimum, substitute
 from onward.program.array import Array, Compute, Concatenate, Constant, Input, Parameter, Reduce, Reshape, RoutineOutput
 from onward.program.scalar import Cast, IndexValue, Literal, Operation, Read, Scalar, ScalarKey, Select
 
@@ -74,8 +74,8 @@ def known_value(array: Array) -> np.ndarray | None:
     return evaluate([array], {})[0]
 
 
-def depends_on_constants_alone(array: Array) -> bool:
-    """Whether the array is computed from constants only, with static shapes."""
+def depends_on_constants_alone(array: Array, parameters: bool = False) -> bool:
+    """Whether the array is computed from constants only, with static shapes; `parameters` says that these count as constants."""
     seen: set[Array] = set()
     pending = [array]
     while pending:
@@ -83,7 +83,7 @@ def depends_on_constants_alone(array: Array) -> bool:
         if item in seen:
             continue
         seen.add(item)
-        if isinstance(item, (Input, Parameter)) or not isinstance(item.size, int) or item.size > LARGEST_KNOWN:
+        if isinstance(item, Input) or isinstance(item, Parameter) and not parameters or not isinstance(item.size, int) or item.size > LARGEST_KNOWN:
             return False
         if isinstance(item, (Compute, Reduce)) and _reads_sizes(item):
             return False
@@ -98,7 +98,8 @@ def depends_on_constants_alone(array: Array) -> bool:
 class Constancy:
     """`constancy(array)`: as `depends_on_constants_alone`, for many arrays of one program: each is looked at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, parameters: bool = False) -> None:
+        self.parameters = parameters
         self._found: dict[Array, bool] = {}
 
     def __call__(self, array: Array) -> bool:
@@ -109,7 +110,7 @@ class Constancy:
             if item in self._found or not rest:
                 order.pop()
                 if item not in self._found:
-                    self._found[item] = all(self._found[source] for source in item.sources) and depends_on_constants_alone(item)
+                    self._found[item] = all(self._found[source] for source in item.sources) and depends_on_constants_alone(item, self.parameters)
             else:
                 order.extend(rest)
         return self._found[array]
@@ -251,7 +252,7 @@ def _apply(scalar: Operation, values: list[Element]) -> Element:
         return _compare(name, values[0], values[1])
     simple: dict[str, Callable[..., Element]] = {
         "add": lambda a, b: a + b,
-        "subtract": lambda a, b: a - b,
+        "subtract": _subtract,
         "multiply": lambda a, b: a * b,
         "negate": lambda a: -a,
         "minimum": minimum,
@@ -263,6 +264,14 @@ def _apply(scalar: Operation, values: list[Element]) -> Element:
     if name in ("divide", "remainder", "truncated_remainder") and all(map(is_nonnegative, values)) and values[1] != 0:
         return values[0] // values[1] if name == "divide" else values[0] % values[1]
     raise Unknown
+
+
+def _subtract(left: Element, right: Element) -> Element:
+    """The difference; that of a number and its remainder is a multiple of the divisor."""
+    atom = right.single_atom() if isinstance(right, Expression) else None
+    if isinstance(atom, BinaryAtom) and atom.operation == "%" and atom.left == left:
+        return left // atom.right * atom.right
+    return left - right
 
 
 def _apply_numbers(scalar: Operation, values: list[Element]) -> Element:

@@ -19,6 +19,7 @@ from onward.converters.torch.capture import Capture, Example, captures, decompos
 from onward.converters.torch.emitter import DATA_TYPES, Emitter, Scalar, Tensor, described, is_static, to_numpy
 from onward.converters.torch.graph import Walker, check_supported
 from onward.converters.torch.reference import reference_of
+from onward.converters.torch.state import State
 from onward.converters.torch.values import recorder
 from onward.errors import FormatError, InvalidArgument, OnwardError
 from onward.ir import Model
@@ -52,10 +53,13 @@ def _converted(request: Request, source: Any, captured: Capture) -> tuple[Model,
     c = Emitter(type(request.source).__name__, request.opset or OPSET)
     names = Names(captured, request.input_names, request.output_names)
     walker = Walker(c, program.graph_module)
-    results = walker.run(_placeholders(c, program, names))
+    state = State()
+    results = walker.run(_placeholders(c, program, names, state))
     _finish(c, program, results, names)
     captured.notes += names.fixed()
-    return c.model(), replace(reference_of(source, captured, names), values=recorder(walker, captured, names))
+    model = c.model()
+    state.record(model)
+    return model, replace(reference_of(source, captured, names), values=recorder(walker, captured, names))
 
 
 class Names:
@@ -126,8 +130,8 @@ class Names:
         return named if len(set(named)) == count else [f"output_{place}" for place in range(count)]
 
 
-def _placeholders(c: Emitter, program: ExportedProgram, names: Names) -> list[Any]:
-    """The value of every placeholder: parameters and constants by name, tied ones once; inputs."""
+def _placeholders(c: Emitter, program: ExportedProgram, names: Names, state: State) -> list[Any]:
+    """The value of every placeholder: parameters and constants by name, tied ones once; inputs. Notes what is the module's state."""
     from onward.ir.tensor import Tensor as Constant
 
     made: list[Any] = []
@@ -146,10 +150,12 @@ def _placeholders(c: Emitter, program: ExportedProgram, names: Names) -> list[An
         if not isinstance(tensor, torch.Tensor):
             made.append(tensor)
             continue
-        tensor = tensor.detach()
+        trained, tensor = tensor.requires_grad, tensor.detach()
         key = (tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype) if tensor.numel() else object()
         if key not in known:
             known[key] = c.graph.add_initializer(Constant.of(to_numpy(tensor)), str(target))
+        if target in program.state_dict:
+            state.add(specification.kind.name, str(target), known[key].name, trained)
         made.append(Tensor(known[key], tensor.dtype, tuple(tensor.shape)))
     return made
 

@@ -15,6 +15,7 @@ from onward.converters.targets.printing.module import (
     execute,
     module_text,
     reserved,
+    weights_of,
     write_files,
     write_weights,
 )
@@ -65,7 +66,7 @@ def source_of(model: Model, constants: Mapping[str, Any] | None = None) -> tuple
     UnsupportedOperator with all operators that cannot be said in JAX.
     """
     names = reserved(PRELUDE, "parameters", "constants", "model", "Model", "assemble", "load")
-    function = Function(model, JaxWords(), names, constants, RULES)
+    function = Function(model, JaxWords(), names, constants, RULES, weights_of(model))
     if _needs_double_precision(model):
         function.lines.insert(0, "    require_double_precision()")
     weights = {f"{_collection(array)}.{name}": array for name, array in function.weights.items()}

@@ -7,7 +7,7 @@ import functools
 import os
 import sys
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +28,22 @@ MANY_INPUTS = 20
 
 class Function:
     """The body of a model's function: `arguments`, `lines`, the texts of `results`, and the `weights` that it reads, by name.
+    `body` are the statements alone, `origins` the nodes that each belongs to, and `shapes` those of the variables.
 
-    `reserved` are names that the module uses for something else, `native` the rules of the target for whole operators (`native.py`).
+    `reserved` are names that the module uses for something else, `native` the rules of the target for whole operators (`native.py`),
+    `parameters` the initialisers that stay weights of their own.
     Raises UnsupportedOperator with all operators that the target lacks.
     """
 
     def __init__(
-        self, model: Model, words: Words, reserved: set[str], constants: Mapping[str, Any] | None = None, native: Form | None = None
+        self,
+        model: Model,
+        words: Words,
+        reserved: set[str],
+        constants: Mapping[str, Any] | None = None,
+        native: Form | None = None,
+        parameters: Container[Value] = (),
     ) -> None:
-        parameters = {value for value in model.graph.initializers.values() if words.trains and _is_parameter(value)}
         program = operators.lower(model, constants=constants, native=native, parameters=parameters)
         printer = Printer(words, Names(reserved))
         self.arguments = []
@@ -46,6 +53,8 @@ class Function:
         refuse_unknown(words, list(program.outputs.values()))
         self.results = [_result(printer, output) for output in program.outputs.values()]
         self.lines = [*_described(model, self.arguments), *printer.lines, f"    return {', '.join(self.results)}"]
+        self.body, self.origins = printer.lines, printer.origins
+        self.shapes = {name: array.shape for array, name in printer.known.items()}
         self.weights = printer.weights
 
     def text(self, first: str) -> str:
@@ -53,8 +62,10 @@ class Function:
         return "\n".join([f"def model({', '.join([first, *self.arguments])}):", *self.lines, ""])
 
 
-def _is_parameter(value: Value) -> bool:
-    return bool(value.shape) and value.dtype is not None and (value.dtype.is_float or value.dtype.is_complex)
+def weights_of(model: Model) -> set[Value]:
+    """The initialisers that training changes: those of floats, but for single numbers without axes."""
+    found = {value for value in model.graph.initializers.values() if value.tensor is not None and value not in model.graph.inputs}
+    return {value for value in found if value.tensor.shape and (value.tensor.dtype.is_float or value.tensor.dtype.is_complex)}  # type: ignore[union-attr]
 
 
 def _result(printer: Printer, output: Any) -> str:

@@ -10,10 +10,10 @@ from onward.operators.native import Call, Native
 if TYPE_CHECKING:
     from onward.converters.targets.printing.printer import Printer
 
-Writer = Callable[["Printer"], str]
+Writer = Callable[["Printer"], "str | tuple[str, ...]"]
 """The text of the expression that a call is; `printer.array(input)` is the text of an input, constants included.
 
-A call of several results is a tuple of them all."""
+A call of several results is one expression that gives them all, or a text for each."""
 
 Rule = Callable[[Call], Writer | Native | None]
 """Looks at a call and says how it is written; None leaves it to the operator's definition."""

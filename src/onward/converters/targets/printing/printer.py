@@ -20,9 +20,11 @@ from onward.converters.targets.printing.forms import (
 from onward.converters.targets.printing.naming import Names, Scopes
 from onward.converters.targets.printing.words import Words
 from onward.errors import UnsupportedOperator
+from onward.ir import Origin
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, SymbolAtom, lower_bound
 from onward.program.array import Array, Compute, Concatenate, Constant, Input, Parameter, Reduce, Reshape, RoutineOutput
+from onward.program.content import Constancy
 from onward.program.scalar import IndexValue, Literal, Read, Scalar
 
 WRITTEN_OUT = 8
@@ -32,15 +34,18 @@ WRITTEN_OUT = 8
 class Printer(Expressions):
     """Writes the statements that compute arrays.
 
-    `lines` is the body of the function so far. `weights` are the constants that it reads, by name.
+    `lines` is the body of the function so far, `origins` tells of each which nodes it belongs to. `weights` are the constants that it reads, by name.
     """
 
     def __init__(self, words: Words, names: Names) -> None:
         super().__init__(words)
         self.names = names
         self.lines: list[str] = []
+        self.origins: list[tuple[Origin, ...]] = []
+        self.origin: tuple[Origin, ...] = ()
         self.weights: dict[str, np.ndarray] = {}
         self.indent = 1
+        self.is_constant = Constancy()
         self.scopes = Scopes()
         self.routines: set[Any] = set()
         self.stored: dict[tuple[int, Any], str] = {}
@@ -55,6 +60,7 @@ class Printer(Expressions):
 
     def write(self, line: str) -> None:
         self.lines.append("    " * self.indent + line)
+        self.origins.append(self.origin)
 
     def array(self, array: Array) -> str:
         """The variable (or literal) that holds an array, after the statements that compute it."""
@@ -79,20 +85,19 @@ class Printer(Expressions):
         return list(dict.fromkeys(self.through(read).array for read in array.body.reads()))
 
     def _statement(self, array: Array) -> None:
+        self.origin = array.origins
         match array:
             case Parameter():
-                self.known[array] = self._weight(array.tensor.numpy(), array.dtype, array.label)
+                self.known[array] = self.words.parameter(array) or self._weight(array.tensor.numpy(), array.dtype, array.label)
             case Constant():
                 self.known[array] = self._constant(array.tensor.numpy(), array.dtype, array.label)
             case RoutineOutput():
                 self._routine(array.routine)
             case _:
                 text = bare(self._definition(array))
-                if not text.isidentifier():
-                    name = self.names.fresh(wish(array))
-                    self.write(f"{name} = {text}")
-                    text = name
-                self.known[array] = text
+                name = self.names.fresh(wish(array))
+                self.write(f"{name} = {text}")
+                self.known[array] = name
 
     def _definition(self, array: Array) -> str:
         match array:

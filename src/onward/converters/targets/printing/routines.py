@@ -127,7 +127,11 @@ def tree_ensemble(printer: Printer, routine: Routine, inputs: Sequence[str]) -> 
 @rule("native")
 def native(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
     """What the target has words of its own for (`native.py`)."""
-    _results(printer, routine, bare(routine.attributes["write"](printer)), [wish(result) for result in routine.results])
+    said = routine.attributes["write"](printer)
+    if isinstance(said, tuple):
+        printer.known.update(zip(routine.results, said))
+    else:
+        _results(printer, routine, bare(said), [wish(result) for result in routine.results])
 
 
 @rule("recurrence")

@@ -10,6 +10,7 @@ import numpy as np
 
 from onward.converters.targets.printing.naming import number, quoted
 from onward.ir.datatypes import DataType
+from onward.program.array import Parameter
 
 INFIX = {
     "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "and": "&", "or": "|", "xor": "^", "equal": "==", "not_equal": "!=",
@@ -44,12 +45,6 @@ class Words(ABC):
     helping: ClassVar[frozenset[str]] = frozenset()
     """Scalar operations of all types that are helper functions."""
 
-    trains: ClassVar[bool] = False
-    """Whether the weights are to be trained: they are kept as they are in the model, and nothing is computed of them before."""
-
-    counts_from_end: ClassVar[bool] = True
-    """Whether a negative index counts from the end of its axis."""
-
     traces_loops: ClassVar[bool] = False
     """Whether the number of a loop's step is traced, so that no slice begins there and no size is made of it."""
 
@@ -65,6 +60,10 @@ class Words(ABC):
     @abstractmethod
     def weight(self, name: str, dtype: DataType) -> str:
         """The weight of that name: letters, digits, underscores, and dots between the names of scopes."""
+
+    def parameter(self, array: Parameter) -> str | None:
+        """A weight of the model, where the target tells them from other constants."""
+        return None
 
     @abstractmethod
     def cast(self, text: str, source: DataType, target: DataType, saturate: bool) -> str:
@@ -167,9 +166,9 @@ class Words(ABC):
     def arange(self, size: str) -> str:
         return f"{self.prefix}.arange({size})"
 
-    def clip(self, text: str, first: str, last: str) -> str:
-        """Indices that are made to lie between `first` and `last`."""
-        return f"{self.prefix}.clip({text}, {first}, {last})"
+    def clip(self, text: str, last: str) -> str:
+        """Indices that are made to lie between 0 and `last`."""
+        return f"{self.prefix}.clip({text}, 0, {last})"
 
     def extreme(self, name: str, left: str, right: str, varies: bool) -> str:
         """`minimum` or `maximum` of sizes, or of indices that vary."""

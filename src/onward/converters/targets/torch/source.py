@@ -1,0 +1,70 @@
+"""The text of the classes of a model."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from onward.converters.targets.torch.classes import PLACES, Classes
+from onward.converters.targets.torch.modules import Modules, scope_of
+from onward.converters.targets.torch.statements import Path, Statement, chain, parsed
+from onward.ir import Origin
+from onward.ir.datatypes import DataType
+
+if TYPE_CHECKING:
+    from onward.converters.targets.printing.module import Function
+
+
+def classes_text(modules: Modules, function: Function, main: DataType, reserved: set[str]) -> str:
+    """The classes of a model, `Model` last: each statement stands in the class of the sub-module that it belongs to."""
+    statements = [
+        Statement(tree, _scope(modules, tree, function.origins[line]), _word(tree)) for line, tree in parsed(function.body)
+    ]
+    variables = {*function.arguments, *PLACES, *(name for item in statements for name in item.defined)}
+    classes = Classes(modules, variables, _titles(function.origins), function.shapes, reserved, main.numpy)
+    text = classes.root(statements, function.arguments, function.results)
+    if modules.ties:
+        text += _ties(modules)
+    return text
+
+
+def _scope(modules: Modules, tree: ast.stmt, origins: Sequence[Origin]) -> Path:
+    """The sub-module that a statement belongs to: that of the layer it calls, of the weights it reads, or what its node says."""
+    found = [path for path in Statement(tree, ()).paths() if modules.find(path[:1]) is not None]
+    for path in found:
+        for length in range(len(path), 0, -1):
+            module = modules.find(path[:length])
+            if module is not None:
+                return _outer(modules, path[: length - 1] if module.constructor else path[:length])
+    said = [scope_of(origin.node_name, origin.metadata) for origin in origins[:1]]
+    return _outer(modules, said[0] if said else ())
+
+
+def _outer(modules: Modules, path: Path) -> Path:
+    """The innermost sub-module along a path that is there and no layer, list or dictionary."""
+    while path and ((module := modules.find(path)) is None or module.constructor or module.is_list or module.is_dictionary):
+        path = path[:-1]
+    return path
+
+
+def _word(tree: ast.stmt) -> str:
+    """What the result of a statement might be called: as the layer that it calls."""
+    path = chain(tree.value.func) if isinstance(tree, ast.Assign) and isinstance(tree.value, ast.Call) else None
+    return next((part for part in reversed(path or ()) if part.isidentifier()), "").lower()
+
+
+def _titles(origins: Sequence[Sequence[Origin]]) -> Mapping[Path, str]:
+    """What the classes of sub-modules are called in the source, where the nodes say so."""
+    found: dict[Path, str] = {}
+    for origin in (item for items in origins for item in items):
+        if origin.metadata.get("onward.class") and origin.metadata.get("onward.module"):
+            found.setdefault(scope_of("", origin.metadata), origin.metadata["onward.class"].rpartition(".")[2])
+    return found
+
+
+def _ties(modules: Modules) -> str:
+    lines = ["", "    def tie_weights(self):", '        """Makes one parameter of weights that have several names."""']
+    for alias, name in modules.ties.items():
+        lines.append(f"        {modules.text(tuple(alias.split('.')))} = {modules.text(tuple(name.split('.')))}")
+    return "\n".join(lines) + "\n"

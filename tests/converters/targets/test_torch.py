@@ -1,0 +1,328 @@
+"""PyTorch as a target: round trips, gradients, the suite of the onnx package, files that run by themselves, hostile models."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import onward
+from onward.converters.builder import ModelBuilder
+from onward.converters.targets import torch as page
+from onward.errors import InvalidArgument, OnwardError, UnsupportedOperator
+from onward.ir import Model
+from onward.ir.datatypes import DataType
+from tests.converters.targets import suite
+from tests.converters.targets.test_numpy import EXCLUDED as NUMPY_EXCLUDED
+from tests.converters.targets.test_numpy import HOSTILE, mlp
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+EXCLUDED = {
+    **NUMPY_EXCLUDED,
+    r"test_(cast|castlike)_.*FLOAT4E2M1.*|test_(de)?quantizelinear_float4e2m1": "PyTorch has no elements of four bits",
+    r"test_equal_string(_broadcast)?": "tensors of text",
+}
+LEAST = 0.96
+"""The share of all node tests that pass; it only grows."""
+
+
+class Page:
+    """The target for the suite: whole numbers of fewer than 8 bits stand in bytes."""
+
+    @staticmethod
+    def convert(model: Model, constants: Any) -> Any:
+        return page.convert(model, constants), [value.dtype for value in model.graph.outputs]
+
+    @staticmethod
+    def call(made: Any, inputs: Any) -> tuple[Any, ...]:
+        module, types = made
+        narrow = [dtype is not None and dtype.bits < 8 for dtype in types]
+        return tuple(item.astype(dtype.numpy) if few else item for item, dtype, few in zip(page.run(module, inputs), types, narrow))
+
+
+def test_the_suite_of_the_onnx_package() -> None:
+    failed, passed, total = suite.failures(Page, EXCLUDED, Page.call)
+    assert not failed, "\n".join(failed)
+    assert passed >= LEAST * total
+
+
+# -- round trips -------------------------------------------------------------------------------------------------------------
+class Recurrent(nn.Module):
+    """An embedding, two recurrent layers in both directions, and norms; the embedding is read in two ways."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(11, 4)
+        self.layers = getattr(nn, kind)(4, 3, 2, batch_first=True, bidirectional=True)
+        self.norm = nn.LayerNorm(6)
+        self.groups = nn.GroupNorm(2, 6)
+
+    def forward(self, x: Any, state: Any) -> Any:
+        y, last = self.layers(self.embedding(x), (state, state) if isinstance(self.layers, nn.LSTM) else state)
+        return self.norm(y), self.groups(y.transpose(1, 2)), last[0] if isinstance(last, tuple) else last, self.embedding.weight.sum()
+
+
+class Tied(nn.Module):
+    """Tied weights, buffers of both kinds, a constant, a frozen and an unused parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(7, 4)
+        self.unused = nn.Linear(2, 2)
+        self.head = nn.Linear(4, 7, bias=False)
+        self.head.weight = self.embedding.weight
+        self.scale = nn.Parameter(torch.tensor(1.5))
+        self.shift = nn.Parameter(torch.ones(4), requires_grad=False)
+        self.register_buffer("offset", torch.arange(4.0))
+        self.register_buffer("mask", torch.arange(40.0).reshape(10, 4), persistent=False)
+
+    def forward(self, x: Any) -> Any:
+        return self.head(self.embedding(x) * self.scale + self.shift + self.offset + self.mask[: x.shape[1]])
+
+
+def convolutions() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1, stride=2), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 8, 3, groups=2, padding="same", bias=False), nn.PReLU(8),
+        nn.MaxPool2d(2), nn.ConvTranspose2d(8, 6, 3, stride=2, padding=1, output_padding=1), nn.SiLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 5),
+    )  # fmt: skip
+
+
+ROUND_TRIPS: dict[str, tuple[Callable[[], nn.Module], Callable[[], tuple[Any, ...]]]] = {
+    "convolutions": (convolutions, lambda: (torch.randn(2, 3, 16, 16),)),
+    "encoder": (lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2), lambda: (torch.randn(2, 5, 8),)),
+    "decoder": (lambda: nn.TransformerDecoderLayer(8, 2, 16, batch_first=True), lambda: (torch.randn(2, 5, 8), torch.randn(2, 4, 8))),
+    "tied": (Tied, lambda: (torch.randint(0, 7, (2, 6)),)),
+    "double": (lambda: nn.Sequential(nn.Linear(3, 4), nn.GELU(), nn.Linear(4, 2)).double(), lambda: (torch.randn(2, 3, dtype=torch.float64),)),
+} | {kind: (lambda kind=kind: Recurrent(kind), lambda: (torch.randint(0, 11, (2, 7)), torch.randn(4, 2, 3))) for kind in ("LSTM", "GRU", "RNN")}
+
+
+def tensors(results: Any) -> list[Any]:
+    return [item for item in torch.utils._pytree.tree_leaves(results) if isinstance(item, torch.Tensor)]
+
+
+def gradients(module: Any, arguments: Any) -> tuple[list[Any], dict[str, Any]]:
+    """Results, and the gradients of all parameters of a weighted sum of them."""
+    module.zero_grad()
+    results = tensors(module(*arguments))
+    random = torch.Generator().manual_seed(0)
+    total = sum((item * torch.randn(item.shape, generator=random)).sum() for item in results if item.is_floating_point() and item.requires_grad)
+    total.backward()
+    return [item.detach() for item in results], {name: item.grad for name, item in module.named_parameters() if item.grad is not None}
+
+
+def assert_same(module: Any, again: Any, arguments: Any) -> None:
+    """The state, results to an ulp, gradients to 1e-6."""
+    before, after = module.state_dict(), again.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert {name for name, _ in module.named_parameters()} == {name for name, _ in again.named_parameters()}
+    assert {name: item.requires_grad for name, item in module.named_parameters()} == {name: item.requires_grad for name, item in again.named_parameters()}
+    (results, slopes), (ours, found) = gradients(module, arguments), gradients(again, arguments)
+    for one, other in zip(results, ours, strict=True):
+        assert float((one - other).abs().max()) <= torch.finfo(one.dtype).eps * float(one.abs().max())
+    assert slopes.keys() == found.keys()
+    largest = max(float(item.abs().max()) for item in slopes.values())
+    assert all(float((slopes[name] - found[name]).abs().max()) <= 1e-6 * largest for name in slopes)
+
+
+@pytest.mark.parametrize("name", ROUND_TRIPS)
+def test_there_and_back(name: str) -> None:
+    make, inputs = ROUND_TRIPS[name]
+    torch.manual_seed(0)
+    module, arguments = make().eval(), inputs()
+    again = onward.convert(module, arguments, to="torch")
+    assert_same(module, again, arguments)
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("name", ["Bert", "GPT2", "T5", "ResNet", "Whisper"])
+def test_transformers_there_and_back(name: str) -> None:
+    from tests.converters.torch.architectures import build
+
+    module, keywords = build(name)
+    model = onward.convert(module, keywords, verify=False)
+    again = page.convert(model)
+    order = [value.name for value in model.graph.inputs]
+
+    class Plain(nn.Module):
+        """The source with its inputs in order, and the parameters by their names."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = module
+
+        def forward(self, *arguments: Any) -> Any:
+            return tensors(self.inner(**dict(zip(order, arguments))))
+
+        def __getattr__(self, item: str) -> Any:
+            return super().__getattr__(item)
+
+        def state_dict(self, *args: Any, **options: Any) -> Any:
+            return module.state_dict()
+
+        def named_parameters(self, *args: Any, **options: Any) -> Any:
+            return module.named_parameters(*args, **options)
+
+    assert_same(Plain(), again, [keywords[item] for item in order])
+
+
+def test_layers_are_layers() -> None:
+    torch.manual_seed(0)
+    text = onward.convert(ROUND_TRIPS["encoder"][0]().eval(), (torch.randn(2, 5, 8),), to="torch-source")
+    assert "nn.ModuleList([" in text and "for _ in range(2)])" in text and "for layer in self.layers:" in text
+    assert "self.linear1 = nn.Linear(8, 16)" in text and "F.scaled_dot_product_attention" in text
+    assert text.count("class ") == 3
+    lstm = onward.convert(Recurrent("LSTM").eval(), ROUND_TRIPS["LSTM"][1](), to="torch-source")
+    assert "nn.LSTM(4, 3, num_layers=2, bidirectional=True)" in lstm
+
+
+def test_files_of_other_exporters() -> None:
+    """Scopes are read from the names of nodes; weights that were transposed for the file stand as layers want them."""
+    module = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8), nn.LayerNorm(8)).eval()
+    b = ModelBuilder("other")
+    x = b.input("x", DataType.FLOAT, ["batch", "steps", 4])
+    for place, bias in ((0, True), (2, False)):
+        weight = module[place].weight.detach().numpy()
+        x = b.op("MatMul", x, b.constant(np.ascontiguousarray(weight.T), f"onnx::MatMul_{place}"))
+        x = b.op("Add", x, b.constant(module[place].bias.detach().numpy(), f"block{place}.fc.bias")) if bias else x
+        x = b.op("Relu", x) if place == 0 else x
+    x.producer.name = "/head/MatMul"
+    b.output(x, "y")
+    made = onward.convert(b.model(), to="torch")
+    assert set(made.state_dict()) == {"block0.fc.weight", "block0.fc.bias", "head.weight"}
+    assert isinstance(made.block0.fc, nn.Linear) and made.head.weight.requires_grad
+    given = torch.randn(2, 3, 4)
+    with torch.no_grad():
+        expected = module[1](module[0](given)) @ module[2].weight.T
+    torch.testing.assert_close(made(given), expected)
+
+
+# -- what PyTorch does with modules ------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def small() -> tuple[Any, Any, Any]:
+    torch.manual_seed(0)
+    module, arguments = convolutions().eval(), (torch.randn(2, 3, 16, 16),)
+    return module, onward.convert(module, arguments, to="torch"), arguments
+
+
+def test_other_types(small: Any) -> None:
+    module, made, arguments = small
+    wide = copy.deepcopy(made).double()
+    torch.testing.assert_close(wide(arguments[0].double()), copy.deepcopy(module).double()(arguments[0].double()))
+    assert copy.deepcopy(made).to(torch.bfloat16)(arguments[0].bfloat16()).dtype is torch.bfloat16
+    assert copy.deepcopy(made).to("meta")(arguments[0].to("meta")).shape == (2, 5)
+
+
+def test_tensors_that_are_made_follow_the_model() -> None:
+    module = ROUND_TRIPS["tied"][0]().eval()
+    made = onward.convert(module, (torch.randint(0, 7, (2, 6)),), to="torch")
+    assert copy.deepcopy(made).half()(torch.randint(0, 7, (1, 3))).dtype is torch.float16
+    assert made.to("meta")(torch.randint(0, 7, (1, 3), device="meta")).is_meta
+
+
+def test_compiled_and_exported(small: Any) -> None:
+    _, made, arguments = small
+    expected = made(*arguments)
+    torch.testing.assert_close(torch.compile(made, fullgraph=True, backend="aot_eager")(*arguments), expected)
+    batch = torch.export.Dim("batch")
+    exported = torch.export.export(made, arguments, dynamic_shapes=({0: batch},))
+    torch.testing.assert_close(exported.module()(*arguments), expected)
+
+
+def test_training_changes_the_model(small: Any) -> None:
+    made, arguments = copy.deepcopy(small[1]).train(), small[2]
+    optimizer = torch.optim.SGD(made.parameters(), 0.1)
+    losses = []
+    for _ in range(5):
+        optimizer.zero_grad()
+        loss = (made(*arguments) - 1).square().mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss))
+    assert losses[-1] < losses[0]
+
+
+def test_a_folder_runs_without_onward(tmp_path: Path, small: Any) -> None:
+    module, _, arguments = small
+    onward.convert(module, arguments, to="torch-source", output=tmp_path / "package")
+    torch.save((arguments[0], module(*arguments)), tmp_path / "data.pt")
+    assert {item.name for item in (tmp_path / "package").iterdir()} == {"model.py", "weights.safetensors", "certificate.json"}
+    program = (
+        "import sys; sys.modules['onward'] = None; import torch, model; x, y = torch.load('../data.pt'); m = model.load(); torch.testing.assert_close(m(x), y); "
+        "torch.save(m.state_dict(), '../s.pt'); n = model.Model().eval(); n.load_state_dict(torch.load('../s.pt')); torch.testing.assert_close(n(x), y)"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path / "package", check=True)
+
+
+# -- other models ------------------------------------------------------------------------------------------------------------
+def test_loops_are_loops() -> None:
+    b = ModelBuilder("loop")
+    count, x = b.input("count", DataType.INT64, []), b.input("x", DataType.FLOAT, ["n"])
+    with b.inner_graph("step") as inner:
+        for name, dtype, shape in (("turn", DataType.INT64, ()), ("go", DataType.BOOL, ()), ("state", DataType.FLOAT, ("n",))):
+            inner.inputs.append(inner.new_value(onward.ir.TensorType(dtype, shape), name))
+        inner.outputs += [b.op("Identity", inner.inputs[1]), b.op("Relu", b.op("Sub", inner.inputs[2], b.constant(np.float32(0.5))))]
+    b.output(b.op("Loop", count, None, x, body=inner), "y")
+    made = onward.convert(b.model(), to="torch")
+    given = torch.tensor([3.0, 0.7], requires_grad=True)
+    result = made(torch.tensor(3), given)
+    torch.testing.assert_close(result, torch.tensor([1.5, 0.0]))
+    result.sum().backward()
+    assert given.grad.tolist() == [1, 0]
+
+
+def test_everything_that_is_missing_is_named(tmp_path: Path) -> None:
+    b = ModelBuilder("text")
+    x = b.input("x", DataType.STRING, ["n"])
+    b.output(b.op("StringConcat", x, x), "y")
+    b.output(b.op("RegexFullMatch", x, pattern="a"), "z")
+    with pytest.raises(UnsupportedOperator, match="RegexFullMatch.*StringConcat"):
+        onward.convert(b.model(), to="torch", output=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(InvalidArgument, match="torch, torch-source"):
+        onward.convert(b.model(), to="pytorch")
+
+
+PATHS = ["self.x", "forward", "0.weight", "a..b", "nn", "torch", "a.b", "a", "T_destination", "x.__init__.weight", "training", "device"]
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.one_of(st.sampled_from([*HOSTILE, *PATHS]), st.text(max_size=20)), min_size=5, max_size=5, unique=True))
+def test_no_text_of_a_model_is_run(texts: list[str]) -> None:
+    """Names of inputs, weights, nodes and the model, scopes and classes: the source has only words that a harmless model has."""
+    model = mlp()
+    inputs, weight, value, graph, scope = (text.encode(errors="ignore").decode() for text in texts)
+    model.graph.name = graph or "g"
+    model.graph.inputs[0].name = inputs or "x"
+    next(item for item in model.graph.initializers.values() if item.name == "w.1").name = (weight or "w") + "2"
+    next(item for item in model.graph.initializers.values() if item.name == "b.1").name = weight or "w"
+    for node in model.graph.nodes:
+        node.name = f"/{scope}/{scope}.0/node"
+        node.metadata |= {"onward.module": scope, "onward.class": f"a.{graph}"}
+    model.graph.nodes[0].outputs[0].name = (value or "v") + "3"
+    try:
+        text, weights = page.source_of(model)
+    except OnwardError:
+        return
+    assert text.isascii()
+    called = {ast.unparse(node.func) for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)}
+    plain = {name for name in called if not re.fullmatch(r"self(\.\w+|\[\d+\]|\['[\w-]+'\])*|getattr\(self, '[\w-]+'\)(\.\w+|\[\d+\])*(\.add_module)?", name)}
+    assert plain <= {
+        "super", "super().__init__", "nn.Linear", "nn.Parameter", "torch.empty", "torch.device", "load_file", "build", "model.load_state_dict", "model.eval",
+        "setattr", "name.rpartition", "model.get_submodule", "Path(__file__).with_name", "Path", "Model", "F.relu", "F.softmax", "getattr", "nn.Module", "nn.ModuleList",
+        "nn.ModuleDict", "F.linear",
+    } | {node.name for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ClassDef)}  # fmt: skip
+    assert page.run(page.convert(model), [np.ones((2, 5), np.float32)])[0].shape == (2, 16)
+    assert len(weights) == 2
