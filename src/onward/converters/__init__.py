@@ -135,7 +135,7 @@ def divergence(
 ) -> Divergence | None:
     """The first operator of a model whose result differs from the source's, or from that of another ONNX model with the same
     names of values; None where nothing differs. `example_inputs` are arrays by input name, by default those that a conversion
-    tries.
+    tries; where a source has to be called to be read (a function, a module), they are its example inputs, as in `convert`.
 
     Raises InvalidArgument for a source of a framework that does not tell what it computes on the way, and for another ONNX
     model without `example_inputs`.
@@ -150,10 +150,11 @@ def divergence(
         other = source if isinstance(source, Model) else load(source)
         theirs = page.values_of(other, page.common_values(loaded, other), example_inputs)
         return page.first_divergence(loaded, theirs, example_inputs, tolerance=tolerance)
-    reference = _reference(loaded, source, None, (), trust, framework)
+    named = isinstance(example_inputs, Mapping) and set(example_inputs) <= {value.name for value in loaded.graph.inputs}
+    reference = _reference(loaded, source, None if named else example_inputs, (), trust, framework)
     if reference.values is None:
         raise InvalidArgument(f"{reference.framework} does not tell what it computes on the way: compare outputs with verify")
-    chosen = [dict(example_inputs)] if example_inputs is not None else list(reference.data.values())
+    chosen = [dict(example_inputs)] if named else list(reference.data.values())
     for feeds in chosen:
         found = page.first_divergence(loaded, reference.values(feeds), feeds, reference.tolerances, tolerance)
         if found is not None:

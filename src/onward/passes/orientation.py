@@ -256,6 +256,8 @@ class _Rewriting:
             if side != old:
                 rank = rank_of(node.inputs[choice.flexible[node][0]])
                 TURNERS[node.op_type](Turning(node, permutation(rank, side), choice.flexible[node]))
+                for value in node.outputs:  # whoever knows a value by name knows it with its axes in the order that it had
+                    value.name = self.graph.fresh_name(f"{value.name}_{side.replace(' ', '_')}")
         for node, place, value, side in reads:
             node.replace_input(place, self._on_side(choice.root(value), side))
         remove_dead(self.graph, list(choice.turns[value] for value in choice.turns))

@@ -6,6 +6,7 @@ primitive. Parameters keep the names of their paths, tied ones are one initializ
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -18,6 +19,7 @@ from onward.converters.jax.highlevel import recognised
 from onward.converters.jax.reference import reference_of
 from onward.converters.jax.sizes import is_static
 from onward.converters.jax.sources import Source, path_name, source_of
+from onward.converters.jax.values import recorder
 from onward.converters.request import Request, first_conversion
 from onward.errors import InvalidArgument, OnwardError, UnsupportedModel
 from onward.ir import Model, TensorType, Value
@@ -51,7 +53,8 @@ def _converted(request: Request, source: Source, captured: Capture) -> tuple[Mod
     c = Emitter(source.name, opset)
     names = _names(request, captured)
     inputs = [_input(c, name, item.dtype, shape) for name, item, shape in zip(names, captured.example.specifications, captured.shapes)]
-    results = Walker(c).run(jaxpr, captured.closed.consts, [*_parameters(c, source), *inputs])
+    walker = Walker(c)
+    results = walker.run(jaxpr, captured.closed.consts, [*_parameters(c, source), *inputs])
     labels = _labels(request, captured, names)
     for label, item in zip(labels, results, strict=True):
         value = c.value(item)
@@ -60,7 +63,8 @@ def _converted(request: Request, source: Source, captured: Capture) -> tuple[Mod
     for name, shape in zip(names, captured.shapes, strict=True):
         if any(map(is_static, shape)):
             captured.notes.append(f"input '{name}' has fixed sizes {[extent if is_static(extent) else '?' for extent in shape]}")
-    return recognised(c.model()), reference_of(source, captured, names, labels, "while" in primitives)
+    reference = reference_of(source, captured, names, labels, "while" in primitives)
+    return recognised(c.model()), replace(reference, values=recorder(walker, source, captured, names))
 
 
 def _names(request: Request, captured: Capture) -> list[str]:

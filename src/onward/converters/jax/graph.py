@@ -34,6 +34,10 @@ class Walker:
 
     def __init__(self, c: Emitter) -> None:
         self.c = c
+        self.names: dict[tuple[int, ...], list[str]] = {}
+        """By the place of an equation (its number in the jaxpr, behind those of the equations that call this one) the names of the
+        values that it computes."""
+        self._path: list[int] = []
 
     def run(self, jaxpr: Any, constants: Sequence[Any], inputs: Sequence[Array]) -> list[Array]:
         """Writes the equations of a jaxpr for some inputs and gives what it returns."""
@@ -45,13 +49,16 @@ class Walker:
 
         wanted = _needed(jaxpr)
         whole = exact_gelus(jaxpr)
-        for equation, needed in zip(jaxpr.eqns, wanted, strict=True):
+        for place, (equation, needed) in enumerate(zip(jaxpr.eqns, wanted, strict=True)):
+            self._path.append(place)
             if id(equation) in whole:
                 x = read(whole[id(equation)])
                 values[equation.outvars[0]] = Array(self.c.op("Gelu", x), x.dtype, x.shape)
             elif needed:
                 results = self.call(equation, [read(item) for item in equation.invars])
                 values.update(zip(equation.outvars, results, strict=True))
+                self.names[tuple(self._path)] = ["" if isinstance(item.held, np.ndarray) else item.held.name for item in results]
+            self._path.pop()
         return [read(item) for item in jaxpr.outvars]
 
     def closed(self, closed: Any, inputs: Sequence[Array]) -> list[Array]:

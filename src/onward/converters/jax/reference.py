@@ -74,7 +74,7 @@ class _Judge:
 
     def _run(self, feeds: Mapping[str, np.ndarray], prepare: Any) -> dict[str, np.ndarray] | None:
         source = self.source
-        given = [prepare(_jax(feeds[name], item.dtype)) for name, item in zip(self.inputs, self.specifications, strict=True)]
+        given = [prepare(array_of(feeds[name], item.dtype)) for name, item in zip(self.inputs, self.specifications, strict=True)]
         parameters = [prepare(source.leaves[place]) for place in source.arrays]
         arguments, keywords = self.captured.example.call(given)
         try:
@@ -92,7 +92,7 @@ def numbers(item: Any) -> np.ndarray:
     return np.stack([array.real, array.imag], -1) if array.dtype in REAL else array
 
 
-def _jax(array: np.ndarray, dtype: Any) -> Any:
+def array_of(array: np.ndarray, dtype: Any) -> Any:
     """Numbers of a feed as an array of JAX."""
     if is_key(dtype):
         return jax.random.wrap_key_data(jax.numpy.asarray(array), impl=dtype._impl.name)

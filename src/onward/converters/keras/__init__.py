@@ -11,6 +11,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from onward.converters import channels_last
 from onward.converters.keras import categories, layers, operations, preprocessing, recurrent
 from onward.converters.keras.emitter import Emitter, Tensor, onnx_type
 from onward.converters.keras.reference import Source
+from onward.converters.keras.values import recorder
 from onward.converters.keras.walker import Walker, _graph_of
 from onward.converters.request import Request
 from onward.errors import FormatError, InvalidArgument, UnsupportedModel
@@ -74,9 +76,10 @@ def convert(request: Request) -> tuple[Model, Any]:
     for tensor, name in zip(tensors, outputs):
         c.output(tensor.value, name)
     made = c.model()
+    values = recorder(walker, graph, structure, names)
     channels_last.settle(made)
     notes = [f"input '{name}' has fixed sizes {list(symbol.shape)}" for name, symbol in zip(names, symbols) if any(symbol.shape[1:])]
-    return made, Source(model, symbols, structure, names, outputs, example).reference(notes)
+    return made, replace(Source(model, symbols, structure, names, outputs, example).reference(notes), values=values)
 
 
 def _inputs_of(model: Any, example: Any) -> tuple[Any, list[np.ndarray] | None]:

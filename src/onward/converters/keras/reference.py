@@ -90,7 +90,7 @@ class Source:
             results = model(given, training=False) if model._call_has_training_arg else model(given)
         except Exception:  # the model does not take this data
             return None
-        return {name: _plain(keras.ops.convert_to_numpy(item)) for name, item in zip(self.names, keras.tree.flatten(results), strict=True)}
+        return {name: plain(keras.ops.convert_to_numpy(item)) for name, item in zip(self.names, keras.tree.flatten(results), strict=True)}
 
 
 @contextmanager
@@ -106,7 +106,7 @@ def doubles_stay() -> Iterator[None]:
         table.update(kept)
 
 
-def _plain(result: Any) -> np.ndarray:
+def plain(result: Any) -> np.ndarray:
     """An array; text, which TensorFlow gives as bytes, as text."""
     array = np.asarray(result)
     return np.vectorize(lambda item: item.decode() if isinstance(item, bytes) else item, otypes=[object])(array) if array.dtype.kind in "OS" else array

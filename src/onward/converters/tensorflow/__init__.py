@@ -7,6 +7,7 @@ names, functions are written where they are called, branches and loops become If
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from onward.converters.tensorflow.capture import Captured
 from onward.converters.tensorflow.emitter import Emitter, Resource, Tensor, data_type
 from onward.converters.tensorflow.graph import Walker, check_supported
 from onward.converters.tensorflow.reference import reference_of
+from onward.converters.tensorflow.values import recorder
 from onward.errors import UnsupportedModel
 from onward.ir import Model
 from onward.ir.expressions import Symbol
@@ -52,8 +54,9 @@ def convert(request: Request) -> tuple[Model, Any]:
         c.output(item.value, label)
     remove_dead(c.graph, list(c.graph.nodes))
     model = c.model()
+    values = recorder(walker, captured)
     channels_last.settle(model)
-    return model, reference_of(captured, c)
+    return model, replace(reference_of(captured, c), values=values)
 
 
 def _inputs(walker: Walker, captured: Captured) -> list[Tensor]:

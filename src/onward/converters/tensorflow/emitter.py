@@ -50,6 +50,11 @@ class Tensor:
         return self._value
 
     @property
+    def computed(self) -> Value | None:
+        """The ONNX value, if there is one already."""
+        return self._value
+
+    @property
     def known(self) -> np.ndarray | None:
         """The content where it is a constant."""
         if not self._evaluated:
