@@ -16,10 +16,10 @@ from onward.converters.tensorflow.graph import Walker
 def recorder(walker: Walker, captured: Captured) -> Callable[[Mapping[str, np.ndarray]], list[tuple[str, np.ndarray]]]:
     """A function that runs the graph for some feeds and gives (name of the model's value, array) in the order of computation;
     nothing where the graph does not take the feeds."""
-    known = {name: item for name, item in walker.values.items() if isinstance(item, Tensor) and item.computed is not None}
+    known = {name: item.computed for name, item in walker.values.items() if isinstance(item, Tensor) and item.computed is not None}
     inputs = {tensor.name for tensor in captured.inputs}
     order = [tensor.name for op in captured.graph.get_operations() for tensor in op.outputs if tensor.name in known and tensor.name not in inputs]
-    labels = {name: known[name].computed.name for name in order}  # before anything is laid out in another way
+    labels = {name: known[name].name for name in order}  # before anything is laid out in another way
 
     def run(feeds: Mapping[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
         try:
