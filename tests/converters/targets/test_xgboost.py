@@ -180,6 +180,30 @@ def test_post_transforms_and_base_values(transform: str) -> None:
         assert (result.predict(data) == label).mean() > 0.999, "where two scores are nearly equal the last place decides"
 
 
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_scalers_before_trees_move_limits(seed: int, imputed: bool) -> None:
+    """Exactly: rows at the new limits and beside them reach the same leaves."""
+    random = np.random.default_rng(seed)
+    trees = regressor(seed)
+    b = ModelBuilder("scaled")
+    x = b.input("x", DataType.FLOAT, ["rows", 4])
+    if imputed:
+        x = b.op("Where", b.op("IsNaN", x), b.constant(random.standard_normal(4).astype(np.float32)), x)
+    shift, scale = random.standard_normal(4).astype(np.float32), (10.0 ** random.uniform(-3, 3, 4) * random.choice([-1, 1], 4)).astype(np.float32)
+    x = b.op("Div", b.op("Sub", x, b.constant(shift)), b.constant(scale))
+    b.output(b.op("TreeEnsembleRegressor", x, domain="ai.onnx.ml", **attributes(trees)), "y")
+    b.domains["ai.onnx.ml"] = 3
+    model = b.model()
+    booster = onward.convert(model, to="xgboost")
+    found = json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]["model"]["trees"]
+    limits = np.concatenate([[0.0], *(tree["split_conditions"] for tree in found)]).astype(np.float32)
+    around = np.concatenate([limits, np.nextafter(limits, np.float32(1e30)), np.nextafter(limits, np.float32(-1e30)), [np.nan]])
+    data = random.choice(around[~np.isinf(around)], (10_000, 4)).astype(np.float32)
+    (expected,) = onward.InferenceSession(model).run(None, {"x": data})
+    np.testing.assert_allclose(booster.predict(xgboost.DMatrix(data)).reshape(expected.shape), expected, rtol=2e-6, atol=2e-6)
+
+
 def mlp() -> Model:
     b = ModelBuilder("mlp")
     x = b.input("x", DataType.FLOAT, ["rows", 4])
@@ -195,11 +219,11 @@ def test_what_is_no_sum_of_trees_is_refused_with_reasons() -> None:
     b.output(b.op("MatMul", b.input("x", DataType.FLOAT, ["rows", 2]), b.constant(np.ones((2, 1), np.float32))), "y")
     with pytest.raises(UnsupportedModel, match="takes missing values for 0, this one does not"):
         onward.convert(b.model(), to="xgboost")
-    b = ModelBuilder("scaled")
-    scaled = b.op("Mul", b.input("x", DataType.FLOAT, ["rows", 4]), b.constant(np.full(4, 2.0, np.float32)))
+    b = ModelBuilder("mixed")
+    scaled = b.op("MatMul", b.input("x", DataType.FLOAT, ["rows", 4]), b.constant(RANDOM.standard_normal((4, 4)).astype(np.float32)))
     b.output(b.op("TreeEnsembleRegressor", scaled, domain="ai.onnx.ml", **attributes(regressor(1))), "y")
     b.domains["ai.onnx.ml"] = 3
-    with pytest.raises(UnsupportedModel, match="not the rows themselves"):
+    with pytest.raises(UnsupportedModel, match="made of several columns"):
         onward.convert(b.model(), to="xgboost")
     with pytest.raises(InvalidArgument, match="xgboost-source"):
         onward.convert(mlp(), to="xgboost-source")

@@ -109,6 +109,11 @@ def forest_of(rows: RowModel, start: P.Array | None = None) -> Forest:
     return Forest(found, weights, base, head, columns, single)
 
 
+def has_trees(rows: RowModel) -> bool:
+    """Whether a model walks through trees at all."""
+    return bool(_tree_routines(list(rows.program.outputs.values())))
+
+
 def _tree_routines(arrays: Sequence[P.Array]) -> list[RoutineOutput]:
     seen: set[P.Array] = set()
     found = []

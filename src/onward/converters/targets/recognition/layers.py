@@ -107,7 +107,7 @@ def _matrix(rows: RowModel) -> Value:
 
 def _next(rows: RowModel, value: Value) -> tuple[list[Step], Value] | None:
     """What is done with a value, and the value that this gives."""
-    users = {node for node, _ in value.uses}
+    users = {node for node, _ in value.uses if node.op_type != "Shape"}
     if value in rows.model.graph.outputs:
         return None
     if len(users) == 2:

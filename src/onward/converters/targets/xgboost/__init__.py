@@ -12,10 +12,11 @@ import xgboost
 
 from onward.converters.targets.proof import Subject
 from onward.converters.targets.recognition.data import by_input, rows_at
-from onward.converters.targets.recognition.forests import Forest, forest_of
+from onward.converters.targets.recognition.forests import Forest
 from onward.converters.targets.recognition.heads import Head
 from onward.converters.targets.recognition.linear import Linear, linear_of
 from onward.converters.targets.recognition.rows import RowModel, Unrecognized, feature_names
+from onward.converters.targets.recognition.scaled_forests import forest_of_rows
 from onward.converters.targets.recognition.ties import without_ties
 from onward.converters.targets.xgboost.document import Learner, document, linear_booster, tree_booster
 from onward.errors import InvalidArgument, UnsupportedModel
@@ -52,7 +53,7 @@ def native(model: Model, constants: Mapping[str, Any] | None = None) -> Subject:
 
 
 def _forest(rows: RowModel) -> tuple[Forest, Learner]:
-    forest = forest_of(rows)
+    forest = forest_of_rows(rows)
     return forest, tree_booster(forest)
 
 
