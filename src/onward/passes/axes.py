@@ -173,3 +173,24 @@ def _slice(turning: Turning) -> None:
     axes = constant_of(turning.node, 3)
     assert axes is not None
     turning.replace(3, np.array([turning.axis(int(axis)) for axis in axes.reshape(-1)], np.int64))
+
+
+def _resized(node: Node) -> Sequence[int]:
+    """Those by constant scales or any sizes of named axes; `roi` has no meaning but for one way of cutting out."""
+    named = bool(node.attribute("axes", None))
+    scales, sizes = (place < len(node.inputs) and node.inputs[place] is not None for place in (2, 3))
+    known = all(constant_of(node, place) is not None for place, given in ((2, scales), (3, sizes)) if given)
+    cut = node.attribute("coordinate_transformation_mode", "") == "tf_crop_and_resize"
+    return _only_first(node) if (named or known) and not cut else []
+
+
+@turner("Resize", places=_resized)
+def _resize(turning: Turning) -> None:
+    node = turning.node
+    axes = node.attribute("axes", None)
+    if axes:
+        node.attributes["axes"].value = [turning.axis(axis) for axis in axes]
+        return
+    for place in (2, 3):
+        if (given := constant_of(node, place)) is not None and given.size:
+            turning.replace(place, given[turning.permutation])

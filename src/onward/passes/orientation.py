@@ -109,7 +109,7 @@ class _Choice:
                 to = _direction(node)
                 pending += [(output, to), (source, OTHER[to])]
         for node in self.graph.nodes:
-            if node.op_type in CHANNELS_FIRST and node.inputs[0] is not None:
+            if node.op_type in CHANNELS_FIRST and not node.domain and node.inputs[0] is not None:
                 pending += [(node.inputs[0], FIRST), (node.outputs[0], FIRST)]
         self._spread(pending)
         for output in self.turns:
@@ -185,6 +185,9 @@ class _Choice:
 
 
 def _is_read(choice: _Choice, node: Node, index: int) -> bool:
+    """Whether the order of axes matters to a node at an input."""
+    if node.op_type == "Shape" and node.attribute("start", 0) == 0 and node.attribute("end", None) == 1:
+        return False  # the size of the batch
     return node not in choice.flexible or index in choice.flexible[node]
 
 
@@ -260,6 +263,10 @@ class _Rewriting:
                     value.name = self.graph.fresh_name(f"{value.name}_{side.replace(' ', '_')}")
         for node, place, value, side in reads:
             node.replace_input(place, self._on_side(choice.root(value), side))
+        for value in choice.turns:
+            for node, place in value.uses:
+                if not _is_read(choice, node, place) and node not in choice.flexible:
+                    node.replace_input(place, choice.root(value))
         remove_dead(self.graph, list(choice.turns[value] for value in choice.turns))
         for (root, _), value in self.turned.items():
             _reshape_where_nothing_moves(self.graph, value, self._extents(root))

@@ -21,7 +21,7 @@ from onward.ir import Model
 if TYPE_CHECKING:
     from onward.converters.certificate import Progress
 
-TARGETS = {"numpy": "NumPy", "jax": "JAX", "torch": "PyTorch", "sklearn": "scikit-learn", "xgboost": "XGBoost"}
+TARGETS = {"numpy": "NumPy", "jax": "JAX", "torch": "PyTorch", "tensorflow": "TensorFlow", "sklearn": "scikit-learn", "xgboost": "XGBoost"}
 """name -> title"""
 
 NATIVE = ("sklearn", "xgboost")

@@ -59,6 +59,9 @@ class JaxWords(Words):
         library = {"erf": "jax.scipy.special", "sigmoid": "jax.nn"}.get(name)
         return f"{library}.{name}({arguments[0]})" if library else super().operation(name, arguments, dtype)
 
+    def clip(self, text: str, first: str, last: str) -> str:
+        return text  # JAX does that itself
+
     def sizes(self, text: str) -> str:
         return self.helper("sizes", text)
 
@@ -67,3 +70,11 @@ class JaxWords(Words):
 
     def windows(self, text: str, lengths: Sequence[str], axes: Sequence[str]) -> str:
         return self.helper("windows", text, self.tuple(lengths), self.tuple(axes))
+
+    def einsum(self, equation: str, factors: Sequence[str]) -> str:
+        """Products of numbers that stand in the same places are no matrix products, which would be slower."""
+        operands, result = equation.split("->")
+        letters = operands.split(",")
+        if len({*letters}) == 1 and letters[0].startswith(result):
+            return self.reduce("sum", " * ".join(factors), range(len(result), len(letters[0])), DataType.FLOAT, None)
+        return super().einsum(equation, factors)

@@ -7,13 +7,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from onward.converters.targets.printing.forms import all_literal, bare, bounds_of, lies_within, symbol_of
+from onward.converters.targets.printing.forms import (
+    all_literal,
+    bare,
+    bounds_of,
+    from_end,
+    lies_within,
+    payload_of,
+    symbol_of,
+    without_neutral,
+)
 from onward.converters.targets.printing.naming import number
 from onward.converters.targets.printing.words import Words
 from onward.errors import UnsupportedOperator
 from onward.ir.datatypes import DataType
-from onward.ir.expressions import BinaryAtom, Dimension, Expression, OpaqueAtom, SymbolAtom, substitute
-from onward.program.array import Array, Compute, defining_routine
+from onward.ir.expressions import BinaryAtom, Dimension, Expression, OpaqueAtom, Symbol, SymbolAtom, substitute
+from onward.program.array import Array, Compute, Input, defining_routine
+from onward.program.content import Constancy
 from onward.program.scalar import Cast, IndexValue, Literal, Operation, Read, Scalar, ScalarKey, Select
 
 
@@ -49,6 +59,7 @@ class Expressions(ABC):
         self.extents: dict[str, Dimension] = {}
         self.zero: dict[str, Dimension] = {}
         self.traced: set[str] = set()
+        self.is_constant = Constancy()
 
     @abstractmethod
     def array(self, array: Array) -> str:
@@ -67,36 +78,46 @@ class Expressions(ABC):
             case Read():
                 return self._read(scalar, frame)
             case Cast():
-                inner = self.scalar(scalar.argument, frame)
-                if isinstance(scalar.argument, Literal):
-                    inner = words.typed(scalar.argument.value, scalar.argument.dtype)
-                return words.cast(inner, scalar.argument.dtype, scalar.dtype, scalar.saturate)
+                argument = self._plain(scalar.argument)
+                inner = words.typed(argument.value, argument.dtype) if isinstance(argument, Literal) else self.scalar(argument, frame)
+                return words.cast(inner, argument.dtype, scalar.dtype, scalar.saturate)
             case Select():
                 padded = self._padded(scalar, frame)
                 if padded is not None:
                     return padded
                 inside = Frame(frame.variables, guarded=True)
-                then, otherwise = (self._operand(item, inside, all_literal(scalar.then, scalar.otherwise)) for item in (scalar.then, scalar.otherwise))
+                branches = [self._plain(item) for item in (scalar.then, scalar.otherwise)]
+                typed = all_literal(*branches) or not words.mixes_numbers("where", scalar.dtype)
+                then, otherwise = (self._operand(item, inside, typed) for item in branches)
                 return words.where(bare(self.scalar(scalar.condition, frame)), bare(then), bare(otherwise))
             case Operation():
                 inside = Frame(frame.variables, guarded=True) if scalar.name == "and" and scalar.dtype == DataType.BOOL else frame
-                alone = all_literal(*scalar.arguments)
-                arguments = [self._operand(item, inside, alone) for item in scalar.arguments]
-                dtype = scalar.arguments[0].dtype
-                return words.operation(scalar.name, arguments, dtype)
+                operands = without_neutral(scalar.name, [self._plain(item) for item in scalar.arguments])
+                typed = all_literal(*operands) or not words.mixes_numbers(scalar.name, operands[0].dtype)
+                arguments = [self._operand(item, inside, typed) for item in operands]
+                return arguments[0] if len(arguments) < len(scalar.arguments) else words.operation(scalar.name, arguments, operands[0].dtype)
         raise TypeError(f"no rule for {type(scalar).__name__}")
 
-    def _operand(self, item: Scalar, frame: Frame, alone: bool) -> str:
-        if isinstance(item, Literal) and (alone or not self.words.is_common(item.dtype)):
+    def _operand(self, item: Scalar, frame: Frame, typed: bool) -> str:
+        if isinstance(item, Literal) and (typed or not self.words.is_common(item.dtype)):
             return self.words.typed(item.value, item.dtype)
         return self.scalar(item, frame)
+
+    def _plain(self, scalar: Scalar) -> Scalar:
+        """A read of one number that is known before the run as that number."""
+        read = self.through(scalar) if isinstance(scalar, Read) else scalar
+        if not isinstance(read, Read) or not all(isinstance(index, int) for index in read.indices) or read.dtype == DataType.STRING:
+            return scalar
+        if not self.is_constant(read.array) or (known := read.array.known) is None:
+            return scalar
+        return Literal(known[tuple(map(int, read.indices))].item(), read.dtype)  # type: ignore[arg-type]
 
     def _read(self, read: Read, frame: Frame) -> str:
         read = self.through(read)
         name = self.array(read.array)
         if not read.indices:
             return name
-        text = self._view(name, read, frame) or self._taken(name, read, frame)
+        text = self._view(name, read, frame) or self._taken(name, read, frame) or self._taken_along_each(name, read, frame)
         if text is not None:
             return text
         names = [variable for variable, _ in frame.variables]
@@ -104,10 +125,16 @@ class Expressions(ABC):
             return windows[0]
         places = []
         for index, extent in zip(read.indices, read.array.shape):
-            text = self.dimension(index, frame)
-            safe = not isinstance(index, Expression) or not frame.guarded or lies_within(index, extent)
-            places.append(bare(text) if safe else self.words.clip(bare(text), f"{self.dimension(extent - 1, frame)}"))
+            places.append(self._place(index, extent, frame))
         return self.words.gather(name, places)
+
+    def _place(self, index: Dimension, extent: Dimension, frame: Frame) -> str:
+        """An index or an array of them; inside a branch of a selection, where it may lie outside the array, it is made to lie inside."""
+        text = bare(self.dimension(index, frame))
+        if not isinstance(index, Expression) or not frame.guarded or lies_within(index, extent):
+            return text
+        first = bare(self.dimension(-extent, frame)) if self.words.counts_from_end and index.opaque else "0"
+        return self.words.clip(text, first, bare(self.dimension(extent - 1, frame)))
 
     def _view(self, name: str, read: Read, frame: Frame) -> str | None:
         """A read whose indices are each a number or run along one variable: slices, then an order of axes, then new axes."""
@@ -191,13 +218,30 @@ class Expressions(ABC):
         end = frame.rank - after
         places = [found[1] for found in plain if found is not None and found[0] == ":"]
         mentioned = self.mentioned(IndexValue(index))
-        inside = {place for place, (variable, _) in enumerate(frame.variables) if variable in mentioned}
-        if places != [*range(axis), *range(end, frame.rank)] or inside != set(range(axis, end)) or not inside:
+        inside = [place for place, (variable, _) in enumerate(frame.variables) if variable in mentioned]
+        begin = axis if axis else min(inside, default=0)  # leading axes that nothing mentions may be missing
+        if places != [*range(axis), *range(end, frame.rank)] or inside != list(range(begin, end)) or not inside:
             return None
-        text = bare(self.dimension(index, Frame(frame.variables[axis:end], frame.guarded)))
-        if frame.guarded and not lies_within(index, read.array.shape[axis]):
-            text = self.words.clip(text, bare(self.dimension(read.array.shape[axis] - 1, frame)))
-        return self.words.take(name, text, axis)
+        own_frame = Frame(frame.variables[begin:end], frame.guarded)
+        return self.words.take(name, self._place(index, read.array.shape[axis], own_frame), axis)
+
+    def _taken_along_each(self, name: str, read: Read, frame: Frame) -> str | None:
+        """A read whose indices are each a number, run along one variable, or take places that depend on one variable: what is taken
+        along its axes, then a view."""
+        if frame.guarded:
+            return None
+        taken: list[Dimension] = []
+        for axis, (index, extent) in enumerate(zip(read.indices, read.array.shape)):
+            if not isinstance(index, Expression) or self._slice(index, extent, frame) is not None:
+                taken.append(index)
+                continue
+            inside = [item for item in frame.variables if item[0] in self.mentioned(IndexValue(index))]
+            if len(inside) != 1:
+                return None
+            name = self.words.take(name, bare(self.dimension(index, Frame(inside))), axis)
+            taken.append(Symbol(inside[0][0]))
+        shape = [extent if found == index else dict(frame.variables)[str(found)] for extent, found, index in zip(read.array.shape, taken, read.indices)]
+        return self._view(name, Read(Input(shape, read.array.dtype, name), tuple(taken)), frame)
 
     def _padded(self, select: Select, frame: Frame) -> str | None:
         """A selection that is a padding: an array inside its bounds, a number outside."""
@@ -323,6 +367,9 @@ class Expressions(ABC):
         """A read of a view as one of what it is a view of."""
         if self.zero and any(isinstance(index, Expression) and index.symbols & self.zero.keys() for index in read.indices):
             read = Read(read.array, tuple(substitute(index, self.zero) for index in read.indices))
+        if any(isinstance(index, Expression) and index.opaque for index in read.indices):
+            plain = tuple(self._plain_index(index, extent) for index, extent in zip(read.indices, read.array.shape))
+            read = read if plain == read.indices else Read(read.array, plain)
         while isinstance(read.array, Compute) and read.array not in self.known and isinstance(read.array.body, Read):
             inner = read.array.body
             if any(isinstance(index, Expression) and index.opaque for index in inner.indices):
@@ -330,3 +377,13 @@ class Expressions(ABC):
             given = dict(zip(map(str, read.array.variables), read.indices))
             read = Read(inner.array, tuple(substitute(index, given) for index in inner.indices))
         return read
+
+    def _plain_index(self, index: Dimension, extent: Dimension) -> Dimension:
+        """An index without what the target does by itself, or as a number where it is known before the run."""
+        if self.words.counts_from_end:
+            index = from_end(index, extent)
+        scalar = payload_of(index)
+        if scalar is None or not all(isinstance(self._plain(read), Literal) for read in scalar.reads()):
+            return index
+        known = Compute((), (), scalar).known
+        return index if known is None else int(known)

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from onward.ir.datatypes import DataType
-from onward.ir.expressions import Dimension, Expression, SymbolAtom, lower_bound
+from onward.ir.expressions import Dimension, Expression, OpaqueAtom, SymbolAtom, lower_bound
 from onward.program.array import Array, Compute
-from onward.program.scalar import IndexValue, Literal, Operation, Read, Scalar, Select
+from onward.program.scalar import IndexValue, Literal, Operation, Read, Scalar, ScalarKey, Select
+from onward.program.scalar import index as index_of
 
 
 def symbol_of(index: Expression, name: str) -> Expression | None:
@@ -28,6 +29,36 @@ def lies_within(index: Expression, extent: Dimension) -> bool:
         return False
     low, high = lower_bound(index), lower_bound(extent - 1 - index)
     return low is not None and low >= 0 and high is not None and high >= 0
+
+
+def payload_of(index: Dimension) -> Scalar | None:
+    """The scalar that an index is, if it is one that is computed from data."""
+    atom = index.single_atom() if isinstance(index, Expression) else None
+    return atom.payload.scalar if isinstance(atom, OpaqueAtom) and isinstance(atom.payload, ScalarKey) else None
+
+
+def from_end(index: Dimension, extent: Dimension) -> Dimension:
+    """An index `i < 0 ? i + extent : i` as `i`."""
+    match payload_of(index):
+        case Select(condition=Operation(name="less", arguments=(left, Literal(value=0))), then=Operation(name="add", arguments=(base, added)), otherwise=plain):
+            distance = added.expression if isinstance(added, IndexValue) else added.value if isinstance(added, Literal) else None
+            if left.same(plain) and base.same(plain) and distance is not None and distance == extent:
+                return index_of(plain)
+    return index
+
+
+NEUTRAL = {"add": 0, "subtract": 0, "multiply": 1, "and": True, "or": False}
+
+
+def without_neutral(name: str, operands: list[Scalar]) -> list[Scalar]:
+    """The operands of an operation on whole numbers or truth values but for one that changes nothing."""
+    kinds = operands[0].dtype == DataType.BOOL if name in ("and", "or") else operands[0].dtype.is_integer
+    if name in NEUTRAL and kinds and not all_literal(*operands):
+        for place in (1, 0) if name != "subtract" else (1,):
+            item = operands[place]
+            if isinstance(item, Literal) and item.value == NEUTRAL[name]:
+                return [operands[1 - place]]
+    return operands
 
 
 def least_rank(array: Compute, mentioned: set[str]) -> int:

@@ -27,7 +27,7 @@ MANY_INPUTS = 20
 
 
 class Function:
-    """The body of a model's function: `arguments`, `lines`, the texts of `results`, and the `weights` that it reads, by name.
+    """The body of a model's function: `inputs` and their `arguments`, `lines`, the texts of `results`, and the `weights` that it reads, by name.
     `body` are the statements alone, `origins` the nodes that each belongs to, and `shapes` those of the variables.
 
     `reserved` are names that the module uses for something else, `native` the rules of the target for whole operators (`native.py`),
@@ -46,6 +46,7 @@ class Function:
     ) -> None:
         program = operators.lower(model, constants=constants, native=native, parameters=parameters)
         printer = Printer(words, Names(reserved))
+        self.inputs = program.inputs
         self.arguments = []
         for item in program.inputs:
             self.arguments.append(printer.names.fresh(item.label))

@@ -24,7 +24,6 @@ from onward.ir import Origin
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, SymbolAtom, lower_bound
 from onward.program.array import Array, Compute, Concatenate, Constant, Input, Parameter, Reduce, Reshape, RoutineOutput
-from onward.program.content import Constancy
 from onward.program.scalar import IndexValue, Literal, Read, Scalar
 
 WRITTEN_OUT = 8
@@ -45,7 +44,6 @@ class Printer(Expressions):
         self.origin: tuple[Origin, ...] = ()
         self.weights: dict[str, np.ndarray] = {}
         self.indent = 1
-        self.is_constant = Constancy()
         self.scopes = Scopes()
         self.routines: set[Any] = set()
         self.stored: dict[tuple[int, Any], str] = {}
@@ -95,9 +93,11 @@ class Printer(Expressions):
                 self._routine(array.routine)
             case _:
                 text = bare(self._definition(array))
-                name = self.names.fresh(wish(array))
-                self.write(f"{name} = {text}")
-                self.known[array] = name
+                if not text.isidentifier():
+                    name = self.names.fresh(wish(array))
+                    self.write(f"{name} = {text}")
+                    text = name
+                self.known[array] = text
 
     def _definition(self, array: Array) -> str:
         match array:

@@ -45,6 +45,9 @@ class Words(ABC):
     helping: ClassVar[frozenset[str]] = frozenset()
     """Scalar operations of all types that are helper functions."""
 
+    counts_from_end: ClassVar[bool] = True
+    """Whether a negative index counts from the end of its axis."""
+
     traces_loops: ClassVar[bool] = False
     """Whether the number of a loop's step is traced, so that no slice begins there and no size is made of it."""
 
@@ -85,6 +88,10 @@ class Words(ABC):
     def is_common(self, dtype: DataType) -> bool:
         """Whether plain Python numbers keep arrays of this type as they are."""
         return dtype.numpy.type.__module__ == "numpy"
+
+    def mixes_numbers(self, operation: str, dtype: DataType) -> bool:
+        """Whether a scalar operation, or `where`, takes plain Python numbers beside arrays of a type."""
+        return not (dtype.is_integer and operation in self.whole)
 
     def literal(self, value: Any, dtype: DataType) -> str:
         """A number beside arrays of its type."""
@@ -166,9 +173,9 @@ class Words(ABC):
     def arange(self, size: str) -> str:
         return f"{self.prefix}.arange({size})"
 
-    def clip(self, text: str, last: str) -> str:
-        """Indices that are made to lie between 0 and `last`."""
-        return f"{self.prefix}.clip({text}, 0, {last})"
+    def clip(self, text: str, first: str, last: str) -> str:
+        """Indices that are made to lie between `first` and `last`."""
+        return f"{self.prefix}.clip({text}, {first}, {last})"
 
     def extreme(self, name: str, left: str, right: str, varies: bool) -> str:
         """`minimum` or `maximum` of sizes, or of indices that vary."""

@@ -147,8 +147,8 @@ class TorchWords(Words):
     def arange(self, size: str) -> str:
         return f"torch.arange({size}, device=device)"
 
-    def clip(self, text: str, last: str) -> str:
-        return f"{whole(text)}.clamp(0, {last})"
+    def clip(self, text: str, first: str, last: str) -> str:
+        return f"{whole(text)}.clamp({first}, {last})"
 
     def extreme(self, name: str, left: str, right: str, varies: bool) -> str:
         return self.helper(name, left, right) if varies else super().extreme(name, left, right, varies)

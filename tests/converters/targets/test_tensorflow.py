@@ -1,0 +1,198 @@
+"""TensorFlow as a target: the suite of the onnx package, graphs of open sizes, SavedModels, gradients."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import onward
+from onward.converters.builder import ModelBuilder
+from onward.converters.targets import tensorflow as page
+from onward.ir import Model, Value
+from onward.ir.datatypes import DataType
+from tests.converters.targets.suite import compare, failures
+from tests.converters.targets.test_numpy import HOSTILE, mlp
+from tests.operators.test_symbolic_sizes import CASES, prepare
+from tests.operators.test_symbolic_sizes import EXCLUDED as SYMBOLIC_EXCLUDED
+
+tf = pytest.importorskip("tensorflow")
+
+SMALL = "INT2|UINT2|FLOAT4E2M1|FLOAT8E8M0|FLOAT8E4M3FNUZ|FLOAT8E5M2FNUZ"
+EXCLUDED = {
+    r"test_(image_decoder|string_|strnormalizer_|regex_).*": "text and pictures",
+    r"test_ai_onnx_ml_label_encoder_(string|tensor).*": "looking up text in a dictionary",
+    rf"test_cast.*({SMALL}).*": "TensorFlow knows these types by name, but converts and computes nothing of them",
+    r"test_(de)?quantizelinear_(u?int2|float4e2m1)": "the same",
+    r"test_quantizelinear_u?int4": "TensorFlow has no slices of 4-bit integers",
+    r"test_(bernoulli|training_dropout)(_.*)?": "expects NumPy's random numbers",
+    r"test_loop13_seq|test_loop16_seq_none|test_loop11": "a loop whose state is a sequence or grows",
+    r"test_dft_inverse(_opset19)?": "expects rounding noise above the tolerance where the exact answer is 0",
+}
+LEAST = 0.92
+"""The share of all node tests that pass; it only grows."""
+
+
+@contextmanager
+def eager() -> Iterator[None]:
+    """Functions are not traced: a model that runs once is quicker so."""
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+def test_the_suite_of_the_onnx_package() -> None:
+    with eager():
+        failed, passed, total = failures(page, EXCLUDED, page.run)
+    assert not failed, "\n".join(failed)
+    assert passed >= LEAST * total
+
+
+def test_graphs_with_open_sizes() -> None:
+    """Each extent of each input is a symbol, in a graph that is traced without knowing it; every tenth test."""
+    tried = 0
+    for case in CASES[::10]:
+        if any(case.name.startswith(beginning) for beginning in SYMBOLIC_EXCLUDED) or any(re.fullmatch(pattern, case.name) for pattern in EXCLUDED):
+            continue
+        try:
+            model, feeds, constants, expected = prepare(case)
+        except pytest.skip.Exception:
+            continue
+        results = page.run(page.convert(model, constants), [value for name, value in feeds.items() if name not in constants])
+        for ours, theirs in zip(results, expected, strict=True):
+            compare(ours, theirs, case)
+        tried += 1
+    assert tried > 90
+
+
+def recurrent() -> Model:
+    random = np.random.default_rng(0)
+    b = ModelBuilder("recurrence")
+    x = b.input("x", DataType.FLOAT, ["steps", "batch", 4])
+    weight, state = (b.constant(random.standard_normal((2, 20, columns)).astype(np.float32), f"lstm.{columns}") for columns in (4, 5))
+    y, last, _ = b.op("LSTM", x, weight, state, outputs=3, hidden_size=5, direction="bidirectional")
+    b.output(y, "y")
+    b.output(last, "last")
+    return b.model()
+
+
+@pytest.mark.parametrize("model", [mlp(), recurrent()], ids=["mlp", "recurrence"])
+def test_a_saved_model_runs_without_onward(model: Model, tmp_path: Path) -> None:
+    shape = (7, 5) if len(model.graph.inputs[0].shape) == 2 else (6, 3, 4)
+    x = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
+    onward.convert(model, to="tensorflow", output=tmp_path / "saved")
+    onward.convert(model, to="tensorflow-source", output=tmp_path / "source")
+    assert (tmp_path / "saved" / "certificate.json").is_file()
+    np.save(tmp_path / "x.npy", x)
+    program = """
+import sys; sys.modules["onward"] = None
+import numpy as np, tensorflow as tf
+loaded = tf.saved_model.load("saved")
+found = loaded.signatures["serving_default"](x=tf.constant(np.load("x.npy")))
+np.savez("y.npz", **{name: item.numpy() for name, item in found.items()})
+sys.path.insert(0, "source")
+import model
+again = model.load()(np.load("x.npy"))
+again = again if isinstance(again, tuple) else (again,)
+assert all(np.array_equal(ours, found[name].numpy()) for ours, name in zip(again, ["y", "last"]))
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+    names = [value.name for value in model.graph.outputs]
+    for name, expected in zip(names, onward.InferenceSession(model.to_bytes()).run(None, {"x": x}), strict=True):
+        np.testing.assert_allclose(np.load(tmp_path / "y.npz")[name], expected, atol=1e-5)
+
+
+def test_weights_are_variables_that_can_be_trained() -> None:
+    module = onward.convert(mlp(), to="tensorflow")
+    assert [variable.name for variable in module.trainable_variables] == ["b/1:0", "w/1:0"]
+    x, target = np.random.default_rng(1).standard_normal((7, 5)).astype(np.float32), np.full((7, 16), 1 / 16, np.float32)
+
+    def step() -> float:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((module(x) - target) ** 2)
+        for variable, gradient in zip(module.trainable_variables, tape.gradient(loss, module.trainable_variables), strict=True):
+            variable.assign_sub(20.0 * gradient)
+        return float(loss)
+
+    losses = [step() for _ in range(40)]
+    assert losses[-1] < losses[0] / 2
+
+
+def test_gradients_go_through_loops() -> None:
+    module = onward.convert(recurrent(), to="tensorflow")
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(module(np.ones((6, 3, 4), np.float32))[0])
+    gradients = tape.gradient(loss, module.trainable_variables)
+    assert len(gradients) == 2 and all(np.abs(tf.convert_to_tensor(gradient)).max() > 0 for gradient in gradients)
+
+
+def convolutional() -> Model:
+    """Convolutions of all kinds, with a shortcut, weighted channels and a larger picture at the end."""
+    random = np.random.default_rng(0)
+    b = ModelBuilder("convolutions")
+
+    def weight(name: str, *shape: int) -> Value:
+        return b.constant(random.standard_normal(shape).astype(np.float32) / 4, name)
+
+    x = b.input("x", DataType.FLOAT, ["batch", 3, "height", "width"])
+    y = b.op("Conv", x, weight("stem.weight", 8, 3, 3, 3), weight("stem.bias", 8), pads=[1, 1, 1, 1], strides=[2, 2])
+    moments = weight("norm.scale", 8), weight("norm.offset", 8), weight("norm.mean", 8), b.constant(np.full(8, 0.5, np.float32), "norm.variance")
+    y = b.op("Relu", b.op("BatchNormalization", y, *moments))
+    y = b.op("MaxPool", y, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+    depthwise = b.op("Conv", y, weight("depthwise.weight", 8, 1, 3, 3), group=8, pads=[2, 2, 2, 2], dilations=[2, 2])
+    grouped = b.op("Conv", b.op("LeakyRelu", depthwise), weight("grouped.weight", 8, 4, 3, 2), group=2, auto_pad="SAME_UPPER")
+    share = b.op("Sigmoid", b.op("Conv", b.op("GlobalAveragePool", grouped), weight("share.weight", 8, 8, 1, 1)))
+    y = b.op("Add", b.op("Mul", grouped, share), y)
+    y = b.op("ConvTranspose", y, weight("larger.weight", 8, 6, 3, 3), strides=[2, 2], pads=[1, 1, 0, 0], output_padding=[0, 1])
+    y = b.op("AveragePool", b.op("Concat", y, y, axis=1), kernel_shape=[2, 2], strides=[2, 1], pads=[0, 0, 1, 1], count_include_pad=1)
+    y = b.op("Resize", y, None, b.constant(np.array([1, 1, 2, 2], np.float32)), mode="nearest", nearest_mode="floor", coordinate_transformation_mode="asymmetric")
+    y = b.op("Flatten", b.op("GlobalMaxPool", y))
+    b.output(b.op("Gemm", y, weight("head.weight", 5, 12), weight("head.bias", 5), transB=1), "y")
+    return b.model()
+
+
+def test_channels_are_last_between_one_transposition_and_the_end() -> None:
+    model = convolutional()
+    text = onward.convert(model, to="tensorflow-source").split("def model")[1]
+    assert text.count("tf.transpose") == 1
+    for word in ("conv2d(", "depthwise_conv2d", "conv2d_transpose", "max_pool2d", "avg_pool2d", "batch_normalization", "reduce_mean", "tf.matmul"):
+        assert word in text, word
+    module = onward.convert(model, to="tensorflow")
+    shapes = {variable.name: tuple(variable.shape) for variable in module.variables}
+    assert shapes["stem/weight:0"] == (3, 3, 3, 8) and shapes["depthwise/weight:0"] == (3, 3, 8, 1) and shapes["larger/weight:0"] == (3, 3, 6, 8)
+    assert len(module.variables) - len(module.trainable_variables) == 2, "mean and variance are statistics"
+    x = np.random.default_rng(1).standard_normal((2, 3, 32, 24)).astype(np.float32)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(module(x))
+    assert all(gradient is not None for gradient in tape.gradient(loss, module.trainable_variables))
+
+
+def structure(text: str) -> list[str]:
+    """What a source consists of but for names and constants: kinds of nodes, imports, and the functions that are called."""
+    nodes = list(ast.walk(ast.parse(text)))
+    called = [ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)]
+    imports = [ast.unparse(node) for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom))]
+    return [type(node).__name__ for node in nodes] + called + imports
+
+
+@pytest.mark.parametrize("word", HOSTILE)
+def test_no_text_of_a_model_is_run(word: str) -> None:
+    model = mlp()
+    model.graph.name = word
+    model.graph.inputs[0].name = word or "x"
+    model.graph.outputs[0].name = f"{word}2"
+    next(item for item in model.graph.initializers.values() if item.name == "w.1").name = f"{word}3"
+    text, weights = page.source_of(model)
+    assert text.isascii() and len(weights) == 2
+    assert structure(text) == structure(page.source_of(mlp())[0])
+    with eager():
+        assert page.run(page.convert(model), [np.ones((2, 5), np.float32)])[0].shape == (2, 16)
