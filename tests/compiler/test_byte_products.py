@@ -19,12 +19,14 @@ from onward import program as P
 from onward.compiler.artifact import CompileOptions
 from onward.compiler.driver import compile_program
 from onward.compiler.native import assembly
-from onward.compiler.schedule.matrix import MatrixSchedule, pack_panels
+from onward.compiler.schedule.matrix import MatrixSchedule
+from onward.compiler.schedule.packing import pack_panels
 from onward.compiler.schedule.products import product_of
 from onward.compiler.schedule.tiles import legal_tiles
 from onward.compiler.targets import Target
 from onward.ir.datatypes import DataType
 from onward.operators.lowering import Program
+from onward.operators.quantization.quantize_linear import dequantize_linear, quantize_linear
 from tests.compiler.native import compare
 
 HOST = Target.parse("host")
@@ -135,6 +137,35 @@ def test_packing_in_groups(run: int) -> None:
         for column in range(5):
             assert packed[0, column // 4, step, column % 4, place] == array[depth, column]
     assert packed.astype(np.int64).sum() == array.astype(np.int64).sum(), "everything else is 0"
+
+
+# -- what follows a product -----------------------------------------------------------------------------------------
+def quantized(x: P.Array, zero: int, dtype: DataType = DataType.UINT8) -> P.Array:
+    return quantize_linear(x, P.constant(np.float32(1)), P.constant(np.asarray(zero, dtype.numpy)))
+
+
+def dequantized(x: P.Array, scale: float, zero: int) -> P.Array:
+    return dequantize_linear(x, P.constant(np.float32(scale)), P.constant(np.asarray(zero, x.dtype.numpy)))
+
+
+@pytest.mark.parametrize("target", ["host", "avx2", "generic"])
+@pytest.mark.parametrize("dtype, zero", [(DataType.UINT8, 0), (DataType.UINT8, 77), (DataType.INT8, -128), (DataType.INT8, 5), (DataType.UINT16, 9)])
+def test_numbers_become_bytes_and_floats_again(target: str, dtype: DataType, zero: int) -> None:
+    values = np.concatenate([np.arange(-600, 600) / 4, [1e9, -1e9, 3e38, np.inf, -np.inf, 0.5, -0.5, 70000]]).astype(np.float32)
+    x = P.Input(values.shape, DataType.FLOAT, "x")
+    whole = quantized(x, zero, dtype)
+    compare([x], {"bytes": whole}, {"x": values}, target)
+    compare([x], {"floats": dequantized(whole, 0.25, zero), "others": dequantized(quantized(x * 2, zero, dtype), 1, 3)}, {"x": values}, target, 0)
+
+
+def test_where_products_meet_all_but_one_end_as_bytes() -> None:
+    left, right = matrices(50, 32, 64)
+    x = P.Input(left.shape, DataType.UINT8, "x")
+    sums = [P.cast(P.matmul(x, P.constant(right - shift), DataType.INT32), DataType.FLOAT) * 1.0037e-3 for shift in (0, 1)]
+    first, second = (dequantized(quantized(total + 0.3017, 40), 0.1, 40) for total in sums)
+    artifact = compare([x], {"y": quantized(first + second, 100)}, {"x": left}, "host")
+    assert [kernel.kind for kernel in artifact.kernels] == ["contraction", "contraction"]
+    assert artifact.arena_bytes == left.shape[0] * 64, "bytes, not sums"
 
 
 # -- operators --------------------------------------------------------------------------------------------------------

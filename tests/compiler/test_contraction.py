@@ -12,7 +12,7 @@ from onward.compiler.artifact import CompileOptions
 from onward.compiler.driver import compile_program
 from onward.compiler.native import assembly
 from onward.compiler.schedule import matrix
-from onward.compiler.schedule.matrix import pack_panels
+from onward.compiler.schedule.packing import pack_panels
 from onward.compiler.schedule.tiles import Tile, choose_tile, legal_tiles
 from onward.compiler.targets import Target
 from onward.ir.datatypes import DataType

@@ -191,6 +191,12 @@ EXAMPLES: dict[str, Example] = {
         data={**{name: single(0.1) for name in ("scale", "x_scale")}, **{name: single(3, BYTE) for name in ("zero", "x_zero")}},
         options={"x_axis": [1]}, shapes={"x": [(2, 3)]}, dtypes=(BYTE,),
     ),
+    "factor into dequantized numbers": Example(
+        data={
+            **{name: single(0.1) for name in ("a_scale", "b_scale", "e")}, **{name: single(3, BYTE) for name in ("a_zero", "b_zero")}
+        },
+        options={"a_axis": [1], "b_axis": [1]}, shapes={name: [(2, 3)] for name in "ab"}, dtypes=(BYTE,),
+    ),
     "quantize a rectified number": quantized,
     "quantize by a factor": quantized,
     **{name: everywhere(True) for name in ("where always", "and true", "or true")},

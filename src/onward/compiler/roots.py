@@ -201,6 +201,31 @@ class RootFinder:
         for array in self.made:
             if isinstance(array, Compute) and array not in self.stored and self._ends_epilogue(array):
                 self.stored.add(array)
+        for array in self.contractions:
+            self._end_at_bytes(array)
+
+    def _end_at_bytes(self, array: Reduce) -> None:
+        """Where contractions meet, one carries what follows. Another that becomes bytes on its way there is stored as such."""
+        chain = self._chain(array)
+        place = next((place for place, item in enumerate(chain) if item.dtype.bits <= 8), None)
+        if place is None:
+            return
+        met = {read.array for read in self.expanded(chain[-1]).reads() if read.array in self.contractions}
+        if any(self.rank[other] > self.rank[array] for other in met):  # type: ignore[index]
+            self.stored.add(chain[place])
+
+    def _chain(self, array: Array) -> list[Compute]:
+        """The elementwise arrays that one after another use nothing but the one before, up to one that is stored."""
+        chain: list[Compute] = []
+        while len(self.consumers[array]) == 1:
+            (user,) = self.consumers[array]
+            if not isinstance(user, Compute) or user.shape != array.shape:
+                break
+            chain.append(user)
+            if user in self.stored:
+                break
+            array = user
+        return chain
 
     def _must_store(self, array: Compute) -> bool:
         body = self.expanded(array)

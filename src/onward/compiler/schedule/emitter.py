@@ -12,7 +12,6 @@ from onward.compiler.builder import Builder, Type, Value
 from onward.compiler.context import ErrorCode
 from onward.compiler.layout import LayoutPlanner
 from onward.compiler.operations import (
-    SMALL,
     emit_cast,
     emit_literal,
     emit_load,
@@ -22,6 +21,7 @@ from onward.compiler.operations import (
     storage_type,
 )
 from onward.compiler.schedule.kernel import Arguments
+from onward.compiler.schedule.rounding import requantized, small_integer, without_shift
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import BinaryAtom, Dimension, Expression, OpaqueAtom, SymbolAtom
 from onward.program.array import Array
@@ -34,7 +34,8 @@ class Emitter:
     """Emits scalars at one point of a kernel.
 
     `indices` gives each loop variable's value (the first value, for the lane); `values` gives arrays whose element is
-    already in a register; `mask` (one bit a lane) guards every access of a last, partial vector.
+    already in a register; `mask` (one bit a lane) guards every access of a last, partial vector. Where it is `fused`, a product
+    that is added to something is rounded once with the sum.
     """
 
     def __init__(
@@ -48,8 +49,10 @@ class Emitter:
         lanes: int = 1,
         mask: Value | None = None,
         values: Mapping[Array, Value] | None = None,
+        fused: bool = False,
     ) -> None:
         self.b = b
+        self.fused = fused
         self.arguments = arguments
         self.layouts = layouts
         self.indices = dict(indices)
@@ -87,19 +90,36 @@ class Emitter:
             case Read():
                 return self._read(scalar)
             case Cast():
-                if _is_small_integer(scalar):
-                    return nearest_integer(self.b, self.scalar(scalar.argument.arguments[0]))
+                small = small_integer(scalar)
+                if small is not None:
+                    return nearest_integer(self.b, self.scalar(small[0]))
+                back = requantized(scalar)
+                if back is not None:
+                    return self.scalar(back)
                 return emit_cast(
                     self.b, self.scalar(scalar.argument), scalar.argument.dtype, scalar.dtype, scalar.saturate
                 )
             case Select():
                 return self._select(scalar)
             case Operation():
+                back = without_shift(scalar) if scalar.name == "subtract" else None
+                if back is not None:
+                    return self.scalar(back)
+                if self.fused and scalar.name == "add" and scalar.dtype == DataType.FLOAT:
+                    sum_of_product = self._multiply_add(scalar)
+                    if sum_of_product is not None:
+                        return sum_of_product
                 values = self._together([self.scalar(argument) for argument in scalar.arguments])
                 if scalar.name == "divisor":
                     return self._divisor(values[0])
                 return emit_operation(self.b, scalar.name, values, scalar.arguments[0].dtype)
         raise TypeError(f"no rule for {type(scalar).__name__}")
+
+    def _multiply_add(self, scalar: Operation) -> Value | None:
+        for product, addend in (scalar.arguments, scalar.arguments[::-1]):
+            if isinstance(product, Operation) and product.name == "multiply":
+                return self.b.fma(*self._together([self.scalar(item) for item in (*product.arguments, addend)]))
+        return None
 
     def _divisor(self, value: Value) -> Value:
         """A whole number that something is divided by: a 0 in a lane that counts is reported."""
@@ -299,22 +319,6 @@ class Emitter:
             return index
         least = self.b.splat(self.b.constant(I64, -(2**63)), index.type.lanes)
         return self.b.reduce("max", self.b.select(wrong, index, least))
-
-
-def _is_small_integer(cast: Cast) -> bool:
-    """Whether it is a float rounded to even that is known to be small: int32(round_even(maximum(minimum(x, most), least)))."""
-    rounded = cast.argument
-    if cast.dtype != DataType.INT32 or rounded.dtype != DataType.FLOAT or not _is_call(rounded, "round_even"):
-        return False
-    limited = rounded.arguments[0]
-    if not _is_call(limited, "maximum") or not _is_call(limited.arguments[0], "minimum"):
-        return False
-    limits = (limited.arguments[1], limited.arguments[0].arguments[1])
-    return all(isinstance(limit, Literal) and abs(limit.value) <= SMALL for limit in limits)
-
-
-def _is_call(scalar: Scalar, name: str) -> bool:
-    return isinstance(scalar, Operation) and scalar.name == name
 
 
 def _symbol(expression: Expression, name: str) -> Expression:

@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from onward.compiler.builder import I64, POINTER, Builder, Module, Type, Value, Variable
 from onward.compiler.layout import Buffer, LayoutPlanner
 from onward.compiler.rewrite import substitute
@@ -21,8 +19,9 @@ from onward.compiler.roots import Root, cost
 from onward.compiler.schedule.emitter import Emitter
 from onward.compiler.schedule.kernel import Arguments, Kernel
 from onward.compiler.schedule.nest import NestSchedule
+from onward.compiler.schedule.packing import packing_of
 from onward.compiler.schedule.products import product_of
-from onward.compiler.schedule.tiles import choose_tile
+from onward.compiler.schedule.tiles import TYPICAL_ROWS, choose_tile
 from onward.compiler.steps import ContractionStep, Nest, Stage
 from onward.compiler.targets import Target
 from onward.ir.expressions import Dimension, Expression, Symbol, ceiling_divide, product
@@ -31,6 +30,13 @@ from onward.program.scalar import IndexValue, Read
 
 UNROLL = 4
 """Steps of the innermost reduction loop that are written out."""
+
+MOST_WRITTEN_OUT = 7
+"""Steps of an innermost loop that is written out whole."""
+CACHE_LINE = 64
+"""Bytes that a prefetch brings."""
+SMALL_PANEL = 4096
+"""Bytes of a panel that hardware fetches early enough by itself."""
 
 
 @dataclass(frozen=True)
@@ -173,14 +179,10 @@ class MatrixSchedule:
         run = int(loops[-1].extent) if loops else 1  # type: ignore[arg-type]
         batch, group = len(self.batch), self.product.group
 
-        def packing(array: np.ndarray) -> np.ndarray:
-            flat = np.ascontiguousarray(array.transpose(axes) if axes else array).reshape(-1)[origin:]
-            whole = np.lib.stride_tricks.as_strided(flat, extents, [step * flat.itemsize for step in steps])
-            return pack_panels(whole, batch, width, run, group)
-
         panels = -(-extents[-1] // width)
         size = product(self.extents[str(variable)] for variable in self.batch) * panels * self._steps() * width * group
         key: tuple[Hashable, ...] = (tuple(extents), tuple(steps), origin, width, batch, run, group)
+        packing = packing_of(axes, origin, extents, steps, batch, width, run, group)
         return Buffer("constant", self.right.dtype, size, 0, constant, axes, "packed", packing, key)
 
     # -- the kernel --------------------------------------------------------------------------------------------
@@ -245,7 +247,28 @@ class MatrixSchedule:
             batch, panel = places[: len(self.batch)], places[len(self.batch)]
             outer, tile = places[len(self.batch) + 1 : -1], places[-1]
             indices = {str(variable): place for variable, place in zip((*self.batch, *self.rows[:-1]), (*batch, *outer))}
+            self._look_ahead(b, outer, tile)
             self._emit_columns(b, arguments, indices, panel, tile)
+
+    def _look_ahead(self, b: Builder, outer: Sequence[Value], tile: Value) -> None:
+        """Each tile of rows asks for its share of the next panel, which lies where this one ends, while it walks this one.
+
+        `ahead` is the distance to the first cache line to ask for beside the place of a turn of the innermost loop.
+        """
+        panel = self._steps() * self.width * self.product.group
+        if not self.constant or int(panel) * self.element.bits < 8 * SMALL_PANEL:  # type: ignore[call-overload]
+            self.lines, self.ahead = 0, None
+            return
+        per_line = CACHE_LINE * 8 // self.element.bits
+        walked = -(-UNROLL * self.width * self.product.group // per_line)
+        tiles = product([*(self.extents[str(variable)] for variable in self.rows[:-1]), self._grid()[-1]])
+        turns = tiles if isinstance(tiles, int) else TYPICAL_ROWS // self.tile.rows
+        self.lines = max(1, -(-walked // turns))
+        turn = tile
+        for place in outer:
+            turn = turn + place * self.point.index(self._grid()[-1])  # near enough for more than one
+        share = b.unsigned_remainder(turn * b.constant(I64, self.lines), b.constant(I64, walked))
+        self.ahead = b.constant(I64, int(panel)) + share * b.constant(I64, per_line)  # type: ignore[call-overload]
 
     def _emit_columns(
         self, b: Builder, arguments: Arguments, indices: dict[str, Value], panel: Value, tile: Value
@@ -425,28 +448,43 @@ class MatrixSchedule:
             return
         group = self.product.group
         steps = loop.extent // group
-        stop, turn = self.point.index(steps), Loop(steps, loop.left * group, loop.right)
-        unroll = b.constant(I64, UNROLL)
-        whole = b.constant(I64, steps // UNROLL * UNROLL) if isinstance(steps, int) else b.unsigned_divide(stop, unroll) * unroll
-        with b.loop(b.constant(I64, 0), whole, unroll) as k:
+        turn = Loop(steps, loop.left * group, loop.right)
+        stop, unroll = self.point.index(steps), b.constant(I64, UNROLL)
+        known = isinstance(steps, int)
+        whole = b.constant(I64, steps // UNROLL * UNROLL) if known else b.unsigned_divide(stop, unroll) * unroll  # type: ignore[operator]
+
+        def several(first: Value, count: int) -> None:
             # Opaque, or strength reduction spends 100 ms on the 60 addresses of the body (measured; 4 ms without).
-            at_left = b.opaque(self._advance(b, left, k, turn.left))
-            at_right = b.opaque(self._advance(b, right, k, turn.right))
-            for step in range(UNROLL):
+            at_left = b.opaque(self._advance(b, left, first, turn.left))
+            at_right = b.opaque(self._advance(b, right, first, turn.right))
+            self._ask_ahead(b, at_right)
+            for step in range(count):
                 number = b.constant(I64, step)
                 self._multiply(
                     b, totals, self._advance(b, at_left, number, turn.left),
                     self._advance(b, at_right, number, turn.right), loop, group, kind, masks,
                 )  # fmt: skip
-        if not (isinstance(steps, int) and steps % UNROLL == 0):
-            with b.loop(whole, stop) as k:
-                at_left = b.opaque(self._advance(b, left, k, turn.left))
-                at_right = b.opaque(self._advance(b, right, k, turn.right))
-                self._multiply(b, totals, at_left, at_right, loop, group, kind, masks)
+
+        if known and int(steps) <= MOST_WRITTEN_OUT:  # type: ignore[call-overload]
+            several(b.constant(I64, 0), int(steps))  # type: ignore[call-overload]
+        else:
+            with b.loop(b.constant(I64, 0), whole, unroll) as k:
+                several(k, UNROLL)
+            if not known:
+                with b.loop(whole, stop) as k:
+                    several(k, 1)
+            elif int(steps) % UNROLL:  # type: ignore[call-overload]
+                several(whole, int(steps) % UNROLL)  # type: ignore[call-overload]
         if group > 1 and loop.extent % group:
             assert isinstance(loop.extent, int)
             at_left, at_right = self._advance(b, left, stop, turn.left), self._advance(b, right, stop, turn.right)
             self._multiply(b, totals, at_left, at_right, loop, loop.extent % group, kind, masks)
+
+    def _ask_ahead(self, b: Builder, at_right: Value) -> None:
+        for line in range(self.lines):
+            assert self.ahead is not None
+            ahead = b.offset(at_right, self.ahead, self.element)
+            b.prefetch(b.offset(ahead, b.constant(I64, line * CACHE_LINE * 8 // self.element.bits), self.element), 2)
 
     def _advance(self, b: Builder, pointer: Value, count: Value, step: Dimension) -> Value:
         if isinstance(step, int) and not count.name.startswith("%"):
@@ -477,28 +515,6 @@ class MatrixSchedule:
         assert self.root.reduce is not None
         point = Emitter(
             b, arguments, self.layouts, indices, lane=str(self.column), lanes=lanes, mask=mask,
-            values={self.root.reduce: value},
+            values={self.root.reduce: value}, fused=self.product.group > 1,
         )  # fmt: skip
         point.store(self.root.array, self.variables, point.vector(self.body))
-
-
-def pack_panels(array: np.ndarray, batch_axes: int, width: int, run: int = 1, group: int = 1) -> np.ndarray:
-    """(batch..., reduction..., columns) -> (batch, columns / width, steps, width, group), zero-padded.
-
-    A step takes a group of neighbours along the last `run` of the reduction; a run begins with a group of its own.
-    """
-    columns = array.shape[-1]
-    batch = int(np.prod(array.shape[:batch_axes], dtype=np.int64))
-    flat = array.reshape(batch, -1, run, columns)
-    if run % group:
-        flat = np.pad(flat, [(0, 0), (0, 0), (0, -run % group), (0, 0)])
-    flat = flat.reshape(batch, -1, group, columns)
-    panels = -(-columns // width)
-    result = np.zeros((batch, panels, flat.shape[1], width, group), array.dtype)
-    whole = columns // width
-    if whole:
-        parts = flat[..., : whole * width].reshape(batch, -1, group, whole, width)
-        result[:, :whole] = parts.transpose(0, 3, 1, 4, 2)
-    if panels > whole:
-        result[:, whole, :, : columns - whole * width] = flat[..., whole * width :].transpose(0, 1, 3, 2)
-    return result if group > 1 else result[..., 0]

@@ -56,18 +56,20 @@ def dequantize_linear(
 ) -> P.Array:
     """(x - zero point) * scale. ONNX DequantizeLinear-10, -13 (axis), -19, -21 (blocks)."""
     dtype = DataType(output_dtype) if output_dtype else scale.dtype
-    factor = aligned(scale, x, axis, block_size)
-    operands = [x, factor]
+    operands = [x, aligned(scale, x, axis, block_size)]
+    known = None
     if zero_point is not None and x.dtype.is_integer and not _is_zero(zero_point):
-        operands.append(aligned(zero_point, x, axis, block_size))
+        known = known_element(zero_point)
+        operands += [] if known is not None else [aligned(zero_point, x, axis, block_size)]
 
-    def element(value: P.Scalar, *parameters: P.Scalar) -> P.Scalar:
+    def element(value: P.Scalar, factor: P.Scalar, *zeros: P.Scalar) -> P.Scalar:
+        zero = zeros[0] if zeros else known
         number = P.cast(value, DataType.FLOAT)
-        if len(parameters) > 1 and x.dtype == DataType.INT32:  # may not fit a float32
-            number = P.cast(value - parameters[1], DataType.FLOAT)
-        elif len(parameters) > 1:
-            number = number - P.cast(parameters[1], DataType.FLOAT)
-        return P.cast(number * P.cast(parameters[0], DataType.FLOAT), dtype)
+        if zero is not None and x.dtype == DataType.INT32:  # may not fit a float32
+            number = P.cast(value - zero, DataType.FLOAT)
+        elif zero is not None:
+            number = number - (float(zero.value) if isinstance(zero, Literal) else P.cast(zero, DataType.FLOAT))
+        return P.cast(number * P.cast(factor, DataType.FLOAT), dtype)
 
     return P.elementwise(element, *operands)
 

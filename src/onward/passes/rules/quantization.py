@@ -179,6 +179,16 @@ def _not_rectified(builder: Builder, match: Match) -> Value:
     return builder.node("QuantizeLinear", (match.x, match.y, match.zero), _attributes(match.root))
 
 
+def _scales_times_factor(builder: Builder, match: Match) -> Value | None:
+    first, second, factor = _single(match, "a"), _single(match, "b"), match.data("e").astype(np.float64)
+    if first is None or second is None or factor.size != 1 or not _fits(match, "a", "b"):
+        return None
+    left, right = (builder.constant((scale * factor.item()).astype(np.float32)) for scale in (first, second))
+    return builder.Add(
+        builder.DequantizeLinear(match.a, left, match.a_zero), builder.DequantizeLinear(match.b, right, match.b_zero)
+    )
+
+
 def _distributes(match: Match) -> bool:
     """Whether the sum is that of an integer product, which has an epilogue for it; constants stay small."""
     return all(match.data(name).size <= 1 << 16 for name in ("c", "d", "e")) and match.dtype("x") == DataType.FLOAT
@@ -207,5 +217,6 @@ RULES = (
     _rule("quantize what was dequantized", op.QuantizeLinear(_dequantized("x"), scale, zero), x, _back_and_forth),
     _rule("quantize a rectified number", op.QuantizeLinear(op.Relu(x), y, zero), _not_rectified, _starts_at_least),
     _rule("quantize by a factor", op.QuantizeLinear(x, one_number, zero), _quantized_by_factor),
+    _rule("factor into dequantized numbers", (_dequantized("a") + _dequantized("b")) * e, _scales_times_factor),
     _rule("factor into a sum", (op.Mul(x, c) + d) * e, op.Mul(x, c * e) + d * e, _distributes),
 )

@@ -1,0 +1,46 @@
+"""Constant right operands in the order of their use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+
+def packing_of(
+    axes: Sequence[int], origin: int, extents: Sequence[int], steps: Sequence[int], batch: int, width: int, run: int, group: int
+) -> Callable[[np.ndarray], np.ndarray]:
+    """What makes panels of a constant whose axes lie in the order `axes`.
+
+    The operand begins at `origin` and has `extents` (batch, reduction, columns), `steps` elements apart; for the rest see
+    `pack_panels`.
+    """
+
+    def packing(array: np.ndarray) -> np.ndarray:
+        flat = np.ascontiguousarray(array.transpose(axes) if axes else array).reshape(-1)[origin:]
+        whole = np.lib.stride_tricks.as_strided(flat, extents, [step * flat.itemsize for step in steps])
+        return pack_panels(whole, batch, width, run, group)
+
+    return packing
+
+
+def pack_panels(array: np.ndarray, batch_axes: int, width: int, run: int = 1, group: int = 1) -> np.ndarray:
+    """(batch..., reduction..., columns) -> (batch, columns / width, steps, width, group), zero-padded.
+
+    A step takes a group of neighbours along the last `run` of the reduction; a run begins with a group of its own.
+    """
+    columns = array.shape[-1]
+    batch = int(np.prod(array.shape[:batch_axes], dtype=np.int64))
+    flat = array.reshape(batch, -1, run, columns)
+    if run % group:
+        flat = np.pad(flat, [(0, 0), (0, 0), (0, -run % group), (0, 0)])
+    flat = flat.reshape(batch, -1, group, columns)
+    panels = -(-columns // width)
+    result = np.zeros((batch, panels, flat.shape[1], width, group), array.dtype)
+    whole = columns // width
+    if whole:
+        parts = flat[..., : whole * width].reshape(batch, -1, group, whole, width)
+        result[:, :whole] = parts.transpose(0, 3, 1, 4, 2)
+    if panels > whole:
+        result[:, whole, :, : columns - whole * width] = flat[..., whole * width :].transpose(0, 1, 3, 2)
+    return result if group > 1 else result[..., 0]
