@@ -234,3 +234,32 @@ def test_convolutions_of_any_size(
     x = P.Input((BATCH, channels, side, side), FLOAT, "x")
     y = P.maximum(convolve(x, g, out, kernel, stride, pad), 0.0)
     compare([x], {"y": y}, {"x": normal(g, 2, channels, side, side)}, target, 1e-5)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("channels", [2, 3, 4, 5, 7])
+@pytest.mark.parametrize("kind", [np.float32, np.uint8, np.bool_])
+def test_planes_are_woven_together(target: str, channels: int, kind: type) -> None:
+    data = np.random.default_rng(channels).integers(0, 2 if kind is np.bool_ else 200, (2, channels, 5, 37)).astype(kind)
+    x = P.Input(data.shape, DataType.of(np.dtype(kind)), "x")
+    compare([x], {"y": P.transpose(x, [0, 2, 3, 1])}, {"x": data}, target)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("axes", [[0, 1, 2, 3], [1, 3], [2]])
+def test_extremes_of_the_same_rows(target: str, axes: list[int]) -> None:
+    data = np.random.default_rng(1).standard_normal((2, 20, 3, 21)).astype(np.float32)
+    x = P.Input(data.shape, DataType.FLOAT, "x")
+    low, high = P.min(x, axes, keepdims=True), P.max(x * 2, axes, keepdims=True)
+    compare([x], {"low": low, "high": high, "y": (x - low) / (high - low)}, {"x": data}, target)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_reductions_follow_the_memory(target: str) -> None:
+    """The largest number of a convolution's result, which lies with its channels last."""
+    data = np.random.default_rng(2).standard_normal((1, 5, 9, 8)).astype(np.float32)
+    x = P.Input(data.shape, DataType.FLOAT, "x")
+    weights = P.constant(np.random.default_rng(3).standard_normal((5, 24)).astype(np.float32))
+    product = P.reduce("sum", (1, 24, 9, 8), (5,), lambda n, m, h, w, c: x[n, c, h, w] * weights[c, m])
+    scaled = P.maximum(product, 0.0)
+    compare([x], {"y": scaled / P.max(scaled), "sum": P.sum(scaled)}, {"x": data}, target, 1e-5)

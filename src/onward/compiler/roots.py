@@ -326,7 +326,7 @@ class RootFinder:
         carried: dict[Reduce, Compute] = {}
         taken: set[Compute] = set()
         for array in reversed(self.made):  # the last reduction an element waits for carries it
-            if isinstance(array, Reduce) and array not in self.outputs:
+            if isinstance(array, Reduce) and array not in self.outputs and array not in self.known:
                 user = self._epilogue(array, readers)
                 if user is not None and user not in taken:
                     carried[array] = user

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from onward.compiler.layout import LayoutPlanner
 from onward.compiler.schedule.kernel import Kernel
+from onward.compiler.schedule.lanes import LaneSchedule
 from onward.compiler.schedule.matrix import contraction_kernels
 from onward.compiler.schedule.moves import border_kernels, copy_kernel
 from onward.compiler.schedule.nest import NestSchedule
@@ -17,7 +18,8 @@ def schedule_step(step: Step, layouts: LayoutPlanner, target: Target, needed: se
     """The kernels of one step, in order. `needed` are the arrays that other steps read."""
     match step:
         case Nest():
-            return [NestSchedule(step, layouts, target, needed).kernel()]
+            schedule = LaneSchedule if step.stages[0].kind == "lane" else NestSchedule
+            return [schedule(step, layouts, target, needed).kernel()]
         case ContractionStep():
             return contraction_kernels(step, layouts, target)
         case CopyStep():

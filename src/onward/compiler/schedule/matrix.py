@@ -18,7 +18,7 @@ from onward.compiler.rewrite import substitute
 from onward.compiler.roots import Root, cost
 from onward.compiler.schedule.emitter import Emitter
 from onward.compiler.schedule.kernel import Arguments, Kernel
-from onward.compiler.schedule.nest import NestSchedule
+from onward.compiler.schedule.lanes import LaneSchedule
 from onward.compiler.schedule.packing import packing_of
 from onward.compiler.schedule.products import product_of
 from onward.compiler.schedule.tiles import TYPICAL_ROWS, choose_tile
@@ -63,7 +63,7 @@ def contraction_kernels(step: ContractionStep, layouts: LayoutPlanner, target: T
     pairs = zip((*root.variables, *root.reduction), (*root.shape, *root.extents))
     stage = Stage(root, "lane", root.variables, root.reduction, root.body, root.reduce_body)
     nest = Nest(list(root.variables), {str(variable): extent for variable, extent in pairs}, None, [stage])
-    return [NestSchedule(nest, layouts, target, {root.array}).kernel()]
+    return [LaneSchedule(nest, layouts, target, {root.array}).kernel()]
 
 
 class MatrixSchedule:

@@ -1,8 +1,7 @@
-"""The schedule of everything that is not a contraction: maps, row reductions and lane reductions.
+"""The schedule of maps and row reductions.
 
 A map without reductions is collapsed to as few loops as its memory allows and cut into blocks. A nest with reductions
-handles one row at a time. A lane reduction (pooling, depthwise convolution) keeps a tile of vector accumulators.
-Sums have a fixed order that depends on the target's vector width alone, never on the number of threads.
+handles one row at a time. Sums have a fixed order that depends on the target's vector width alone, never on the number of threads.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from onward.compiler.builder import Builder, Module, Type, Value
 from onward.compiler.layout import Buffer, LayoutPlanner
-from onward.compiler.operations import compute_type, emit_literal, emit_operation
+from onward.compiler.operations import emit_literal, emit_operation
 from onward.compiler.rewrite import substitute
 from onward.compiler.roots import cost
 from onward.compiler.schedule.emitter import Emitter
@@ -23,17 +22,13 @@ from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, Symbol, ceiling_divide, product
 from onward.ir.expressions import substitute as substitute_index
 from onward.program.array import Array
-from onward.program.scalar import IndexValue, Operation, Read, Scalar
+from onward.program.scalar import IndexValue, Read
 
 I64 = Type("i64")
 CHUNK = 4096
 """Elements in a block of a map that has collapsed to one loop."""
 ACCUMULATORS = 4
 """Independent partial sums of a row reduction: enough to hide the latency of the addition."""
-LANE_TILE = 4
-"""Neighbouring results of a lane reduction computed together, so that weights are loaded once for all."""
-MOST_UNROLLED = 64
-"""A lane reduction over at most this many points is written out; larger ones loop."""
 
 
 class NestSchedule:
@@ -45,6 +40,8 @@ class NestSchedule:
         self.target = target
         self.needed = needed
         self.lanes = max(1, target.vector_bits // 32)
+        self.woven: tuple[str, int] | None = None
+        """A short loop that is written out in each vector, and its extent."""
         self.bodies = {
             id(stage): [body for body in (stage.body, stage.reduce_body) if body is not None] for stage in nest.stages
         }
@@ -53,9 +50,6 @@ class NestSchedule:
     def kernel(self) -> Kernel:
         """The compiled form of the nest."""
         nest = self.nest
-        first = nest.stages[0]
-        if first.kind == "lane":
-            return self._finish("reduction", self._lane_blocks(first), self._emit_lane)
         if nest.rows is None:
             self._collapse()
             if len(nest.variables) <= 1:
@@ -112,7 +106,7 @@ class NestSchedule:
                     if isinstance(scalar, IndexValue):
                         names |= _names((scalar.expression,))
         names |= _names(self.nest.extents.values())
-        loops = {str(variable) for variable in self.nest.variables}
+        loops = {str(variable) for variable in self.nest.variables} | ({self.woven[0]} if self.woven else set())
         loops |= {str(variable) for stage in self.nest.stages for variable in stage.root.reduction}
         return list(buffers), sorted(names - loops)
 
@@ -135,8 +129,9 @@ class NestSchedule:
 
     def _lengthen_lane(self) -> None:
         """A last loop of a few steps (three colours) leaves vectors empty: a longer loop that reads without gaps takes
-        its place, and the result is scattered."""
-        last = self.nest.extents[str(self.nest.variables[-1])]
+        its place. The result is scattered, or woven together where its steps lie between those of the other."""
+        short = self.nest.variables[-1]
+        last = self.nest.extents[str(short)]
         if not isinstance(last, int) or last >= self.lanes // 2:
             return
         for variable in reversed(self.nest.variables[:-1]):
@@ -145,14 +140,33 @@ class NestSchedule:
             if long and any(isinstance(a, Expression) and a.coefficient(variable) == 1 for a in self._addresses()):
                 self.nest.variables.remove(variable)
                 self.nest.variables.append(variable)
+                if self._lies_between(short, last, variable):
+                    self.nest.variables.remove(short)
+                    self.woven = (str(short), last)
                 return
+
+    def _lies_between(self, short: Expression, extent: int, lane: Expression) -> bool:
+        """Whether the only result has the elements of the short loop side by side, and those of the lane right after them."""
+        if len(self.nest.stages) > 1 or self.nest.stages[0].kind != "map":
+            return False
+        stage = self.nest.stages[0]
+        address = self.layouts.view(stage.root.array).address(stage.variables)
+        return isinstance(address, Expression) and address.coefficient(short) == 1 and address.coefficient(lane) == extent
 
     def _collapse_inner(self) -> None:
         rows = list(self.nest.rows or [])
-        inner = [variable for variable in self.nest.inner if self.nest.extents[str(variable)] != 1]
+        inner = self._as_in_memory([variable for variable in self.nest.inner if self.nest.extents[str(variable)] != 1])
         merged = self._merge(inner, drop=self.nest.inner)
         self.nest.rows = rows
         self.nest.variables = [*rows, *merged]
+
+    def _as_in_memory(self, variables: list[Expression]) -> list[Expression]:
+        """Loops in the order in which the largest array that is read lies in memory, where its strides are known."""
+        reads = sorted(self._reads(), key=lambda read: read.array.size if isinstance(read.array.size, int) else 0)
+        address = self.layouts.view(reads[-1].array).address(reads[-1].indices) if reads else 0
+        steps = {variable: address.coefficient(variable) for variable in variables} if isinstance(address, Expression) else {}
+        known = {variable: step for variable, step in steps.items() if isinstance(step, int) and step > 0}
+        return sorted(variables, key=lambda variable: -known[variable]) if len(known) == len(variables) else variables
 
     def _merge(self, variables: list[Expression], drop: Sequence[Expression]) -> list[Expression]:
         """Merges adjacent loops; loops of extent 1 vanish. Rewrites the bodies and returns the loops that remain."""
@@ -198,7 +212,7 @@ class NestSchedule:
         variable = self.nest.variables[0] if self.nest.variables else None
         extent = emitter.index(self.nest.extents[str(variable)] if variable is not None else 1)
         start = begin * b.constant(I64, CHUNK)
-        stop = _least(b, end * b.constant(I64, CHUNK), extent)
+        stop = least(b, end * b.constant(I64, CHUNK), extent)
 
         def body(place: Value, lanes: int, mask: Value | None) -> None:
             indices = {} if variable is None else {str(variable): place}
@@ -216,6 +230,7 @@ class NestSchedule:
         with b.loop(begin, end) as block:
             indices = self._row_indices(b, arguments, block)
             values: dict[Array, Value] = {}
+            reduced: dict[Stage, Value] = {}
             for stage in self.nest.stages:
                 if stage.kind == "map":
                     self._emit_map(b, arguments, stage, indices, values)
@@ -223,7 +238,10 @@ class NestSchedule:
                     point = Emitter(b, arguments, self.layouts, indices, values=values)
                     if stage.reduce_body is not None:
                         assert stage.root.reduce is not None
-                        point.values[stage.root.reduce] = self._emit_row_reduction(b, arguments, stage, indices, values)
+                        if stage not in reduced:
+                            together = self._reduced_together(stage)
+                            reduced.update(zip(together, self._emit_row_reductions(b, arguments, together, indices, values)))
+                        point.values[stage.root.reduce] = reduced[stage]
                     values[stage.root.array] = point.scalar(stage.body)
                     if self._stored(stage):
                         self._store(point, stage, values[stage.root.array])
@@ -249,12 +267,28 @@ class NestSchedule:
         loops = self._inner_of(stage)
 
         def body(inner: dict[str, Value], lane: str | None, lanes: int, mask: Value | None) -> None:
-            point = Emitter(
-                b, arguments, self.layouts, {**indices, **inner}, lane=lane, lanes=lanes, mask=mask, values=values
-            )
-            self._store(point, stage, point.vector(stage.body))
+            parts = []
+            for written_out in self._written_out(b):
+                places = {**indices, **inner, **written_out}
+                point = Emitter(b, arguments, self.layouts, places, lane=lane, lanes=lanes, mask=mask, values=values)
+                value = point.vector(stage.body)
+                if len(written_out) and mask is None and lanes > 1:
+                    parts.append(value)
+                else:
+                    self._store(point, stage, value)
+            if parts:
+                places = {**indices, **inner, **next(self._written_out(b))}
+                Emitter(b, arguments, self.layouts, places).store(stage.root.array, stage.variables, b.interleave(parts))
 
         self._inner_loops(b, arguments, loops, body)
+
+    def _written_out(self, b: Builder) -> Iterator[dict[str, Value]]:
+        """The places in the loop that is woven; one place of no loop where there is none."""
+        if self.woven is None:
+            yield {}
+            return
+        name, extent = self.woven
+        yield from ({name: b.constant(I64, place)} for place in range(extent))
 
     def _inner_of(self, stage: Stage) -> list[Expression]:
         names: set[str] = set()
@@ -313,32 +347,42 @@ class NestSchedule:
         point.store(stage.root.array, stage.variables, value)
 
     # -- row reductions ----------------------------------------------------------------------------------------
-    def _emit_row_reduction(
-        self, b: Builder, arguments: Arguments, stage: Stage, indices: dict[str, Value], values: dict[Array, Value]
-    ) -> Value:
-        assert stage.root.reduce is not None and stage.reduce_body is not None
-        operation, dtype = stage.root.reduce.operation, stage.reduce_body.dtype
-        if operation.startswith("arg"):
-            return self._emit_arg_reduction(b, arguments, stage, indices, values)
-        kind = compute_type(dtype, self.lanes)
-        identity = emit_literal(b, identity_of(operation, dtype), dtype, self.lanes)
-        total = b.variable(identity)
+    def _reduced_together(self, stage: Stage) -> list[Stage]:
+        """The stage and the reductions right after it that need nothing of it: they go over the row at once."""
+        together = [stage]
+        for other in self.nest.stages[self.nest.stages.index(stage) + 1 :]:
+            known = {item.root.array for item in together}
+            if other.reduce_body is None or _is_arg(stage) or _is_arg(other):
+                break
+            if any(read.array in known for read in other.reduce_body.reads()):
+                break
+            together.append(other)
+        return together
+
+    def _emit_row_reductions(
+        self, b: Builder, arguments: Arguments, stages: Sequence[Stage], indices: dict[str, Value], values: dict[Array, Value]
+    ) -> list[Value]:
+        if _is_arg(stages[0]):
+            return [self._emit_arg_reduction(b, arguments, stages[0], indices, values)]
+        identities = [emit_literal(b, identity_of(_operation(stage), _dtype(stage)), _dtype(stage), self.lanes) for stage in stages]
+        totals = [b.variable(identity) for identity in identities]
 
         def body(inner: dict[str, Value], lane: str | None, lanes: int, mask: Value | None) -> None:
             point = Emitter(
                 b, arguments, self.layouts, {**indices, **inner}, lane=lane, lanes=lanes, mask=mask, values=values
             )
-            assert stage.reduce_body is not None
-            value = point.vector(stage.reduce_body)
-            if mask is not None:
-                value = b.select(mask, value, identity)
-            if lanes != self.lanes:
-                value = b.insert(identity, value, 0) if kind.lanes > 1 else value
-            total.set(combine(b, operation, [total.get(), value], dtype))
+            for stage, identity, total in zip(stages, identities, totals):
+                assert stage.reduce_body is not None
+                value = point.vector(stage.reduce_body)
+                if mask is not None:
+                    value = b.select(mask, value, identity)
+                if lanes != self.lanes:
+                    value = b.insert(identity, value, 0) if identity.type.lanes > 1 else value
+                total.set(combine(b, _operation(stage), [total.get(), value], _dtype(stage)))
 
         inner = [v for v in self.nest.inner if str(v) in self.nest.extents]
         self._inner_loops(b, arguments, inner, body)
-        return self._horizontal(b, operation, total.get(), dtype)
+        return [self._horizontal(b, _operation(stage), total.get(), _dtype(stage)) for stage, total in zip(stages, totals)]
 
     def _horizontal(self, b: Builder, operation: str, vector: Value, dtype: DataType) -> Value:
         """The lanes of a vector combined as a balanced tree."""
@@ -379,151 +423,19 @@ class NestSchedule:
             where.set(b.select(wins, place, where.get()))
         return where.get()
 
-    # -- lane reductions ---------------------------------------------------------------------------------------
-    def _lane_loops(self, stage: Stage) -> tuple[list[Expression], Expression | None]:
-        """The result's loops in memory order, but for the lane, and the lane: the loop that walks memory by ones."""
-        order = self.layouts.orders.get(stage.root.array) or range(len(stage.variables))
-        places = [stage.variables[axis] for axis in order]
-        ordered = [place for place in places if isinstance(place, Expression)]  # loops of extent 1 have become 0
-        scores = {variable: self._contiguous_reads(variable) for variable in ordered}
-        lane = max(ordered, key=lambda variable: scores[variable], default=None)
-        return [variable for variable in ordered if variable is not lane], lane
 
-    def _contiguous_reads(self, variable: Expression) -> int:
-        return sum(
-            isinstance(address, Expression) and address.coefficient(variable) == 1 for address in self._addresses()
-        )
+def _operation(stage: Stage) -> str:
+    assert stage.root.reduce is not None
+    return stage.root.reduce.operation
 
-    def _lane_blocks(self, stage: Stage) -> Dimension:
-        self._rename({str(variable): 0 for variable in stage.variables if self.nest.extents[str(variable)] == 1})
-        self.outer, self.lane = self._lane_loops(stage)
-        if self.lane is None:
-            return 1
-        # The last outer loop is tiled inside a block; the lane loop is inside a block too unless it is all there is.
-        self.tiled = self.outer[-1] if self.outer else None
-        self.lane_step = self.lanes * 4 if len(self.outer) < 2 else None
-        blocks = product(self.nest.extents[str(variable)] for variable in self.outer[:-1])
-        if self.lane_step is not None:
-            blocks = blocks * ceiling_divide(self.nest.extents[str(self.lane)], self.lane_step)
-        return blocks
 
-    def _emit_lane(self, b: Builder, arguments: Arguments, begin: Value, end: Value) -> None:
-        (stage,) = self.nest.stages
-        emitter = Emitter(b, arguments, self.layouts, {})
-        if self.lane is None:
-            with b.loop(begin, end):
-                self._accumulate(b, arguments, stage, {}, None, 0, 1, None)
-            return
-        lane_name = str(self.lane)
-        lane_extent = emitter.index(self.nest.extents[lane_name])
-        with b.loop(begin, end) as block:
-            rest = block
-            start, stop = b.constant(I64, 0), lane_extent
-            if self.lane_step is not None:
-                parts = emitter.index(ceiling_divide(self.nest.extents[lane_name], self.lane_step))
-                part = b.unsigned_remainder(rest, parts)
-                rest = b.unsigned_divide(rest, parts)
-                start = part * b.constant(I64, self.lane_step)
-                stop = _least(b, start + b.constant(I64, self.lane_step), lane_extent)
-            indices: dict[str, Value] = {}
-            for variable in reversed(self.outer[:-1]):
-                extent = emitter.index(self.nest.extents[str(variable)])
-                indices[str(variable)] = b.unsigned_remainder(rest, extent)
-                rest = b.unsigned_divide(rest, extent)
+def _dtype(stage: Stage) -> DataType:
+    assert stage.reduce_body is not None
+    return stage.reduce_body.dtype
 
-            def lane_body(place: Value, lanes: int, mask: Value | None) -> None:
-                self._emit_tiles(b, arguments, stage, {**indices, lane_name: place}, lanes, mask)
 
-            self._vector_loop(b, start, stop, lane_body)
-
-    def _emit_tiles(
-        self, b: Builder, arguments: Arguments, stage: Stage, indices: dict[str, Value], lanes: int, mask: Value | None
-    ) -> None:
-        lane = str(self.lane)
-        if self.tiled is None:
-            self._accumulate(b, arguments, stage, indices, None, 1, lanes, mask, lane)
-            return
-        extent = Emitter(b, arguments, self.layouts, {}).index(self.nest.extents[str(self.tiled)])
-        step = b.constant(I64, LANE_TILE)
-        whole = b.unsigned_divide(extent, step) * step
-        with b.loop(b.constant(I64, 0), whole, step) as place:
-            self._accumulate(b, arguments, stage, {**indices, str(self.tiled): place}, str(self.tiled), LANE_TILE, lanes, mask, lane)
-        with b.loop(whole, extent) as place:
-            self._accumulate(b, arguments, stage, {**indices, str(self.tiled): place}, str(self.tiled), 1, lanes, mask, lane)
-
-    def _accumulate(
-        self,
-        b: Builder,
-        arguments: Arguments,
-        stage: Stage,
-        indices: dict[str, Value],
-        tiled: str | None,
-        tile: int,
-        lanes: int,
-        mask: Value | None,
-        lane: str | None = None,
-    ) -> None:
-        """A tile of results: accumulators over the reduction, then the epilogue and the stores."""
-        assert stage.root.reduce is not None and stage.reduce_body is not None
-        operation, dtype = stage.root.reduce.operation, stage.reduce_body.dtype
-        identity = emit_literal(b, identity_of(operation, dtype), dtype, lanes)
-        count = max(1, tile)
-        totals = [b.variable(identity) for _ in range(count)]
-        places = [self._shifted(b, indices, tiled, position) for position in range(count)]
-        reduction = [(str(v), extent) for v, extent in zip(stage.root.reduction, stage.root.extents)]
-
-        def point(position: int, inner: Mapping[str, Value]) -> Emitter:
-            return Emitter(
-                b, arguments, self.layouts, {**places[position], **inner}, lane=lane, lanes=lanes, mask=mask
-            )
-
-        def visit(inner: dict[str, Value]) -> None:
-            for position in range(count):
-                self._accumulate_one(point(position, inner), totals[position], operation, stage.reduce_body)
-
-        self._reduction_loops(b, arguments, reduction, visit, {})
-        for position in range(count):
-            final = point(position, {})
-            final.values[stage.root.reduce] = totals[position].get()
-            self._store(final, stage, final.vector(stage.body))
-
-    def _shifted(self, b: Builder, indices: dict[str, Value], tiled: str | None, position: int) -> dict[str, Value]:
-        if tiled is None or position == 0:
-            return indices
-        return {**indices, tiled: indices[tiled] + b.constant(I64, position)}
-
-    def _reduction_loops(
-        self,
-        b: Builder,
-        arguments: Arguments,
-        loops: list[tuple[str, Dimension]],
-        visit: Callable[[dict[str, Value]], None],
-        inner: dict[str, Value],
-    ) -> None:
-        """The innermost loops are written out as long as the points stay few; the others loop."""
-        if not loops:
-            visit(inner)
-            return
-        (name, extent), rest = loops[0], loops[1:]
-        points = math.prod(size if isinstance(size, int) else MOST_UNROLLED + 1 for _, size in loops)
-        if points <= MOST_UNROLLED and isinstance(extent, int):
-            for number in range(extent):
-                self._reduction_loops(b, arguments, rest, visit, {**inner, name: b.constant(I64, number)})
-            return
-        stop = Emitter(b, arguments, self.layouts, {}).index(extent)
-        with b.loop(b.constant(I64, 0), stop) as place:
-            self._reduction_loops(b, arguments, rest, visit, {**inner, name: place})
-
-    def _accumulate_one(self, point: Emitter, total: object, operation: str, body: Scalar | None) -> None:
-        assert body is not None
-        b = point.b
-        if operation == "sum" and body.dtype in (DataType.FLOAT, DataType.DOUBLE) and isinstance(body, Operation):
-            if body.name == "multiply":
-                left, right = (point.vector(argument) for argument in body.arguments)
-                total.set(b.fma(left, right, total.get()))  # type: ignore[attr-defined]
-                return
-        value = point.vector(body)
-        total.set(combine(b, operation, [total.get(), value], body.dtype))  # type: ignore[attr-defined]
+def _is_arg(stage: Stage) -> bool:
+    return _operation(stage).startswith("arg")
 
 
 def identity_of(operation: str, dtype: DataType) -> float | int | bool:
@@ -557,7 +469,8 @@ def _names(dimensions: object) -> set[str]:
     return names
 
 
-def _least(b: Builder, left: Value, right: Value) -> Value:
+def least(b: Builder, left: Value, right: Value) -> Value:
+    """The smaller of two integers."""
     return b.select(left < right, left, right)
 
 

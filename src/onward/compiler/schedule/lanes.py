@@ -1,0 +1,174 @@
+"""The schedule of lane reductions (pooling, depthwise convolution): a tile of vectors of results, over a few points each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+from onward.compiler.builder import I64, Builder, Value
+from onward.compiler.operations import emit_literal
+from onward.compiler.schedule.emitter import Emitter
+from onward.compiler.schedule.kernel import Arguments, Kernel
+from onward.compiler.schedule.nest import NestSchedule, combine, identity_of, least
+from onward.compiler.steps import Stage
+from onward.ir.datatypes import DataType
+from onward.ir.expressions import Dimension, Expression, ceiling_divide, product
+from onward.program.scalar import Operation, Scalar
+
+LANE_TILE = 4
+"""Neighbouring results of a lane reduction computed together, so that weights are loaded once for all."""
+MOST_UNROLLED = 64
+"""A lane reduction over at most this many points is written out; larger ones loop."""
+
+
+class LaneSchedule(NestSchedule):
+    """Emits a nest whose only stage is a lane reduction."""
+
+    def kernel(self) -> Kernel:
+        """The compiled form of the nest."""
+        return self._finish("reduction", self._lane_blocks(self.nest.stages[0]), self._emit_lane)
+
+    def _lane_loops(self, stage: Stage) -> tuple[list[Expression], Expression | None]:
+        """The result's loops in memory order, but for the lane, and the lane: the loop that walks memory by ones."""
+        order = self.layouts.orders.get(stage.root.array) or range(len(stage.variables))
+        places = [stage.variables[axis] for axis in order]
+        ordered = [place for place in places if isinstance(place, Expression)]  # loops of extent 1 have become 0
+        scores = {variable: self._contiguous_reads(variable) for variable in ordered}
+        lane = max(ordered, key=lambda variable: scores[variable], default=None)
+        return [variable for variable in ordered if variable is not lane], lane
+
+    def _contiguous_reads(self, variable: Expression) -> int:
+        return sum(
+            isinstance(address, Expression) and address.coefficient(variable) == 1 for address in self._addresses()
+        )
+
+    def _lane_blocks(self, stage: Stage) -> Dimension:
+        self._rename({str(variable): 0 for variable in stage.variables if self.nest.extents[str(variable)] == 1})
+        self.outer, self.lane = self._lane_loops(stage)
+        if self.lane is None:
+            return 1
+        # The last outer loop is tiled inside a block; the lane loop is inside a block too unless it is all there is.
+        self.tiled = self.outer[-1] if self.outer else None
+        self.lane_step = self.lanes * 4 if len(self.outer) < 2 else None
+        blocks = product(self.nest.extents[str(variable)] for variable in self.outer[:-1])
+        if self.lane_step is not None:
+            blocks = blocks * ceiling_divide(self.nest.extents[str(self.lane)], self.lane_step)
+        return blocks
+
+    def _emit_lane(self, b: Builder, arguments: Arguments, begin: Value, end: Value) -> None:
+        (stage,) = self.nest.stages
+        emitter = Emitter(b, arguments, self.layouts, {})
+        if self.lane is None:
+            with b.loop(begin, end):
+                self._accumulate(b, arguments, stage, {}, None, 0, 1, None)
+            return
+        lane_name = str(self.lane)
+        lane_extent = emitter.index(self.nest.extents[lane_name])
+        with b.loop(begin, end) as block:
+            rest = block
+            start, stop = b.constant(I64, 0), lane_extent
+            if self.lane_step is not None:
+                parts = emitter.index(ceiling_divide(self.nest.extents[lane_name], self.lane_step))
+                part = b.unsigned_remainder(rest, parts)
+                rest = b.unsigned_divide(rest, parts)
+                start = part * b.constant(I64, self.lane_step)
+                stop = least(b, start + b.constant(I64, self.lane_step), lane_extent)
+            indices: dict[str, Value] = {}
+            for variable in reversed(self.outer[:-1]):
+                extent = emitter.index(self.nest.extents[str(variable)])
+                indices[str(variable)] = b.unsigned_remainder(rest, extent)
+                rest = b.unsigned_divide(rest, extent)
+
+            def lane_body(place: Value, lanes: int, mask: Value | None) -> None:
+                self._emit_tiles(b, arguments, stage, {**indices, lane_name: place}, lanes, mask)
+
+            self._vector_loop(b, start, stop, lane_body)
+
+    def _emit_tiles(
+        self, b: Builder, arguments: Arguments, stage: Stage, indices: dict[str, Value], lanes: int, mask: Value | None
+    ) -> None:
+        lane = str(self.lane)
+        if self.tiled is None:
+            self._accumulate(b, arguments, stage, indices, None, 1, lanes, mask, lane)
+            return
+        extent = Emitter(b, arguments, self.layouts, {}).index(self.nest.extents[str(self.tiled)])
+        step = b.constant(I64, LANE_TILE)
+        whole = b.unsigned_divide(extent, step) * step
+        with b.loop(b.constant(I64, 0), whole, step) as place:
+            self._accumulate(b, arguments, stage, {**indices, str(self.tiled): place}, str(self.tiled), LANE_TILE, lanes, mask, lane)
+        with b.loop(whole, extent) as place:
+            self._accumulate(b, arguments, stage, {**indices, str(self.tiled): place}, str(self.tiled), 1, lanes, mask, lane)
+
+    def _accumulate(
+        self,
+        b: Builder,
+        arguments: Arguments,
+        stage: Stage,
+        indices: dict[str, Value],
+        tiled: str | None,
+        tile: int,
+        lanes: int,
+        mask: Value | None,
+        lane: str | None = None,
+    ) -> None:
+        """A tile of results: accumulators over the reduction, then the epilogue and the stores."""
+        assert stage.root.reduce is not None and stage.reduce_body is not None
+        operation, dtype = stage.root.reduce.operation, stage.reduce_body.dtype
+        identity = emit_literal(b, identity_of(operation, dtype), dtype, lanes)
+        count = max(1, tile)
+        totals = [b.variable(identity) for _ in range(count)]
+        places = [self._shifted(b, indices, tiled, position) for position in range(count)]
+        reduction = [(str(v), extent) for v, extent in zip(stage.root.reduction, stage.root.extents)]
+
+        def point(position: int, inner: Mapping[str, Value]) -> Emitter:
+            return Emitter(
+                b, arguments, self.layouts, {**places[position], **inner}, lane=lane, lanes=lanes, mask=mask
+            )
+
+        def visit(inner: dict[str, Value]) -> None:
+            for position in range(count):
+                self._accumulate_one(point(position, inner), totals[position], operation, stage.reduce_body)
+
+        self._reduction_loops(b, arguments, reduction, visit, {})
+        for position in range(count):
+            final = point(position, {})
+            final.values[stage.root.reduce] = totals[position].get()
+            self._store(final, stage, final.vector(stage.body))
+
+    def _shifted(self, b: Builder, indices: dict[str, Value], tiled: str | None, position: int) -> dict[str, Value]:
+        if tiled is None or position == 0:
+            return indices
+        return {**indices, tiled: indices[tiled] + b.constant(I64, position)}
+
+    def _reduction_loops(
+        self,
+        b: Builder,
+        arguments: Arguments,
+        loops: list[tuple[str, Dimension]],
+        visit: Callable[[dict[str, Value]], None],
+        inner: dict[str, Value],
+    ) -> None:
+        """The innermost loops are written out as long as the points stay few; the others loop."""
+        if not loops:
+            visit(inner)
+            return
+        (name, extent), rest = loops[0], loops[1:]
+        points = math.prod(size if isinstance(size, int) else MOST_UNROLLED + 1 for _, size in loops)
+        if points <= MOST_UNROLLED and isinstance(extent, int):
+            for number in range(extent):
+                self._reduction_loops(b, arguments, rest, visit, {**inner, name: b.constant(I64, number)})
+            return
+        stop = Emitter(b, arguments, self.layouts, {}).index(extent)
+        with b.loop(b.constant(I64, 0), stop) as place:
+            self._reduction_loops(b, arguments, rest, visit, {**inner, name: place})
+
+    def _accumulate_one(self, point: Emitter, total: object, operation: str, body: Scalar | None) -> None:
+        assert body is not None
+        b = point.b
+        if operation == "sum" and body.dtype in (DataType.FLOAT, DataType.DOUBLE) and isinstance(body, Operation):
+            if body.name == "multiply":
+                left, right = (point.vector(argument) for argument in body.arguments)
+                total.set(b.fma(left, right, total.get()))  # type: ignore[attr-defined]
+                return
+        value = point.vector(body)
+        total.set(combine(b, operation, [total.get(), value], body.dtype))  # type: ignore[attr-defined]
