@@ -29,6 +29,7 @@ pytest.importorskip("sklearn")
 import joblib  # noqa: E402 (it comes with scikit-learn)
 from sklearn import decomposition, ensemble, impute, linear_model, neural_network, pipeline, preprocessing, svm, tree  # noqa: E402
 from sklearn.base import clone  # noqa: E402
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor  # noqa: E402
 from sklearn.utils.estimator_checks import check_estimator  # noqa: E402
 
 RANDOM = np.random.default_rng(5)
@@ -65,6 +66,11 @@ REST: dict[str, Any] = {
     "GradientBoostingClassifier": lambda: ensemble.GradientBoostingClassifier(**SMALL).fit(X, CLASSES),
     "HistGradientBoostingRegressor": lambda: ensemble.HistGradientBoostingRegressor(max_iter=5).fit(X, REAL),
     "HistGradientBoostingClassifier": lambda: ensemble.HistGradientBoostingClassifier(max_iter=5).fit(X, CLASSES > 0),
+    "SVR": lambda: svm.SVR().fit(X, REAL),
+    "SVR of a polynomial": lambda: svm.SVR(kernel="poly", coef0=1, degree=2).fit(X, REAL),
+    "SVR of a sigmoid": lambda: svm.SVR(kernel="sigmoid", gamma=0.05).fit(X, REAL),
+    "NuSVC": lambda: svm.NuSVC().fit(X, WORDS),
+    "SVC of two": lambda: svm.SVC(kernel="linear").fit(X, CLASSES > 0),
     "HistGradientBoostingRegressor of counts": lambda: ensemble.HistGradientBoostingRegressor(max_iter=5, loss="poisson").fit(X, CLASSES),
 }
 
@@ -205,6 +211,35 @@ def test_regressors_of_other_converters() -> None:
     np.testing.assert_allclose(again.predict(rows).reshape(-1, 1), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("kernel", ["LINEAR", "RBF", "POLY", "SIGMOID"])
+@pytest.mark.parametrize("classes", [0, 3])
+def test_support_vectors_of_other_converters(kernel: str, classes: int) -> None:
+    random = np.random.default_rng(classes)
+    counts = [3, 4, 5] if classes else [7]
+    vectors = random.standard_normal((sum(counts), 6)).astype(np.float32) / 3
+    common: dict[str, Any] = {"kernel_type": kernel, "kernel_params": [0.2, 0.5, 3.0], "support_vectors": vectors.ravel().tolist()}
+    b = ModelBuilder("vectors")
+    x = b.input("x", DataType.FLOAT, ["rows", 6])
+    if classes:
+        own = np.repeat(np.arange(3), counts)  # the first of a pair has positive weights
+        table = np.abs(random.standard_normal((2, 12))) * np.where(np.stack([own == 0, own < 2]), 1, -1)
+        results = b.op("SVMClassifier", x, domain="ai.onnx.ml", outputs=2, coefficients=table.ravel().tolist(), rho=[0.1, -0.2, 0.05], vectors_per_class=counts,
+                       classlabels_ints=[4, 5, 9], post_transform="NONE", **common)  # fmt: skip
+        b.output(results[0], "label")
+    else:
+        weights = random.standard_normal(7).tolist()
+        b.output(b.op("SVMRegressor", x, domain="ai.onnx.ml", coefficients=weights, rho=[0.25], n_supports=7, post_transform="NONE", **common), "y")
+    model = b.model()
+    again = onward.convert(model, to="sklearn")
+    assert type(again) is (svm.SVC if classes else svm.SVR) and again.kernel == kernel.lower()
+    rows = random.standard_normal((1000, 6)).astype(np.float32)
+    (expected,) = onward.InferenceSession(model).run(None, {"x": rows})
+    if classes:
+        assert (again.predict(rows) == expected).mean() > 0.999, "where scores are nearly equal the last place decides"
+    else:
+        np.testing.assert_allclose(again.predict(rows).reshape(-1, 1), expected, rtol=1e-4, atol=1e-4)
+
+
 def test_trees_of_other_libraries_are_histogram_based_boosting() -> None:
     again = onward.convert(regressor(3, classes=3, transform="SOFTMAX", base=True), to="sklearn")
     assert type(again) is ensemble.HistGradientBoostingClassifier
@@ -274,7 +309,7 @@ def test_the_checks_of_the_library(what: str, name: str) -> None:
 
 
 def test_a_generated_estimator_is_saved_without_onward(tmp_path: Path) -> None:
-    estimator = onward.convert(svm.SVC().fit(X, WORDS), X, to="sklearn", output=tmp_path / "model.joblib")
+    estimator = onward.convert(KNeighborsClassifier(3).fit(X, WORDS), X, to="sklearn", output=tmp_path / "model.joblib")
     assert "generated" in json.loads((tmp_path / "model.joblib.certificate.json").read_text())["notes"][0]
     assert clone(estimator) is estimator and estimator.classes_.tolist() == ["high", "low", "middle"]
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(estimator))
@@ -328,7 +363,7 @@ def test_files_and_refusals(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match=r"\.joblib"):
         onward.convert(source, X, to="sklearn", output=tmp_path / "model.txt")
     with pytest.raises(InvalidArgument, match=r"\.skops"):
-        onward.convert(svm.SVR().fit(X, REAL), X, to="sklearn", output=tmp_path / "generated.skops")
+        onward.convert(KNeighborsRegressor(3).fit(X, REAL), X, to="sklearn", output=tmp_path / "generated.skops")
     b = ModelBuilder("square")
     b.output(b.op("Relu", b.input("x", DataType.FLOAT, ["a", "b"])), "y")
     with pytest.raises(UnsupportedModel, match="rows of numbers"):

@@ -68,7 +68,7 @@ class Chain:
 def chain_of(rows: RowModel) -> Chain:
     """The steps from the rows on, up to the first node that is none or to where the graph branches."""
     chain = Chain()
-    value = _matrix(rows)
+    value = matrix_of(rows)
     while (found := _next(rows, value)) is not None:
         steps, value = found
         for step in steps:
@@ -92,7 +92,7 @@ def _append(chain: Chain, step: Step, value: Value) -> None:
     chain.steps[-1], chain.values[-1] = step, value
 
 
-def _matrix(rows: RowModel) -> Value:
+def matrix_of(rows: RowModel) -> Value:
     """The rows as one value: the input, or the concatenation of all inputs."""
     inputs = [value for value in rows.model.graph.inputs if value.tensor is None]
     if len(inputs) == 1:
@@ -245,7 +245,7 @@ class Network:
 def network_of(rows: RowModel) -> Network:
     """The layers of a model that is a chain of them. Raises Unrecognized for another one."""
     chain = chain_of(rows)
-    end = chain.values[-1] if chain.values else _matrix(rows)
+    end = chain.values[-1] if chain.values else matrix_of(rows)
     users = {node for node, _ in end.uses}
     if len(users) == 1 and next(iter(users)).op_type == "LinearClassifier":
         return _classifier(rows, chain.steps, users.pop())

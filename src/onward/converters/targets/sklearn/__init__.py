@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.pipeline import make_pipeline
 
+from onward.converters.comparison import difference
 from onward.converters.hints import noted_estimator
 from onward.converters.targets.proof import TOLERANCES, Subject
 from onward.converters.targets.recognition.data import by_input, rows_at
@@ -18,8 +19,9 @@ from onward.converters.targets.recognition.forests import forest_of
 from onward.converters.targets.recognition.heads import Head
 from onward.converters.targets.recognition.layers import chain_of, network_of, transformer_of
 from onward.converters.targets.recognition.rows import RowModel, Unrecognized, feature_names
+from onward.converters.targets.recognition.support_vectors import support_vectors_of
 from onward.converters.targets.recognition.ties import without_ties
-from onward.converters.targets.sklearn import linear, trees
+from onward.converters.targets.sklearn import linear, trees, vectors
 from onward.converters.targets.sklearn.generated import generated
 from onward.converters.targets.sklearn.kin import named
 from onward.converters.targets.sklearn.linear import Built
@@ -45,12 +47,31 @@ def native(model: Model, constants: Mapping[str, Any] | None = None) -> Subject:
 def recognised(model: Model, rows: RowModel) -> Subject:
     """An estimator of the library itself. Raises Unrecognized, with the reasons, where there is none."""
     reasons = []
-    for reader in (_trees, _transformer, _network):
+    readers = [_trees, _transformer, _network, _vectors]
+    if str(noted_estimator(model).get("class")).endswith(("SVC", "SVR")):  # a linear kernel is two matrix products
+        readers.insert(0, readers.pop())
+    for reader in readers:
         try:
-            return reader(model, rows)
+            subject = reader(model, rows)
+            _try(subject, rows)
+            return subject
         except Unrecognized as problem:
             reasons.append(str(problem))
     raise Unrecognized("; ".join(dict.fromkeys(reasons)))
+
+
+def _try(subject: Subject, rows: RowModel) -> None:
+    """Raises Unrecognized where an estimator does not give what the model does for some rows."""
+    matrix = np.random.default_rng(0).standard_normal((rows.fixed_rows or 20, rows.columns))
+    inputs = [array for _, array in rows.feeds(matrix).items()]
+    try:
+        found = subject.function(*inputs)
+    except ValueError as problem:
+        raise Unrecognized(f"the estimator refuses rows: {str(problem)[:80]}") from problem
+    for ours, theirs in zip(rows.results(matrix), found, strict=True):
+        allowed = TOLERANCES.get(ours.dtype, 0.0)
+        if ours.shape != theirs.shape or ours.dtype.kind == "f" and difference(ours, theirs, "rows")["relative"] > allowed:
+            raise Unrecognized("what was recognised gives other numbers")
 
 
 def _trees(model: Model, rows: RowModel) -> Subject:
@@ -68,6 +89,18 @@ def _network(model: Model, rows: RowModel) -> Subject:
     found = network_of(rows)
     scalers, built = linear.network(found)
     return _subject(model, rows, _pipeline(linear.transformers(scalers, rows.columns), built.estimator), built, found.head, None)
+
+
+def _vectors(model: Model, rows: RowModel) -> Subject:
+    """Support vectors; an operator's signs are those with which labels are the model's."""
+    found = support_vectors_of(rows)
+    places = [place for place, value in enumerate(rows.outputs) if value.dtype is not None and value.dtype.is_float]
+    labels = next((place for place in range(len(rows.outputs)) if place not in places), None)
+    if len(places) > 1 or len(rows.outputs) > len(places) + 1:
+        raise Unrecognized("support vectors with outputs other than labels and scores")
+    head = Head("identity", places[0] if places else None, 2, None if found.classes is None else list(found.classes), labels)
+    built = vectors.machine(found)
+    return _subject(model, rows, built.estimator, built, head, None)
 
 
 def _transformer(model: Model, rows: RowModel) -> Subject:

@@ -24,6 +24,7 @@ KIN: dict[type, tuple[type, ...]] = {
     tree.DecisionTreeClassifier: (tree.ExtraTreeClassifier,),
     ensemble.RandomForestRegressor: (ensemble.ExtraTreesRegressor,),
     ensemble.RandomForestClassifier: (ensemble.ExtraTreesClassifier,),
+    svm.SVR: (svm.NuSVR,), svm.SVC: (svm.NuSVC,),
     preprocessing.StandardScaler: (preprocessing.MaxAbsScaler, preprocessing.RobustScaler),
 }  # fmt: skip
 """By the class that is recognised, those that predict by the same numbers."""
@@ -33,7 +34,7 @@ NUMBERS = {preprocessing.RobustScaler: {"center_": "mean_"}}
 
 SETTLED = frozenset({
     "activation", "clip", "hidden_layer_sizes", "init", "learning_rate", "loss", "n_components", "n_estimators", "norm", "unit_variance", "whiten", "with_centering", "with_mean",
-    "with_scaling", "with_std",
+    "with_scaling", "with_std", "kernel", "coef0", "degree", "probability", "decision_function_shape", "break_ties",
 })  # fmt: skip
 """Parameters that the numbers of a model settle."""
 
