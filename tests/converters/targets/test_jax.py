@@ -167,6 +167,15 @@ def _saved(model: Model, folder: Path) -> Path:
     return folder / "m.onnx"
 
 
+@pytest.mark.parametrize("make, inputs", [(convolutional, real(3, 3, 14, 12)), (recurrent, real(40, 2, 4))])
+def test_the_exported_function_takes_any_size(make: Any, inputs: np.ndarray, tmp_path: Path) -> None:
+    model = make()
+    f = onward.convert(model, to="jax", output=tmp_path, verify=False)
+    exported = jax.export.deserialize((tmp_path / "model.stablehlo").read_bytes())
+    for ours, theirs in zip(jax.tree.leaves(exported.call(f.parameters, inputs)), outputs_of(model, inputs), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-5 * np.abs(theirs).max())
+
+
 def test_numbers_of_64_bits() -> None:
     """Whole numbers are shortened as JAX does by default; a model of float64 asks for the setting that keeps them."""
     b = ModelBuilder("lookup")

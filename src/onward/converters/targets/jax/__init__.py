@@ -19,8 +19,10 @@ from onward.converters.targets.printing.module import (
     write_files,
     write_weights,
 )
-from onward.ir import Model
+from onward.ir import Model, Value
 from onward.ir.datatypes import DataType
+
+PLATFORMS = ("cpu", "cuda", "tpu")
 
 PRELUDE = Path(__file__).with_name("prelude.py")
 
@@ -120,6 +122,37 @@ def run(result: Any, inputs: Sequence[Any]) -> list[np.ndarray]:
 
 
 def write(model: Model, folder: Path, constants: Mapping[str, Any] | None = None) -> None:
-    """Writes `model.py` and `weights.npz` into a folder, each as a whole or not at all."""
+    """Writes `model.py`, `weights.npz` and, where JAX can trace all sizes ahead, `model.stablehlo` into a folder, each as a whole or not at all.
+
+    The last is what `jax.export` serialises: `jax.export.deserialize(data).call(parameters, *inputs)`.
+    """
     text, weights = source_of(model, constants)
-    write_files(folder, {"weights.npz": write_weights(weights), "model.py": lambda path: path.write_text(text, encoding="ascii")})
+    exported = _exported(model, convert(model, constants), constants or {})
+    files = {"weights.npz": write_weights(weights), "model.py": lambda path: path.write_text(text, encoding="ascii")}
+    write_files(folder, files if exported is None else {**files, "model.stablehlo": lambda path: path.write_bytes(exported)})
+
+
+def _exported(model: Model, result: Any, constants: Mapping[str, Any]) -> bytes | None:
+    """The function for all sizes and processors; None where a size depends on numbers that are fed."""
+    import jax
+    from jax import export
+
+    inputs = [value for value in model.graph.inputs if value.tensor is None and value.name not in constants]
+    names: dict[str, str] = {}
+    scope = export.SymbolicScope()
+
+    def extents(value: Value) -> str:
+        assert value.shape is not None
+        items = [str(extent) if extent is not None else f"{value.name}.{axis}" for axis, extent in enumerate(value.shape)]
+        return ", ".join(item if item.isdigit() else names.setdefault(item, f"n{len(names)}") for item in items)
+
+    if any(value.shape is None or value.dtype is None for value in inputs):
+        return None
+    with jax.enable_x64(jax.config.jax_enable_x64 or _needs_double_precision(model)):
+        shapes = [export.symbolic_shape(extents(value), scope=scope) for value in inputs]
+        specifications = [jax.ShapeDtypeStruct(shape, value.dtype.numpy) for shape, value in zip(shapes, inputs) if value.dtype is not None]
+        parameters = jax.tree.map(lambda item: jax.ShapeDtypeStruct(item.shape, item.dtype), result.parameters)
+        try:
+            return bytes(export.export(jax.jit(result.function), platforms=PLATFORMS)(parameters, *specifications).serialize())
+        except (TypeError, IndexError, ValueError, NotImplementedError):  # JAX's words for a size that it cannot reckon with
+            return None

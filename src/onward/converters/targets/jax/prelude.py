@@ -89,11 +89,11 @@ def average_pool(x, margins, shape, strides, padding, window_dilation=None):
     """The mean of each window; of what is around the last axes of x, the `margins` count as elements, too."""
     dilation = window_dilation or (1,) * x.ndim
     total = jax.lax.reduce_window(x, np.zeros((), x.dtype), jax.lax.add, shape, strides, padding, window_dilation=dilation)
-    number = np.ones((), int)
+    number = jnp.ones((), int)
     for axis, (before, after) in enumerate(margins, 2):
-        places = np.arange(total.shape[axis])[:, None] * strides[axis] + np.arange(shape[axis]) * dilation[axis] - padding[axis][0]
-        number = number[..., None] * np.sum((places >= -before) & (places < x.shape[axis] + after), axis=1)
-    return total / jnp.asarray(number, x.dtype)
+        places = jnp.arange(total.shape[axis])[:, None] * strides[axis] + jnp.arange(shape[axis]) * dilation[axis] - padding[axis][0]
+        number = number[..., None] * jnp.sum((places >= -before) & (places < x.shape[axis] + after), axis=1)
+    return total / number.astype(x.dtype)
 
 
 def cumulative(value, operation, axis, exclusive, reverse):
@@ -180,7 +180,7 @@ def recurrence(step, states, length, backwards, condition, collected):
     def turn_while(states, place):
         return jax.lax.cond(states[condition], turn, rest, states, place)
 
-    if isinstance(length, int) and (condition is None or length <= 4096):
+    if not isinstance(length, jax.Array) and (condition is None or length <= 4096):
         states, rows = jax.lax.scan(turn if condition is None else turn_while, states, jnp.arange(length), reverse=backwards)
         return *states, *rows
     _, states = jax.lax.while_loop(

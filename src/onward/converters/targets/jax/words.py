@@ -62,6 +62,10 @@ class JaxWords(Words):
     def clip(self, text: str, first: str, last: str) -> str:
         return text  # JAX does that itself
 
+    def extreme(self, name: str, left: str, right: str, varies: bool) -> str:
+        """Sizes may be those of an export for any size, which Python cannot compare."""
+        return super().extreme(name, left, right, varies) if varies else f"jax.core.{name[:3]}_dim({left}, {right})"
+
     def sizes(self, text: str) -> str:
         return self.helper("sizes", text)
 
