@@ -230,3 +230,14 @@ def test_the_estimator_stays_as_it_was() -> None:
     onward.convert(estimator)
     np.testing.assert_array_equal(estimator.predict_proba(X), before)
     assert type(estimator[0].mean_) is np.ndarray
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_probabilities_of_support_vectors_are_coupled_as_libsvm_does(classes: int) -> None:
+    from sklearn.svm import SVC, NuSVC
+
+    random = np.random.default_rng(classes)
+    x = random.standard_normal((90, 3))
+    y = np.digitize(x[:, 0] + 0.3 * random.standard_normal(90), np.linspace(-1, 1, classes - 1)) if classes > 2 else (x[:, 0] > 0).astype(int)
+    for estimator in (SVC(probability=True, random_state=0), NuSVC(nu=0.1, probability=True, kernel="poly", random_state=0)):
+        onward.convert(estimator.fit(x, y))

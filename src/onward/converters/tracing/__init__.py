@@ -8,6 +8,7 @@ as a branch on a value does, raises `UnsupportedOperator` and names the line.
 from onward.converters.tracing import functions, ufuncs  # noqa: F401 (register what can be traced)
 from onward.converters.tracing.array import Array, RowCount, Trace, as_array
 from onward.converters.tracing.frame import Frame, joined, series
+from onward.converters.tracing.loops import repeat
 from onward.converters.tracing.patches import replaced
 
-__all__ = ["Array", "Frame", "RowCount", "Trace", "as_array", "joined", "replaced", "series"]
+__all__ = ["Array", "Frame", "RowCount", "Trace", "as_array", "joined", "repeat", "replaced", "series"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from onward.converters import special_functions
 from onward.converters.tracing.array import TEXT, UFUNCS, Array, Trace, as_array, implements, refusal
 from onward.converters.tracing.indexing import broadcast_shape
 
@@ -358,9 +359,34 @@ def _scipy() -> None:
         (special.erfc, lambda x: 1 - elementwise("Erf", x)), (special.xlogy, xlogy), (special.xlog1py, xlog1py), (special.ndtr, ndtr),
         (special.logit, lambda x: np.log(x / (1 - x))), (special.exp2, exp2), (special.log1p, log1p), (special.expm1, expm1),
         (special.cbrt, cbrt), (special.inv_boxcox, lambda y, power: np.where(power == 0, np.exp(y), (y * power + 1) ** (1 / power))),
-        (special.boxcox, boxcox),
+        (special.boxcox, boxcox), (special.psi, _series(special_functions.digamma)), (special.gammaln, _series(special_functions.lgamma)),
+        (special.erfinv, _series(special_functions.erfinv)),
     ):  # fmt: skip
         UFUNCS[function] = translation
+
+
+class _Writer:
+    """A trace as the writer of special functions."""
+
+    def __init__(self, trace: Any) -> None:
+        self.trace = trace
+
+    def op(self, operator: str, *inputs: Any, **attributes: Any) -> Any:
+        return self.trace.b.op(operator, *(self.array(item) if isinstance(item, np.ndarray) else item for item in inputs), **attributes)
+
+    def array(self, array: np.ndarray, /) -> Any:
+        return self.trace.constant(array)
+
+
+def _series(function: Callable[..., Any]) -> Callable[[Array], Array]:
+    """A special function in double precision."""
+
+    def traced(x: Array) -> Array:
+        kind = x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
+        made = function(_Writer(x.trace), x.astype(np.float64).value)
+        return Array(x.trace, made, np.dtype(np.float64), x.shape).astype(kind)
+
+    return traced
 
 
 def boxcox(x: Array, power: Array) -> Array:

@@ -7,6 +7,7 @@ from onward.converters.sklearn.operators import (  # noqa: F401
     encoders,
     ensembles,
     forests,
+    iterations,
     neighbours,
     scalers,
     support_vectors,

@@ -8,7 +8,7 @@ import numpy as np
 
 from onward.converters.sklearn.registry import method
 from onward.converters.sklearn.tracer import squared_distances
-from onward.converters.tracing import Array
+from onward.converters.tracing import Array, repeat
 from onward.errors import UnsupportedOperator
 
 
@@ -64,10 +64,46 @@ def predicted(estimator: Any, x: Array) -> Array:
 
 @method("_dense_predict_proba", "BaseSVC")
 def probabilities(estimator: Any, x: Array) -> Array:
-    """For two classes; more are coupled by an iteration that ends by the values (Wu, Lin and Weng, 2004)."""
-    if len(estimator.classes_) != 2:
-        raise UnsupportedOperator("probabilities of support vectors for more than two classes")
-    a, b = float(estimator._probA[0]), float(estimator._probB[0])
-    margin = decision(estimator, x)[:, 0] * a + b
-    first = np.clip(1.0 / (1.0 + np.exp(margin)), 1e-7, 1 - 1e-7)
-    return np.stack([first, 1 - first], axis=1)
+    """Each pair's probability by a sigmoid of its margin (Platt), then coupled: a single pair too, which ends near, not at it."""
+    margins = decision(estimator, x) * np.asarray(estimator._probA) + np.asarray(estimator._probB)
+    pairs = np.clip(1.0 / (1.0 + np.exp(margins)), LEAST, 1 - LEAST)
+    return _coupled(pairs, _pairs(estimator), len(estimator.classes_))
+
+
+LEAST = 1e-7
+
+
+def _coupled(pairs: Array, order: list[tuple[int, int]], count: int) -> Array:
+    """Probabilities of classes of those of pairs: Wu, Lin and Weng (2004), algorithm 2, ended where libsvm ends it. Rows that have
+    converged stay as they are while others go on."""
+    table: dict[tuple[int, int], Any] = {}
+    for place, (first, second) in enumerate(order):
+        table[first, second], table[second, first] = pairs[:, place], 1 - pairs[:, place]
+    others = [[other for other in range(count) if other != one] for one in range(count)]
+    own = [sum(table[other, one] * table[other, one] for other in others[one]) for one in range(count)]
+    matrix = np.stack([
+        np.stack([own[one] if one == other else -table[other, one] * table[one, other] for other in range(count)], axis=1) for one in range(count)
+    ], axis=1)  # fmt: skip
+
+    def product(p: Any) -> tuple[Any, Any]:
+        first = np.sum(matrix * p[:, None, :], axis=2)
+        return first, np.sum(p * first, axis=1)
+
+    def error(p: Any) -> Any:
+        first, second = product(p)
+        return np.max(np.abs(first - second[:, None]), axis=1)
+
+    def turn(p: Any) -> Any:
+        first, second = product(p)
+        columns, sums = [p[:, place] for place in range(count)], [first[:, place] for place in range(count)]
+        for one in range(count):
+            step = (second - sums[one]) / own[one]
+            scale = 1 + step
+            second = (second + step * (step * own[one] + 2 * sums[one])) / scale / scale
+            sums = [(item + step * matrix[:, one, other]) / scale for other, item in enumerate(sums)]
+            columns = [(item + step if other == one else item) / scale for other, item in enumerate(columns)]
+        goes_on = error(p) >= 0.005 / count
+        after = np.where(goes_on[:, None], np.stack(columns, axis=1), p)
+        return [after], np.any(error(after) >= 0.005 / count)
+
+    return repeat(max(100, count), [pairs[:, :1] * 0 + np.full((1, count), 1 / count)], turn)[0]
