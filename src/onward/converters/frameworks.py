@@ -55,7 +55,7 @@ class Framework:
 
 
 FRAMEWORKS = (
-    Framework("torch", "PyTorch", ("torch",), (".pt2",)),
+    Framework("torch", "PyTorch", ("torch",), (".pt2", ".pt", ".pth")),
     Framework("keras", "Keras", ("keras",), (".keras", ".h5")),
     Framework("sklearn", "scikit-learn", ("sklearn",), (".pkl", ".pickle", ".joblib", ".skops")),
     Framework("catboost", "CatBoost", ("catboost",), (".cbm", ".json"), {".json": (b'"features_info"', b'"ctr_data"')}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -94,17 +95,55 @@ CASES: dict[str, tuple[str, dict[str, Any], Callable[[], dict[str, Any]]]] = {
             lambda: {"input_values": torch.randn(2, 16, 16)}),
     "CLIPText": ("CLIPTextModel", {**SMALL, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}, _text),
     "CLIPVision": ("CLIPVisionModel", IMAGES, _image), "SiglipVision": ("SiglipVisionModel", IMAGES, _image),
-    "Detr": ("DetrModel", {"d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 4, "decoder_attention_heads": 4,
-                           "encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "num_queries": 5}, _large_image),
+    "Detr": ("DetrForObjectDetection", {"d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 4,
+                                        "decoder_attention_heads": 4, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "num_queries": 5,
+                                        "use_timm_backbone": False, "use_pretrained_backbone": False, "backbone": None,
+                                        "backbone_config": {"model_type": "resnet", "embedding_size": 8, "hidden_sizes": [8, 16, 32, 64],
+                                                            "depths": [1, 1, 1, 1], "layer_type": "basic", "out_features": ["stage4"]}}, _large_image),
+    "Yolos": ("YolosForObjectDetection", {**IMAGES, "image_size": [32, 32], "num_detection_tokens": 5}, _image),
+    "DPT": ("DPTForDepthEstimation", {**IMAGES, "num_hidden_layers": 4, "backbone_out_indices": [0, 1, 2, 3], "neck_hidden_sizes": [8, 8, 16, 16],
+                                      "fusion_hidden_size": 8, "reassemble_factors": [4, 2, 1, 0.5]}, _image),
+    "UperNet": ("UperNetForSemanticSegmentation", {"hidden_size": 16, "pool_scales": [1, 2], "auxiliary_in_channels": 32, "auxiliary_channels": 8,
+                                                   "backbone_config": {"model_type": "convnext", "hidden_sizes": [8, 16, 32, 64], "depths": [1, 1, 1, 1],
+                                                                       "out_features": ["stage1", "stage2", "stage3", "stage4"]}}, _large_image),
+    "Mamba2": ("Mamba2ForCausalLM", {"hidden_size": 32, "num_hidden_layers": 2, "vocab_size": 99, "state_size": 4, "num_heads": 8, "head_dim": 8,
+                                     "n_groups": 2, "chunk_size": 8, "use_cache": False}, lambda: {"input_ids": torch.randint(3, 99, (2, 9))}),
+    "OLMoE": ("OlmoeForCausalLM", {**DECODER, "num_experts": 4, "num_experts_per_tok": 2}, _text),
+    "Qwen2-MoE": ("Qwen2MoeForCausalLM", {**DECODER, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16,
+                                          "shared_expert_intermediate_size": 32}, _text),
 }  # fmt: skip
+
+
+CACHED = ("GPT2", "GPTNeoX", "OPT", "Llama", "Qwen3", "Gemma2", "Mixtral", "T5", "Bart")
+"""Those that are tried with a cache of keys and values, too."""
+
+NAMES = [*CASES, *(f"{name} with cache" for name in CACHED)]
 
 
 def build(name: str) -> tuple[torch.nn.Module, dict[str, Any]]:
     """The module with random weights, and keywords to call it with."""
     import transformers
 
-    kind, settings, arguments = CASES[name]
+    kind, settings, arguments = CASES[name.removesuffix(" with cache")]
+    cached = name.endswith(" with cache")
     torch.manual_seed(0)
     model_class = getattr(transformers, kind)
-    configuration = model_class.config_class(**settings)
-    return model_class(configuration).eval(), arguments()
+    configuration = model_class.config_class(**{**settings, "use_cache": cached} if "use_cache" in settings else settings)
+    module = model_class(configuration).eval()
+    return module, (_continued(module, arguments()) if cached else arguments())
+
+
+def _continued(module: torch.nn.Module, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The second part of a text, and what the module keeps of the first."""
+    tokens = "decoder_input_ids" if "decoder_input_ids" in arguments else "input_ids"
+    begun = {**arguments, tokens: arguments[tokens][:, :3]}
+    if tokens == "input_ids":
+        begun["attention_mask"] = arguments["attention_mask"][:, :3]
+    with torch.no_grad():
+        found = module(**begun, use_cache=True)
+    rest = {**arguments, tokens: arguments[tokens][:, 3:]}
+    if tokens == "decoder_input_ids":
+        del rest["input_ids"]
+        rest["encoder_outputs"] = (found.encoder_last_hidden_state,)
+    cache = "cache" if "cache" in inspect.signature(module.forward).parameters else "past_key_values"
+    return {**rest, cache: found.past_key_values}

@@ -9,7 +9,6 @@ from onward.converters.certificate import Certificate
 from tests.converters.torch.architectures import CASES, build
 
 MISSING = {
-    "Mixtral": "histc and grouped products", "Detr": "needs timm",
     "Hubert": "its normalisation amplifies rounding on constant input",
     "Wav2Vec2": "its normalisation amplifies rounding on constant input",
 }  # fmt: skip

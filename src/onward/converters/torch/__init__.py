@@ -1,4 +1,4 @@
-"""PyTorch: a module or an exported program.
+"""PyTorch: a module, an exported program, or TorchScript.
 
 What is read is the graph of torch.export. Operators that ONNX has too stay whole (softmax, layer_norm, attention, lstm ...);
 those that nobody translates are taken apart by PyTorch's own rules until all are known (`registry.py` says how to add one).
@@ -7,8 +7,11 @@ Parameters keep their names, tied ones are one initializer, and every node notes
 
 from __future__ import annotations
 
+import pickle
+import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,7 +24,7 @@ from onward.converters.torch.graph import Walker, check_supported
 from onward.converters.torch.reference import reference_of
 from onward.converters.torch.state import State
 from onward.converters.torch.values import recorder
-from onward.errors import FormatError, InvalidArgument, OnwardError
+from onward.errors import ConversionError, FormatError, InvalidArgument, OnwardError
 from onward.ir import Model
 from onward.ir.expressions import Symbol
 
@@ -30,11 +33,52 @@ OPSET = 23
 
 
 def load(path: Any, trust: bool = False) -> Any:
-    """The exported program of a .pt2 file. Raises FormatError for a file that PyTorch does not read."""
+    """The exported program, TorchScript module or pickled module of a file.
+
+    Raises FormatError for a file that PyTorch does not read, ConversionError for one that holds parameters alone, and InvalidArgument for
+    a pickle that is not trusted.
+    """
     try:
-        return torch.export.load(str(path))
+        members = zipfile.ZipFile(path).namelist() if zipfile.is_zipfile(path) else []
+        if not members and Path(path).read_bytes()[:1] != pickle.PROTO:
+            raise FormatError(f"'{path}' is neither an archive nor a pickle of PyTorch")
+        if any(name.endswith("constants.pkl") for name in members):
+            return torch.jit.load(str(path), map_location="cpu")
+        if str(path).endswith(".pt2"):
+            return torch.export.load(str(path))
+        held = _unpickled(path, trust)
+    except OnwardError:
+        raise
     except Exception as problem:
-        raise FormatError(f"'{path}' is no exported program of PyTorch: {str(problem).splitlines()[0][:300]}") from problem
+        raise FormatError(f"PyTorch does not read '{path}': {str(problem).splitlines()[0][:300]}") from problem
+    if not isinstance(held, torch.nn.Module):
+        raise ConversionError(
+            f"'{path}' holds {_contents(held)}, but not what is computed with them: make the module that they belong to, "
+            "load them with its load_state_dict, and convert the module"
+        )
+    return held
+
+
+def _unpickled(path: Any, trust: bool) -> Any:
+    try:
+        return torch.load(str(path), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as problem:
+        if "weights_only" not in str(problem).lower():
+            raise
+        if not trust:
+            raise InvalidArgument(f"'{path}' is a pickle, and reading it runs the code in it; pass trust=True if you trust its source") from problem
+    return torch.load(str(path), map_location="cpu", weights_only=False)
+
+
+def _contents(held: Any) -> str:
+    """What a file without a module holds, as people read it."""
+    while isinstance(held, dict) and not any(isinstance(item, torch.Tensor) for item in held.values()):
+        inner = [item for item in held.values() if isinstance(item, dict)]
+        if not inner:
+            break
+        held = max(inner, key=len)
+    names = list(held) if isinstance(held, dict) else []
+    return f"{len(names)} parameters ({', '.join(map(str, names[:3]))} ...)" if names else f"a {type(held).__name__}"
 
 
 def convert(request: Request) -> tuple[Model, Any]:

@@ -1,13 +1,14 @@
-"""From a module of PyTorch to a graph of its operators: torch.export, with sizes that may vary found by itself."""
+"""From a module of PyTorch to a graph of its operators: torch.export, with sizes that may vary found by itself; by way of TorchScript
+where torch.export refuses the module."""
 
 from __future__ import annotations
 
-import functools
 import inspect
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from onward.converters.torch.caches import register_caches
 from onward.converters.torch.graph import all_calls, missing
 from onward.converters.torch.registry import COMPLEX, OPERATORS, find, name_of
 from onward.converters.torch.stand_ins import standing_in
+from onward.converters.torch.torchscript import exported, parameters, scripts
 from onward.errors import ConversionError
 
 logger = logging.getLogger("onward.converters")
@@ -84,32 +86,45 @@ def captures(module: torch.nn.Module, example: Example, dynamic_shapes: Any) -> 
     captures none.
     """
     problem: Exception | None = None
-    found = False
     register_caches()
     example = _by_parameters(module, example)
     trained = ["the module was in training mode; it was converted in inference mode"] if module.training else []
-    for used, shapes, note in _attempts(example, dynamic_shapes):
-        try:
-            with _inference(module), standing_in():
-                program = decomposed(_exported(module, used, shapes))
-        except Exception as failure:  # (PyTorch raises whatever the module raises)
-            problem = problem or failure
-            logger.debug("capture failed", exc_info=True)
-            continue
-        found = True
-        yield Capture(program, used, trained + ([note] if note else []))
-    if not found:
-        first = " ".join((str(problem).strip().splitlines() or [""])[:6])[:800]
-        kind = type(problem).__name__
-        raise ConversionError(f"PyTorch could not capture {type(module).__name__}: {kind}: {first}") from problem
+    for form, said in _forms(module, example):
+        found = False
+        for used, shapes, note in _attempts(example, dynamic_shapes):
+            try:
+                with _inference(module), _inference(form), standing_in():
+                    program = decomposed(_exported(form, used, shapes))
+            except Exception as failure:  # (PyTorch raises whatever the module raises)
+                problem = problem or failure
+                logger.debug("capture failed", exc_info=True)
+                continue
+            found = True
+            yield Capture(program, used, trained + said + ([note] if note else []))
+        if found:
+            return
+    first = " ".join((str(problem).strip().splitlines() or [""])[:6])[:800]
+    kind = type(problem).__name__
+    raise ConversionError(f"PyTorch could not capture {type(module).__name__}: {kind}: {first}") from problem
+
+
+def _forms(module: torch.nn.Module, example: Example) -> Iterator[tuple[torch.nn.Module, list[str]]]:
+    """The module itself, then as TorchScript; and what is to be said of that."""
+    yield module, []
+    if not isinstance(module, torch.jit.ScriptModule) and not example.keywords:
+        with _inference(module):
+            yield from scripts(module, example.arguments)
 
 
 def _by_parameters(module: torch.nn.Module, example: Example) -> Example:
-    """Keywords in the order of the parameters, those that `**` gathers last, as torch.export lists them."""
-    parameters = inspect.signature(module.forward).parameters
-    named = {name: example.keywords[name] for name in parameters if name in example.keywords}
+    """Keywords in the order of the parameters, those that `**` gathers last, as torch.export lists them; TorchScript has arguments alone."""
+    if isinstance(module, torch.jit.ScriptModule):
+        rest = [example.keywords[name] for name in parameters(module) if name in example.keywords]
+        return Example((*example.arguments, *rest))
+    known = inspect.signature(module.forward).parameters
+    named = {name: example.keywords[name] for name in known if name in example.keywords}
     others = {name: item for name, item in example.keywords.items() if name not in named}
-    gathers = [name for name, parameter in parameters.items() if parameter.kind is parameter.VAR_KEYWORD]
+    gathers = [name for name, parameter in known.items() if parameter.kind is parameter.VAR_KEYWORD]
     return Example(example.arguments, {**named, **others}, gathers[0] if others and gathers else "", tuple(others))
 
 
@@ -128,17 +143,20 @@ def _attempts(example: Example, dynamic_shapes: Any) -> list[tuple[Example, Any,
 
 
 def _exported(module: torch.nn.Module, example: Example, shapes: Any) -> ExportedProgram:
-    def attempt(strict: bool) -> ExportedProgram:
-        # Structures are made anew each time: a module may write into them (caches grow).
-        arguments, keywords = _apart((example.arguments, example.keywords))
-        return export(module, arguments, keywords, dynamic_shapes=shapes, strict=strict)
-
+    """What one way of tracing refuses, the other may take; what the first way says of a refusal is nearer to the source."""
+    problem: Exception | None = None
+    ways = (exported,) if isinstance(module, torch.jit.ScriptModule) else (partial(export, strict=False), partial(export, strict=True))
     with torch.no_grad():
-        try:
-            return attempt(False)
-        except Exception:  # what one way of tracing refuses, the other may take
-            logger.debug("tracing failed", exc_info=True)
-            return attempt(True)
+        for way in ways:
+            # Structures are made anew each time: a module may write into them (caches grow).
+            arguments, keywords = _apart((example.arguments, example.keywords))
+            try:
+                return way(module, arguments, keywords, dynamic_shapes=shapes)
+            except Exception as failure:
+                logger.debug("tracing failed", exc_info=True)
+                problem = problem or failure
+    assert problem is not None
+    raise problem
 
 
 def _apart(structure: Any) -> Any:
@@ -251,7 +269,7 @@ def _rules() -> dict[Any, Any]:
     return table
 
 
-@functools.cache
+@cache
 def _every_rule() -> dict[Any, Any]:
     table: dict[Any, Any] = dict(default_decompositions().items())
     for target, rule in decomposition_table.items():

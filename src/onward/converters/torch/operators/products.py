@@ -11,7 +11,7 @@ import torch
 from onward.converters.torch.emitter import Emitter, Tensor, is_static
 from onward.converters.torch.operators.arithmetic import _scaled
 from onward.converters.torch.operators.unary import result_dtype
-from onward.converters.torch.registry import aten
+from onward.converters.torch.registry import aten, operator
 from onward.errors import UnsupportedOperator
 from onward.ir import Value
 
@@ -148,7 +148,7 @@ def trilinear(
     return c.op("ReduceSum", product, list(summed), keepdims=0) if summed else product
 
 
-@aten("_grouped_mm")
+@operator("aten::_grouped_mm", "transformers::grouped_mm_fallback")
 def grouped_mm(c: Emitter, left: Tensor, right: Tensor, ends: Tensor | None = None, bias: Tensor | None = None, dtype: Any = None) -> Value:
     """Rows times the matrix of their group; `ends` tells where each group's rows end. Every group's matrix is multiplied with
     all rows, and each row keeps its own product."""
