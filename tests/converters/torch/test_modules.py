@@ -246,6 +246,42 @@ def test_random_sources_are_noted() -> None:
     assert any("random" in note for note in certificate.notes)
 
 
+def test_dropout_that_is_left_active_is_named() -> None:
+    module = Function(lambda x: nn.functional.dropout(x) + nn.functional.dropout(x, training=False))
+    certificate = Certificate.of(onward.convert(module, (torch.randn(3, 4),)))
+    assert certificate is not None
+    (note,) = (note for note in certificate.notes if "random" in note)
+    assert note.count("aten::dropout") == 1
+    assert "test_modules.py" in note
+
+
+def test_numbers_that_no_seed_governs_are_refused() -> None:
+    module = Function(lambda x: x + float(np.random.default_rng().random()))
+    with pytest.raises(ConversionMismatch, match="the same seed"):
+        onward.convert(module, (torch.randn(3, 4),))
+
+
+def test_states_are_noted_and_left_alone() -> None:
+    class Counter(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("calls", torch.zeros(1))
+            self.register_buffer("last", torch.zeros(1))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.calls.add_(1)
+            self.last = x.sum().reshape(1)
+            return x + self.calls
+
+    module, x = Counter(), torch.randn(3, 4)
+    model = onward.convert(module, (x,))
+    assert (float(module.calls), float(module.last)) == (0, 0)
+    certificate = Certificate.of(model)
+    assert certificate is not None
+    assert any("buffers calls, last" in note for note in certificate.notes)
+    np.testing.assert_allclose(onward.InferenceSession(model).run(None, {model.graph.inputs[0].name: x.numpy()})[0], x + 1, atol=1e-6)
+
+
 def test_all_that_is_missing_is_named() -> None:
     module = Function(lambda x: torch.linalg.eigvals(x).real + torch.special.bessel_j0(x))
     with pytest.raises(UnsupportedOperator, match=r"(?s)linalg_eig.*test_modules\.py.*bessel_j0.*register"):

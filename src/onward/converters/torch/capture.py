@@ -21,6 +21,7 @@ from onward.converters.torch.caches import register_caches
 from onward.converters.torch.graph import all_calls, missing
 from onward.converters.torch.registry import COMPLEX, OPERATORS, find, name_of
 from onward.converters.torch.stand_ins import standing_in
+from onward.converters.torch.states import as_it_is
 from onward.converters.torch.torchscript import exported, parameters, scripts
 from onward.errors import ConversionError
 
@@ -112,7 +113,7 @@ def _forms(module: torch.nn.Module, example: Example) -> Iterator[tuple[torch.nn
     """The module itself, then as TorchScript; and what is to be said of that."""
     yield module, []
     if not isinstance(module, torch.jit.ScriptModule) and not example.keywords:
-        with _inference(module):
+        with _inference(module), as_it_is(module):
             yield from scripts(module, example.arguments)
 
 

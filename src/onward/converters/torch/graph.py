@@ -185,6 +185,17 @@ def missing(module: fx.GraphModule) -> dict[str, str]:
     return found
 
 
+def draws(module: fx.GraphModule) -> list[str]:
+    """The operators that draw random numbers, each with its place in the source; dropout that is off does not."""
+    found: dict[str, None] = {}
+    for node in all_calls(module):
+        name = name_of(node.target)
+        off = "dropout" in name and len(node.args) > 2 and not node.args[2]
+        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()) and not off:
+            found[f"{name}{_at(node)}"] = None
+    return list(found)
+
+
 def check_supported(module: fx.GraphModule) -> None:
     """Raises UnsupportedOperator that names all operators without a translation, each with its place in the source."""
     found = missing(module)

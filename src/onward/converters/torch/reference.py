@@ -12,6 +12,9 @@ from torch.utils import _pytree as pytree
 
 from onward.converters.certificate import Reference
 from onward.converters.torch.emitter import to_numpy
+from onward.converters.torch.graph import draws
+from onward.converters.torch.states import as_it_is
+from onward.errors import ConversionMismatch
 
 TOLERANCES = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-11, np.dtype(np.float16): 5e-3}
 BFLOAT16 = 4e-2
@@ -26,7 +29,12 @@ def reference_of(module: Any, captured: Any, names: Any) -> Reference:
     data = source.data()
     random = source.is_random(data["the example"])
     if random:
-        captured.notes.append("the source draws random numbers: only shapes and types were compared")
+        drawn = draws(captured.program.graph_module)
+        by = f" ({', '.join(drawn)})" if drawn else ""
+        captured.notes.append(f"the source draws random numbers{by}: only shapes and types were compared")
+    written = list(captured.program.graph_signature.buffers_to_mutate.values())
+    if written:
+        captured.notes.append(f"the source writes into its buffers {', '.join(written)}: the model begins with what they are now in each run")
     return Reference(
         f"torch {torch.__version__}", data, source.outputs, exact, TOLERANCES, tuple(captured.notes), random
     )
@@ -41,6 +49,7 @@ class Source:
         self.names = names
         self.leaves, self.structure = self._leaves(captured)
         self._double: Any = None
+        self.unsteady = False
         self.may_not_end = any(
             "while_loop" in str(node.target)
             for part in captured.program.graph_module.modules()
@@ -118,19 +127,22 @@ class Source:
         return None
 
     def is_random(self, feeds: Mapping[str, np.ndarray]) -> bool:
-        """Whether two runs with different seeds differ."""
+        """Whether two runs with different seeds differ. Two that differ with the same seed make the source `unsteady`."""
         runs = []
-        for seed in (1, 2):
+        for seed in (1, 2, 2):
             with torch.random.fork_rng():
                 torch.manual_seed(seed)
                 runs.append(self._run(self.module, feeds, lambda item: item, keep_seed=False))
-        first, second = runs
-        return first is not None and second is not None and any(
-            not np.array_equal(first[name], second[name], equal_nan=first[name].dtype.kind == "f") for name in first
-        )
+        self.unsteady = _differ(*runs[1:])
+        return _differ(*runs[:2]) and not self.unsteady
 
     def outputs(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
-        """What the module gives, or None where it refuses the data."""
+        """What the module gives, or None where it refuses the data. Raises ConversionMismatch for one that is unsteady."""
+        if self.unsteady:
+            raise ConversionMismatch(
+                f"{type(self.module).__name__} gives different results for the same data and the same seed of PyTorch: it draws from Python's or "
+                "NumPy's random numbers, or keeps a state outside of its buffers. What it was when it was captured is fixed in the model"
+            )
         return self._run(self.module, feeds, lambda item: item)
 
     def exactly(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
@@ -156,7 +168,7 @@ class Source:
         arguments, keywords = pytree.tree_unflatten(leaves, self.structure)
         state = torch.random.get_rng_state()
         try:
-            with torch.no_grad(), _inference(module) if hasattr(module, "eval") and not isinstance(module, torch.fx.GraphModule) else _nothing():
+            with torch.no_grad(), as_it_is(module), _inference(module) if hasattr(module, "eval") and not isinstance(module, torch.fx.GraphModule) else _nothing():
                 results = pytree.tree_leaves(module(*arguments, **keywords), is_leaf=lambda item: item is None)
         except Exception:  # the source does not take this data
             return None
@@ -165,6 +177,12 @@ class Source:
                 torch.random.set_rng_state(state)
         chosen = [results[place] for place in self.names.returned]
         return {name: _array(torch.as_tensor(item)) for name, item in zip(self.names.labels, chosen, strict=True)}
+
+
+def _differ(first: Mapping[str, np.ndarray] | None, second: Mapping[str, np.ndarray] | None) -> bool:
+    return first is not None and second is not None and any(
+        not np.array_equal(first[name], second[name], equal_nan=first[name].dtype.kind == "f") for name in first
+    )
 
 
 class _nothing:  # noqa: N801 (a context manager)
