@@ -343,6 +343,22 @@ def test_rows_of_pictures_and_of_a_fixed_number() -> None:
     np.testing.assert_allclose(estimator.transform(rows), np.maximum(rows, 0).reshape(7, 2, 15).mean(2), rtol=1e-5)
 
 
+def test_text_of_a_model_is_no_code() -> None:
+    """Labels and names of columns with quotes and lines stay text in a generated estimator."""
+    hostile = ['a"""\nimport os\n', "b')];{x}", "c\\"]
+    b = ModelBuilder('"""\nimport os')
+    x = b.input("x", DataType.FLOAT, ["rows", 3])
+    scores = b.op("Softmax", b.op("Sin", b.op("MatMul", x, b.constant(np.eye(3, dtype=np.float32)))), axis=1)
+    b.output(b.op("Gather", b.constant(np.array(hostile, object)), b.op("ArgMax", scores, axis=1, keepdims=0)), 'label"""')
+    b.output(scores, "probabilities")
+    model = b.model()
+    model.metadata["onward.features"] = json.dumps(hostile)
+    estimator = onward.convert(model, to="sklearn")
+    assert estimator.classes_.tolist() == hostile and estimator.feature_names_in_.tolist() == hostile
+    assert estimator.predict(np.eye(3, dtype=np.float32)).tolist() == hostile
+    assert not hasattr(sys.modules.get(type(estimator).__module__), "os")
+
+
 def test_names_of_columns() -> None:
     b = ModelBuilder("linear")
     b.output(b.op("MatMul", b.input("x", DataType.FLOAT, ["rows", 2]), b.constant(np.ones((2, 1), np.float32))), "y")

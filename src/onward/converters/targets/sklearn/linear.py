@@ -83,7 +83,7 @@ def network(found: Network) -> tuple[list[Step], Built]:
 
     Raises Unrecognized for layers that scikit-learn does not have.
     """
-    first = next(place for place, step in enumerate(found.steps) if isinstance(step, Dense) and not isinstance((*found.steps, None, Activation(""))[place + 1], (Dense, Scaled, Imputed, Normalized)))
+    first = _first_layer(found.steps)
     scalers, layers = found.steps[:first], found.steps[first:]
     dense = [step for step in layers if isinstance(step, Dense)]
     activations = {step.name for step in layers if isinstance(step, Activation)}
@@ -99,6 +99,15 @@ def network(found: Network) -> tuple[list[Step], Built]:
         return scalers, _linear(weights, bias, head, labels)
     hidden = dense[:-1]
     return scalers, _perceptron([*(step.weights for step in hidden), weights], [*(step.bias for step in hidden), bias], activations.pop(), head, labels)
+
+
+def _first_layer(steps: Sequence[Step]) -> int:
+    """The place of the first layer of the estimator. A matrix product with a scaler or another product right after it is a transformer."""
+    for place, step in enumerate(steps):
+        after = steps[place + 1] if place + 1 < len(steps) else None
+        if isinstance(step, Dense) and (after is None or isinstance(after, Activation)):
+            return place
+    raise Unrecognized("it has no layer of weights")
 
 
 def _order(head: Head) -> list[int] | None:
