@@ -343,6 +343,18 @@ def test_rows_of_pictures_and_of_a_fixed_number() -> None:
     np.testing.assert_allclose(estimator.transform(rows), np.maximum(rows, 0).reshape(7, 2, 15).mean(2), rtol=1e-5)
 
 
+def test_tables() -> None:
+    """An input for each column is one matrix again, with the columns' names."""
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(X, columns=list("uvwxyz"))
+    source = make(preprocessing.StandardScaler(), linear_model.LogisticRegression()).fit(table, WORDS)
+    model = onward.convert(source, table)
+    assert len(model.graph.inputs) == 6
+    again = onward.convert(model, to="sklearn")
+    assert repr(again) == repr(source) and again.feature_names_in_.tolist() == list("uvwxyz")
+    np.testing.assert_allclose(again.predict_proba(table), source.predict_proba(table), rtol=1e-10)
+
+
 def test_text_of_a_model_is_no_code() -> None:
     """Labels and names of columns with quotes and lines stay text in a generated estimator."""
     hostile = ['a"""\nimport os\n', "b')];{x}", "c\\"]

@@ -69,6 +69,8 @@ def chain_of(rows: RowModel) -> Chain:
     """The steps from the rows on, up to the first node that is none or to where the graph branches."""
     chain = Chain()
     value = matrix_of(rows)
+    if value is None:
+        return chain
     while (found := _next(rows, value)) is not None:
         steps, value = found
         for step in steps:
@@ -92,17 +94,17 @@ def _append(chain: Chain, step: Step, value: Value) -> None:
     chain.steps[-1], chain.values[-1] = step, value
 
 
-def matrix_of(rows: RowModel) -> Value:
-    """The rows as one value: the input, or the concatenation of all inputs."""
+def matrix_of(rows: RowModel) -> Value | None:
+    """The rows as one value of the graph: the input, or what puts all inputs side by side. None where there is none."""
     inputs = [value for value in rows.model.graph.inputs if value.tensor is None]
     if len(inputs) == 1:
         return inputs[0]
-    users = {node for value in inputs for node, _ in value.uses}
-    if len(users) == 1:
-        (node,) = users
-        if node.op_type in ("Concat", "FeatureVectorizer") and list(node.inputs) == inputs:
-            return node.outputs[0]
-    raise Unrecognized("its inputs are used one by one")
+    probes = np.random.default_rng(0).standard_normal((8, rows.columns)).astype(rows.dtype)
+    for node in rows.model.graph.nodes:
+        array = rows.program.values.get(node.outputs[0])
+        if isinstance(array, P.Array) and array.rank == 2 and array.shape[1] == rows.columns and array.dtype.is_float:
+            return node.outputs[0] if np.array_equal(rows.before(array, probes), probes) else None
+    return None
 
 
 def _next(rows: RowModel, value: Value) -> tuple[list[Step], Value] | None:
@@ -246,6 +248,8 @@ def network_of(rows: RowModel) -> Network:
     """The layers of a model that is a chain of them. Raises Unrecognized for another one."""
     chain = chain_of(rows)
     end = chain.values[-1] if chain.values else matrix_of(rows)
+    if end is None:
+        raise Unrecognized("its inputs are used one by one")
     users = {node for node, _ in end.uses}
     if len(users) == 1 and next(iter(users)).op_type == "LinearClassifier":
         return _classifier(rows, chain.steps, users.pop())

@@ -123,6 +123,8 @@ def without_maps(model: Model) -> Model:
 
 
 def feature_names(model: Model, columns: int) -> list[str]:
-    """The names of the columns that the source knew, or none."""
+    """The names of the columns: those that the source knew, or of inputs that are a column each; or none."""
     names = json.loads(model.metadata.get(FEATURES, "[]"))
+    inputs = [value.name for value in model.graph.inputs if value.tensor is None]
+    names = inputs if not names and len(inputs) > 1 else names
     return names if len(names) == columns and all(isinstance(name, str) for name in names) else []

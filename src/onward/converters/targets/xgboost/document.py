@@ -95,7 +95,7 @@ def _base_score(objective: str, margins: np.ndarray) -> str | None:
         if not fits.any():
             return None
         found.append(str(near[int(fits.argmax())]))
-    return f"[{','.join(found)}]"
+    return found[0] if len(set(found)) == 1 else f"[{','.join(found)}]"  # one number is what older versions read, too
 
 
 def _neighbours(number: np.float32) -> list[np.float32]:
