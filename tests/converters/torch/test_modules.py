@@ -246,6 +246,16 @@ def test_random_sources_are_noted() -> None:
     assert any("random" in note for note in certificate.notes)
 
 
+def test_random_orders_are_orders() -> None:
+    class Mixed(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.randperm(x.shape[0]) + x
+
+    model = onward.convert(Mixed(), (torch.zeros(6, dtype=torch.int64),))
+    found = onward.InferenceSession(model).run(None, {"x": np.zeros(9, np.int64)})[0]
+    assert sorted(found) == list(range(9))
+
+
 def test_dropout_that_is_left_active_is_named() -> None:
     module = Function(lambda x: nn.functional.dropout(x) + nn.functional.dropout(x, training=False))
     certificate = Certificate.of(onward.convert(module, (torch.randn(3, 4),)))

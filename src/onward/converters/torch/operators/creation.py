@@ -146,6 +146,13 @@ def randint(c: Emitter, *arguments: Any, **options: Any) -> Value:
     return c.convert(c.op("Min", drawn, np.array(float(high - 1))), result_dtype(c))
 
 
+@aten("randperm")
+def randperm(c: Emitter, count: Any, **options: Any) -> Value:
+    """The order of as many random numbers."""
+    noise = c.op("RandomUniformLike", c.op("Expand", np.array(0.0), [count]))
+    return c.convert(c.op("TopK", noise, [count], axis=0, outputs=2)[1], result_dtype(c))
+
+
 @aten("bernoulli", "bernoulli.p")
 def bernoulli(c: Emitter, x: Tensor, p: Any = None) -> Value:
     return c.op("Bernoulli", x if p is None else filled(c, c.shape(x), p, x.dtype))
