@@ -116,6 +116,7 @@ def test_names_and_parameters_are_noted() -> None:
     for source in (
         linear_model.Lasso(alpha=0.1).fit(X, REAL), linear_model.LogisticRegressionCV(Cs=3).fit(X, WORDS), linear_model.RidgeClassifier().fit(X, CLASSES),
         ensemble.ExtraTreesRegressor(**SMALL, min_samples_leaf=2).fit(X, BOTH), pipeline.Pipeline(steps).fit(X, REAL), svm.LinearSVR(C=0.5).fit(X, REAL),
+        ensemble.GradientBoostingClassifier(n_estimators=5, learning_rate=0.3, max_depth=2).fit(X, WORDS), ensemble.HistGradientBoostingRegressor(max_iter=5, learning_rate=0.3).fit(X, REAL),
     ):  # fmt: skip
         again = onward.convert(source, X, to="sklearn")
         assert repr(again) == repr(source)

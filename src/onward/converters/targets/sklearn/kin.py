@@ -33,7 +33,7 @@ NUMBERS = {preprocessing.RobustScaler: {"center_": "mean_"}}
 """By class, the names of numbers that are called otherwise in the class that is recognised."""
 
 SETTLED = frozenset({
-    "activation", "clip", "hidden_layer_sizes", "init", "learning_rate", "loss", "n_components", "n_estimators", "norm", "unit_variance", "whiten", "with_centering", "with_mean",
+    "activation", "clip", "hidden_layer_sizes", "init", "loss", "n_components", "n_estimators", "norm", "unit_variance", "whiten", "with_centering", "with_mean",
     "with_scaling", "with_std", "kernel", "coef0", "degree", "probability", "decision_function_shape", "break_ties",
 })  # fmt: skip
 """Parameters that the numbers of a model settle."""
@@ -62,6 +62,12 @@ def _named(estimator: Any, noted: Mapping[str, Any]) -> Any:
 
 def _same(estimator: Any, parameters: dict[str, Any]) -> Any:
     known = estimator.get_params(deep=False)
+    rate = parameters.get("learning_rate")
+    if isinstance(estimator, (ensemble.GradientBoostingRegressor, ensemble.GradientBoostingClassifier)):  # which multiply what leaves hold by it
+        if not isinstance(rate, float) or not 0 < rate <= 1:
+            return estimator
+        for member in estimator.estimators_.flat:
+            member.tree_.value[...] /= rate
     return estimator.set_params(**{name: value for name, value in parameters.items() if name in known and name not in SETTLED})
 
 
