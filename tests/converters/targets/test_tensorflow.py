@@ -179,7 +179,7 @@ def test_channels_are_last_between_one_transposition_and_the_end() -> None:
 def structure(text: str) -> list[str]:
     """What a source consists of but for names and constants: kinds of nodes, imports, and the functions that are called."""
     nodes = list(ast.walk(ast.parse(text)))
-    called = [ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)]
+    called = [ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call) and not isinstance(node.func, ast.Call)]
     imports = [ast.unparse(node) for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom))]
     return [type(node).__name__ for node in nodes] + called + imports
 

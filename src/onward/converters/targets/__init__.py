@@ -21,7 +21,9 @@ from onward.ir import Model
 if TYPE_CHECKING:
     from onward.converters.certificate import Progress
 
-TARGETS = {"numpy": "NumPy", "jax": "JAX", "torch": "PyTorch", "tensorflow": "TensorFlow", "sklearn": "scikit-learn", "xgboost": "XGBoost"}
+TARGETS = {
+    "numpy": "NumPy", "jax": "JAX", "torch": "PyTorch", "tensorflow": "TensorFlow", "keras": "Keras", "sklearn": "scikit-learn", "xgboost": "XGBoost",
+}  # fmt: skip
 """name -> title"""
 
 NATIVE = ("sklearn", "xgboost")

@@ -22,6 +22,7 @@ from onward.passes.orientation import FIRST, LAST, fewest_transpositions, permut
 from onward.passes.preparation import constants_are_initializers
 
 TURNED = ("Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "BatchNormalization")
+MOST_REPETITIONS = 33
 FLOATS = (DataType.FLOAT, DataType.DOUBLE, DataType.FLOAT16, DataType.BFLOAT16)
 
 
@@ -155,3 +156,20 @@ def padding_of(call: Call, kernel: Sequence[Dimension]) -> Padding:
     if not any(isinstance(amount, Expression) or amount for pair in amounts for amount in pair):
         return Padding("VALID", amounts)
     return Padding("SAME" if amounts == tuple(zip(same.before, same.after)) else "", amounts)
+
+
+def repetitions(call: Call) -> dict[int, int] | None:
+    """How often a Resize repeats the elements along each axis that it changes, if that is all it does."""
+    x, result, given = call.inputs[0], call.results[0], call.attributes
+    how = given.get("coordinate_transformation_mode"), given.get("nearest_mode")
+    plain = how == ("asymmetric", "floor") or how[0] == "half_pixel" and str(how[1]).startswith("round_prefer")
+    if x is None or given.get("mode") != "nearest" or not plain or given.get("antialias"):
+        return None
+    found = {}
+    for axis, (before, after) in enumerate(zip(x.shape, result.shape)):
+        if before != after:
+            times = next((count for count in range(2, MOST_REPETITIONS) if after == before * count), None)
+            if times is None:
+                return None
+            found[axis] = times
+    return found

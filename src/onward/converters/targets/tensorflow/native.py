@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from onward.converters.targets.channels_last import FLOATS, Padding, padding_of
+from onward.converters.targets.channels_last import FLOATS, Padding, padding_of, repetitions
 from onward.converters.targets.printing.forms import identity
 from onward.converters.targets.printing.naming import number
 from onward.converters.targets.printing.native import NativeRules, Writer
@@ -162,9 +162,15 @@ def transposed_convolution(call: Call) -> Writer | None:
     amounts = [(int(start), max(int(end), 0)) for start, end in zip(starts, ends)]  # type: ignore[arg-type]
 
     def write(printer: Printer) -> str:
-        shape = f"tf.cast({printer.shape(call.results[0].shape)}, tf.int32)"
+        data = printer.array(x)
+        spatial = [
+            str(size) if isinstance(size, int) else f"{printer.words.size(data, axis)} * {step} + {size - extent * step}"
+            for axis, (size, extent, step) in enumerate(zip(sizes, extents, strides), 1)
+        ]
+        channels = printer.extent(call.results[0].shape[-1])
+        shape = f"tf.cast([{', '.join([printer.words.size(data, 0), *spatial, channels])}], tf.int32)"
         how = [[0, 0], *map(list, amounts), [0, 0]] if any(map(any, amounts)) else repr("VALID")
-        return _biased(printer, f"tf.nn.conv2d_transpose({printer.array(x)}, {printer.array(w)}, {shape}, strides={strides}, padding={how})", b)
+        return _biased(printer, f"tf.nn.conv2d_transpose({data}, {printer.array(w)}, {shape}, strides={strides}, padding={how})", b)
 
     return write
 
@@ -179,7 +185,7 @@ def max_pool(call: Call) -> Writer | None:
 
     def write(printer: Printer) -> str:
         value = printer.words.literal(least, data_of(call).dtype)
-        data, how = _padded(printer, printer.array(data_of(call)), padding, len(window) == 2, value)
+        data, how = _padded(printer, printer.array(data_of(call)), padding, False, value)
         return f"tf.nn.max_pool{len(window)}d({data}, ksize={list(window)}, {_steps(call, len(window))}, padding={how})"
 
     return write
@@ -222,6 +228,20 @@ def batch_normalization(call: Call) -> Writer | None:
         return f"tf.nn.batch_normalization({x}, {mean}, {variance}, {offset}, {scale}, {epsilon})"
 
     return write
+
+
+@RULES.rule("Resize")
+def repeat(call: Call) -> Writer | None:
+    """Pictures whose elements are repeated."""
+    counts = repetitions(call)
+
+    def write(printer: Printer) -> str:
+        text = printer.array(data_of(call))
+        for axis, count in (counts or {}).items():
+            text = f"tf.repeat({text}, {count}, axis={axis})"
+        return text
+
+    return write if counts else None
 
 
 def _steps(call: Call, rank: int) -> str:

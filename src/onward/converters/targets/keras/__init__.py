@@ -1,0 +1,135 @@
+"""Keras 3: a functional model of Keras's own layers and operations, and of generated layers for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onward import operators
+from onward import program as P
+from onward.converters.targets.channels_last import with_channels_last
+from onward.converters.targets.keras.layers import FUNCTIONS, LAYERS, numbers, plain
+from onward.converters.targets.keras.network import Network
+from onward.converters.targets.keras.words import KerasWords
+from onward.converters.targets.printing.module import execute, module_text, reserved, weights_of, write_files
+from onward.converters.targets.printing.native import Native
+from onward.converters.targets.printing.routines import refuse_unknown
+from onward.ir import Model
+from onward.operators.native import Call
+
+PRELUDE = Path(__file__).with_name("prelude.py")
+
+CLASS = '''@keras.saving.register_keras_serializable("generated")
+class {name}(Operation):
+{function}
+
+
+'''
+
+BUILD = '''def build():
+    """The model, whose weights are not there yet."""
+{lines}
+    return keras.Model({inputs}, {outputs}, name="model")
+
+
+def load(path=Path(__file__).with_name("model.weights.h5")):
+    """The model with the weights of a file."""
+    model = build()
+    model.load_weights(path)
+    return model
+'''
+
+
+def network_of(model: Model, constants: Mapping[str, Any] | None = None) -> tuple[str, Network]:
+    """The text of a module whose `build` makes the model, and what its layers hold.
+
+    Raises UnsupportedOperator with all operators that cannot be said in Keras.
+    """
+    turned = with_channels_last(model)
+    words = KerasWords()
+    offered: list[P.Array] = []
+
+    def claim(call: Call) -> Native | None:
+        if call.node.graph is not turned.graph:  # in a loop or a function: part of a layer
+            return None
+        sources = tuple(item for item in call.inputs if item is not None and item.content is None and numbers(item) is None)
+        if not sources or all(any(result is item for item in call.inputs) for result in call.results):
+            return None
+        said = LAYERS(call)
+        if said is not None:
+            return Native(said.write, sources if said.sources is None else said.sources)
+        where = call.results, call.node.op_type, plain(call)
+        function = FUNCTIONS(call)
+        if function is not None:
+            return Native(lambda network: network.written(function.write, *where), sources)
+        offered.extend(call.results)
+        return Native(lambda network: network.generated(*where), sources)
+
+    program = operators.lower(turned, constants=constants, native=claim, parameters=weights_of(turned))
+    refuse_unknown(words, [*program.outputs.values(), *offered])
+    network = Network(words, reserved(PRELUDE, "build", "load"))
+    inputs = [network.names.fresh(item.label) for item in program.inputs]
+    for item, name in zip(program.inputs, inputs):
+        network.input(item, name)
+    outputs = [_output(network, item) for item in program.outputs.values()]
+    lists = [items[0] if len(items) == 1 and items[0].isidentifier() else f"[{', '.join(items)}]" for items in (inputs, outputs)]
+    body = "".join(CLASS.format(name=name, function=function) for name, function in network.classes.items())
+    body += BUILD.format(lines="\n".join(network.lines), inputs=lists[0], outputs=lists[1])
+    return module_text(model, "Keras", PRELUDE, body), network
+
+
+def _output(network: Network, item: Any) -> str:
+    return f"[{', '.join(_output(network, part) for part in item)}]" if isinstance(item, list) else network.array(item)
+
+
+def source_of(model: Model, constants: Mapping[str, Any] | None = None) -> tuple[str, dict[str, np.ndarray]]:
+    """The text of a module that builds the model, and its weights: `layer/0` is the first of that layer."""
+    text, network = network_of(model, constants)
+    return text, {f"{name}/{place}": data for name, weights in network.layers.items() for place, data in enumerate(weights)}
+
+
+def convert(model: Model, constants: Mapping[str, Any] | None = None) -> Any:
+    """A functional model; several inputs are a list, in the order of the model's."""
+    text, network = network_of(model, constants)
+    module = execute(text)
+    result = module.build()
+    for layer in result.layers:
+        if layer.name in network.layers:
+            layer.set_weights(network.layers[layer.name])
+    result.source = text if network.classes else ""
+    return result
+
+
+def run(result: Any, inputs: Sequence[Any]) -> list[np.ndarray]:
+    """Calls the model and gives what it returned as a list of NumPy arrays."""
+    results = result(inputs[0] if len(inputs) == 1 else list(inputs))
+    return [_array(item) for item in (results if isinstance(results, (list, tuple)) else [results])]
+
+
+def _array(item: Any) -> Any:
+    from keras import ops
+
+    return [_array(part) for part in item] if isinstance(item, (list, tuple)) else ops.convert_to_numpy(item)
+
+
+def save(result: Any, path: Path) -> None:
+    """Writes a `.keras` file; where the model has generated layers, their classes stand in a module of the same name beside it."""
+    result.save(path)
+    if result.source:
+        path.with_suffix(".py").write_text(result.source, encoding="ascii")
+
+
+def write(model: Model, folder: Path, constants: Mapping[str, Any] | None = None) -> None:
+    """Writes `model.py` and `model.weights.h5` into a folder, each as a whole or not at all."""
+    result = convert(model, constants)
+    text = source_of(model, constants)[0]
+
+    def weights(path: Path) -> None:
+        named = path.with_name("_.weights.h5")  # Keras wants this ending
+        result.save_weights(named)
+        named.rename(path)
+
+    write_files(folder, {"model.weights.h5": weights, "model.py": lambda path: path.write_text(text, encoding="ascii")})

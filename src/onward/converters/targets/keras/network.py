@@ -1,0 +1,228 @@
+"""Tensor programs as functional models of Keras: layers, operations of `keras.ops`, and layers that are generated for the rest."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from onward import program as P
+from onward.converters.targets.keras.words import KerasWords
+from onward.converters.targets.printing.forms import wish
+from onward.converters.targets.printing.naming import Names
+from onward.converters.targets.printing.printer import Printer
+from onward.errors import UnsupportedOperator
+from onward.ir.datatypes import DataType
+from onward.ir.expressions import Expression, SymbolAtom
+from onward.program.array import Array, Input, RoutineOutput
+
+PLAIN = ("ops", "float")
+"""What an expression may name that stands in the model itself, not in a layer."""
+
+NEEDS_DATA = ("ops.convert_to_tensor", "ops.arange", "ops.full", "ops.zeros")
+
+
+def is_outside(array: Array) -> bool:
+    """Whether the model itself has it: an input, or the result of a layer."""
+    return isinstance(array, Input) or isinstance(array, RoutineOutput) and array.routine.name == "native"
+
+
+class LayerPrinter(Printer):
+    """The `function` of a generated layer. What the model outside has are its `arguments`, in the order in which they are needed."""
+
+    def __init__(self, words: KerasWords, outside: Network) -> None:
+        super().__init__(words, Names(["self", *outside.reserved]))
+        self.outside = outside
+        self.arguments: dict[Array, str] = {}
+        self.tensors: dict[str, tuple[np.ndarray, bool]] = {}
+        self.indent = 2
+        self.trains = False
+
+    def _sources(self, array: Array) -> Sequence[Array]:
+        return () if is_outside(array) else super()._sources(array)
+
+    def _statement(self, array: Array) -> None:
+        if is_outside(array):
+            self.argument(array)
+            return
+        self.trains = isinstance(array, P.Parameter) and array.dtype.is_float
+        super()._statement(array)
+        self.trains = False
+
+    def argument(self, array: Any) -> None:
+        """Makes an argument of an array that the model has."""
+        if array not in self.arguments:
+            self.arguments[array] = self.names.fresh("x")
+            self.input(array, self.arguments[array])
+
+    def size(self, symbol: str) -> str:
+        if symbol not in self.sizes and symbol in self.outside.carriers:
+            self.argument(self.outside.carriers[symbol])
+        return super().size(symbol)
+
+    def _weight(self, data: np.ndarray, dtype: DataType, label: str) -> str:
+        key = (id(data), dtype)
+        if key not in self.stored:
+            name = self.names.fresh(f"{label.replace('/', '.').rpartition('.')[2]}_tensor")
+            self.tensors[name] = (data, self.trains)
+            self.kept.append(data)
+            self.stored[key] = self.words.weight(name, dtype)
+        return self.stored[key]
+
+
+class Network(Printer):
+    """The statements that build the model. `layers` are the weights of its layers by their names, `classes` the texts of generated ones.
+
+    `carriers` say for each symbol which array has it as an extent. `reserved` are names that the module uses for something else.
+    """
+
+    def __init__(self, words: KerasWords, reserved: Iterable[str]) -> None:
+        self.reserved = frozenset(reserved)
+        super().__init__(words, Names(self.reserved))
+        self.layers: dict[str, list[np.ndarray]] = {}
+        self.layer_names: set[str] = set()
+        self.classes: dict[str, str] = {}
+        self.carriers: dict[str, Array] = {}
+        self.first: Input | None = None
+
+    def input(self, array: Input, name: str) -> None:
+        super().input(array, name)
+        self.first = array if self.first is None else self.first
+        self._carry(array)
+        shape = [extent if isinstance(extent, int) else None for extent in array.shape]
+        self.write(f"{name} = keras.Input(batch_shape={tuple(shape)}, dtype={self.words.dtype(array.dtype)}, name={name!r})")
+
+    def _carry(self, array: Array) -> None:
+        for extent in array.shape:
+            if isinstance(extent, Expression) and isinstance(extent.single_atom(), SymbolAtom):
+                self.carriers.setdefault(str(extent), array)
+
+    def array(self, array: Array) -> str:
+        order = [(array, False)]
+        while order:
+            item, ready = order.pop()
+            if item in self.known:
+                continue
+            if not is_outside(item):
+                self._enter([item], self.generated([item], _origin(item), wish(item)))
+            elif ready:
+                self._routine(item.routine)  # type: ignore[attr-defined]
+                for result in item.routine.results:  # type: ignore[attr-defined]
+                    self._carry(result)
+            else:
+                order.append((item, True))
+                order.extend((source, False) for source in reversed(item.sources))
+        return self.known[array]
+
+    def _enter(self, arrays: Sequence[Array], text: str) -> None:
+        names = [self.names.fresh(wish(item)) for item in arrays]
+        self.write(f"{', '.join(names)} = {text}")
+        self.known.update(zip(arrays, names))
+        for item in arrays:
+            self._carry(item)
+
+    def layer(self, kind: str, arguments: Sequence[str], name: str, inputs: str, weights: Sequence[np.ndarray] = (), dtype: DataType = DataType.FLOAT) -> str:
+        """A call of a layer with the given weights, in the order of its `set_weights`; `name` is what it would like to be called."""
+        fresh = self._layer_name(name)
+        if weights:
+            self.layers[fresh] = [np.ascontiguousarray(item) for item in weights]
+        others = [f"dtype={self.words.dtype(dtype)}"] if dtype not in (DataType.FLOAT, DataType.BOOL) and not dtype.is_integer else []
+        return f"{kind}({', '.join([*arguments, *others, f'name={fresh!r}'])})({inputs})"
+
+    def _layer_name(self, wish: str) -> str:
+        """A name that no layer has yet: letters, digits and underscores."""
+        plain = re.sub(r"[^0-9A-Za-z_]+", "_", wish).strip("_") or "layer"
+        name, number = plain, 2
+        while name in self.layer_names:
+            name, number = f"{plain}_{number}", number + 1
+        self.layer_names.add(name)
+        return name
+
+    def generated(self, results: Sequence[Array], operator: str, name: str) -> str:
+        """The text of an expression for arrays that an operator makes: itself, where it needs nothing but its operands, or a
+        call of a layer made for it."""
+        inner = LayerPrinter(self.words, self)  # type: ignore[arg-type]
+        texts = [inner.array(item) for item in results]
+        if not inner.arguments:
+            if self.first is None:
+                raise UnsupportedOperator("a functional model of Keras needs an input")
+            inner.argument(self.first)
+        return self._written(inner, texts, results, operator, name)
+
+    def written(self, write: Any, results: Sequence[Array], operator: str, name: str) -> str:
+        """As `generated`, of an expression that a rule writes."""
+        inner = LayerPrinter(self.words, self)  # type: ignore[arg-type]
+        return self._written(inner, [write(inner)], results, operator, name)
+
+    def _written(self, inner: LayerPrinter, texts: Sequence[str], results: Sequence[Array], operator: str, name: str) -> str:
+        given = [self.array(item) for item in inner.arguments]
+        alone = _expression(inner.lines, texts)
+        usual = results[0].dtype in (DataType.FLOAT, DataType.BOOL)  # of others a backend may have another width in mind
+        if alone is not None and usual and not inner.tensors and _stands_alone(alone, list(inner.arguments.values())):
+            return _renamed(alone, dict(zip(inner.arguments.values(), given)))
+        lines = [f"    def function({', '.join(['self', *inner.arguments.values()])}):", *inner.lines, f"        return {', '.join(texts)}"]
+        text = _canonical("\n".join(lines), list(inner.arguments.values()))
+        kind = f"{Names().fresh(operator)}_{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+        self.classes[kind] = text
+        tensors = dict(sorted(inner.tensors.items(), key=lambda item: not item[1][1]))
+        described = {key: (list(data.shape), data.dtype.name, trained) for key, (data, trained) in tensors.items()}
+        shapes = [([extent if isinstance(extent, int) else None for extent in item.shape], item.dtype.numpy.name) for item in results]
+        return self.layer(kind, [str(described), str(shapes)], name, ", ".join(given), [data for data, _ in tensors.values()])
+
+
+def _origin(array: Array) -> str:
+    origins: Sequence[Any] = array.origins
+    return origins[0].op_type if origins else type(array).__name__
+
+
+def _expression(lines: Sequence[str], texts: Sequence[str]) -> str | None:
+    """The one expression that a body consists of."""
+    if len(texts) > 1 or len(lines) > 1:
+        return None
+    name, _, value = lines[0].strip().partition(" = ") if lines else ("", "", texts[0])
+    return value if not lines or name == texts[0] and name.isidentifier() else None
+
+
+def _stands_alone(text: str, arguments: Sequence[str]) -> bool:
+    """Whether it can be written between symbolic tensors, of which parts of axes cannot be taken."""
+    nodes = list(ast.walk(ast.parse(text.strip())))
+    if any(isinstance(node, ast.Slice) and (node.lower or node.upper or node.step) for node in nodes):
+        return False
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    return names <= {*PLAIN, *arguments} and text not in names and not any(word in text for word in NEEDS_DATA)
+
+
+class _Renaming(ast.NodeTransformer):
+    def __init__(self, names: dict[str, str]) -> None:
+        self.names = names
+
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        return ast.Name(self.names.get(node.id, node.id), node.ctx)
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        return ast.arg(self.names.get(node.arg, node.arg))
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.name = self.names.get(node.name, node.name)
+        return self.generic_visit(node)
+
+
+def _renamed(text: str, names: dict[str, str]) -> str:
+    return ast.unparse(_Renaming(names).visit(ast.parse(text.strip())))
+
+
+def _canonical(method: str, arguments: Sequence[str]) -> str:
+    """A method whose local names depend on the order in which they are bound alone, so that layers that do the same share a class."""
+    tree = ast.parse("class _:\n" + method)
+    bound = dict.fromkeys(arguments)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            bound.setdefault(node.id)
+        elif isinstance(node, ast.FunctionDef) and node.name != "function":
+            bound.update(dict.fromkeys([node.name, *(item.arg for item in node.args.args)]))
+    names = {name: f"x{place + 1}" if place < len(arguments) else f"y{place + 1 - len(arguments)}" for place, name in enumerate(bound)}
+    return "\n".join("    " + line for line in ast.unparse(_Renaming(names).visit(tree).body[0].body[0]).splitlines())

@@ -1,0 +1,220 @@
+"""Imports, functions and layers that a generated Keras module contains, word for word, where its program needs them."""
+# mypy: disable-error-code="no-untyped-def,var-annotated"
+
+from pathlib import Path  # noqa: F401
+
+import keras
+import numpy as np
+from keras import layers, ops  # noqa: F401
+
+
+class Operation(keras.layers.Layer):
+    """A layer of a `function`. `tensors` are the shapes, types and trainability of its weights by name, `results` shapes and types of what it gives."""
+
+    def __init__(self, tensors, results, **options):
+        super().__init__(autocast=False, **options)
+        self.tensors, self.results = tensors, results
+        for name, (shape, dtype, trainable) in tensors.items():
+            setattr(self, name, self.add_weight(shape=tuple(shape), initializer="zeros", dtype=dtype, trainable=trainable, name=name))
+        self.built = True
+
+    def get_config(self):
+        return {**super().get_config(), "tensors": self.tensors, "results": self.results}
+
+    def call(self, *inputs):
+        found = self.function(*inputs)
+        found = found if isinstance(found, tuple) else (found,)
+        found = tuple(ops.cast(item, dtype) for item, (_, dtype) in zip(found, self.results))
+        return found[0] if len(found) == 1 else found
+
+    def compute_output_spec(self, *inputs):
+        results = [keras.KerasTensor(shape, dtype) for shape, dtype in self.results]
+        return results[0] if len(results) == 1 else tuple(results)
+
+
+def size(value, axis):
+    """The extent along an axis: a number, or a tensor where a graph does not know it."""
+    extent = ops.shape(value)[axis]
+    return extent if isinstance(extent, int) else ops.cast(extent, "int64")
+
+
+def sizes(vector):
+    """The elements of a vector as sizes."""
+    return [ops.cast(item, "int64") for item in ops.unstack(vector)] if keras.backend.backend() == "tensorflow" else ops.convert_to_numpy(vector).tolist()
+
+
+def smaller(left, right):
+    """The smaller of two sizes or indices."""
+    return min(left, right) if isinstance(left, int) and isinstance(right, int) else ops.minimum(left, right)
+
+
+def larger(left, right):
+    """The larger of two sizes or indices."""
+    return max(left, right) if isinstance(left, int) and isinstance(right, int) else ops.maximum(left, right)
+
+
+def safe_divisor(right):
+    """A divisor that is 1 instead of 0."""
+    right = ops.convert_to_tensor(right)
+    return ops.where(right == 0, ops.ones_like(right), right)
+
+
+def integer_divide(left, right):
+    """Division of whole numbers, towards zero; 0 where the divisor is 0."""
+    left, safe = ops.convert_to_tensor(left), safe_divisor(right)
+    quotient = ops.floor_divide(left, ops.cast(safe, left.dtype))
+    rest = ops.cast(ops.logical_and(quotient < 0, quotient * safe != left), quotient.dtype)
+    return ops.where(ops.equal(right, 0), ops.zeros_like(quotient), quotient + rest)
+
+
+def integer_remainder(left, right):
+    """The remainder with the sign of the divisor; 0 where that is 0."""
+    rest = ops.mod(left, safe_divisor(right))
+    return ops.where(ops.equal(right, 0), ops.zeros_like(rest), rest)
+
+
+def truncated_remainder(left, right):
+    """The remainder of whole numbers with the sign of the dividend; 0 where the divisor is 0."""
+    return ops.where(ops.equal(right, 0), ops.zeros_like(left), left - integer_divide(left, right) * right)
+
+
+def integer_power(base, exponent):
+    """A power of whole numbers; 0 for negative exponents."""
+    power = ops.power(base, ops.cast(ops.maximum(exponent, 0), base.dtype))
+    return ops.where(exponent < 0, ops.zeros_like(power), power)
+
+
+def shift_left(value, amount):
+    """By the whole width or more: 0."""
+    width = int("".join(filter(str.isdigit, keras.backend.standardize_dtype(value.dtype))))
+    inside = ops.logical_and(amount >= 0, ops.cast(amount, "int64") < width)
+    return ops.where(inside, ops.left_shift(value, ops.where(inside, amount, ops.zeros_like(amount))), ops.zeros_like(value))
+
+
+def shift_right(value, amount):
+    """By the whole width or more: 0, or -1 for negative numbers."""
+    kind = keras.backend.standardize_dtype(value.dtype)
+    last = int("".join(filter(str.isdigit, kind))) - 1
+    inside = ops.logical_and(amount >= 0, ops.cast(amount, "int64") <= last)
+    shifted = ops.right_shift(value, ops.where(inside, amount, ops.full_like(amount, last)))
+    return shifted if kind.startswith("int") else ops.where(inside, shifted, ops.zeros_like(shifted))
+
+
+def bit_cast(value, dtype):
+    """The same bits as elements of another type of the same width."""
+    return ops.view(value, dtype)
+
+
+def elements(value, *indices):
+    """The elements at indices of all axes, which are broadcast against each other."""
+    place = indices[0]
+    for axis, index in enumerate(indices[1:], 1):
+        place = place * size(value, axis) + index
+    return ops.take(ops.reshape(value, (-1,)), place, axis=0)
+
+
+def windows(value, lengths, axes):
+    """All windows along axes: their places stay on these axes, what is in them comes last."""
+    for axis, length in zip(axes, lengths):
+        places = ops.arange(size(value, axis) - length + 1, dtype="int64")[:, None] + ops.arange(length, dtype="int64")
+        value = ops.moveaxis(ops.take(value, places, axis=axis), axis + 1, -1)
+    return value
+
+
+def cumulative(value, operation, axis, exclusive, reverse):
+    """Running sum or product along an axis, from the end if `reverse`, without the element itself if `exclusive`."""
+    data = ops.flip(value, axis) if reverse else value
+    result = ops.cast((ops.cumsum if operation == "sum" else ops.cumprod)(data, axis), value.dtype)
+    if exclusive:
+        before = [[1, 0] if place == axis else [0, 0] for place in range(len(value.shape))]
+        result = ops.pad(result, before, constant_values=0 if operation == "sum" else 1)
+        result = result[(slice(None),) * axis + (slice(0, size(value, axis)),)]
+    return ops.flip(result, axis) if reverse else result
+
+
+def top_k(value, count, largest):
+    """The `count` first elements of the last axis in order, and their places; equal elements keep their order."""
+    last = size(value, -1) - 1
+    if largest:
+        order = last - ops.flip(ops.argsort(ops.flip(value, -1), -1), -1)
+    else:
+        order = ops.argsort(value, -1)
+    order = ops.cast(order[..., :count], "int64")
+    return ops.take_along_axis(value, order, -1), order
+
+
+def scatter(data, rows, updates, reduction):
+    """`data` with each update in its row, or combined with it by a reduction."""
+    return ops.scatter_update(ops.convert_to_tensor(data), rows[:, None], updates, reduction=None if reduction == "none" else reduction)
+
+
+def non_zero(value):
+    """The places of elements that are not 0, one column each."""
+    return ops.stack([ops.cast(places, "int64") for places in ops.nonzero(value)])
+
+
+def non_max_suppression(boxes, scores, most, overlap, least_score):
+    """Rows (batch, class, box) of the boxes (least y, least x, greatest y, greatest x) that are kept, best first. Not in a graph."""
+    boxes, scores, most, overlap, least_score = map(ops.convert_to_numpy, (boxes, scores, most, overlap, least_score))
+    rows = []
+    for batch, kind in np.ndindex(*scores.shape[:2]):
+        kept = []
+        for box in np.argsort(-scores[batch, kind], kind="stable"):
+            if len(kept) >= most[0] or not scores[batch, kind, box] > least_score[0]:
+                break
+            one, others = boxes[batch, box], boxes[batch, kept]
+            sides = np.maximum(np.minimum(one[2:], others[:, 2:]) - np.maximum(one[:2], others[:, :2]), 0)
+            common = np.prod(sides, -1)
+            total = np.prod(one[2:] - one[:2]) + np.prod(others[:, 2:] - others[:, :2], -1) - common
+            shares = np.where((common > 0) & (total > 0), common / np.where(total > 0, total, 1), 0)
+            if not kept or shares.max() <= overlap[0]:
+                kept.append(int(box))
+        rows += [(batch, kind, box) for box in kept]
+    return ops.convert_to_tensor(np.array(rows, np.int64).reshape(-1, 3))
+
+
+def tree_ensemble(x, feature, low, high, yes, no, missing, roots, values, targets, depth, start, combination):
+    """Sums (or combines by "min", "max") the leaves that each row comes to: at a node it goes to `yes` where the feature lies in [low, high]."""
+    place = ops.broadcast_to(roots, (size(x, 0), roots.shape[0]))
+    for _ in range(depth):
+        element = ops.take_along_axis(x, ops.cast(ops.take(feature, place), "int64"), 1)
+        inside = ops.logical_and(element >= ops.take(low, place), element <= ops.take(high, place))
+        holds = ops.logical_or(inside, ops.logical_and(ops.isnan(element), ops.take(missing, place)))
+        place = ops.where(holds, ops.take(yes, place), ops.take(no, place))
+    result = ops.broadcast_to(start, (size(x, 0), start.shape[0]))
+    function = {"sum": ops.add, "min": ops.minimum, "max": ops.maximum}[combination]
+    for number in range(roots.shape[0]):
+        leaves = ops.take(values, place[:, number], axis=0)
+        if targets is None:
+            result = function(result, leaves)
+        else:
+            result = ops.where(ops.arange(start.shape[0]) == ops.cast(targets[number], "int32"), function(result, leaves), result)
+    return result
+
+
+def recurrence(step, states, length, backwards, condition, collected):
+    """Takes steps: states -> states and rows, which are collected (the shape and type of one row is given); a state may be the condition to go on."""
+    states = tuple(ops.convert_to_tensor(state) for state in states)
+    if isinstance(length, int) and condition is None:
+        rows = [[] for _ in collected]
+        for place in reversed(range(length)) if backwards else range(length):
+            states, new = step(place, *states)
+            for items, item in zip(rows, new):
+                items.append(item)
+        stacked = (ops.stack(items[::-1] if backwards else items) if length else ops.zeros((0, *kind[0]), kind[1]) for items, kind in zip(rows, collected))
+        return *states, *stacked
+    length = min(length, 2**31 - 1) if isinstance(length, int) else length
+    tables = tuple(ops.zeros((length, *shape), dtype) for shape, dtype in collected)
+
+    def goes_on(turn, states, tables):
+        return ops.logical_and(turn < length, True if condition is None else ops.reshape(states[condition], ()))
+
+    def take(turn, states, tables):
+        place = length - 1 - turn if backwards else turn
+        states, new = step(place, *states)
+        start = ops.cast(place, "int32")
+        tables = tuple(ops.slice_update(table, [start] + [0] * len(row.shape), row[None]) for table, row in zip(tables, new))
+        return turn + 1, tuple(states), tables
+
+    _, states, tables = ops.while_loop(goes_on, take, (ops.convert_to_tensor(0, "int64"), states, tables))
+    return *states, *tables

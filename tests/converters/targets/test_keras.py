@@ -1,0 +1,160 @@
+"""Keras as a target: the suite of the onnx package, layers, files that load without Onward, training, round trips."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import onward
+from onward.converters.builder import ModelBuilder
+from onward.converters.targets import keras as page
+from onward.ir import Model
+from onward.ir.datatypes import DataType
+from tests.converters.targets.suite import failures
+from tests.converters.targets.test_numpy import HOSTILE, mlp
+from tests.converters.targets.test_tensorflow import convolutional, recurrent, structure
+
+keras = pytest.importorskip("keras")
+
+EXCLUDED = {
+    r"test_(image_decoder|string_|strnormalizer_|regex_).*": "text and pictures",
+    r"test_ai_onnx_ml_label_encoder_(string|tensor).*": "looking up text in a dictionary",
+    r"test_cast.*(INT2|INT4|FLOAT4|FLOAT8).*": "Keras has no such types, or nothing that computes with them",
+    r"test_(de)?quantizelinear_.*(int2|int4|e4m3|e5m2|float4).*": "the same",
+    r"test_(bernoulli|training_dropout)(_.*)?": "expects NumPy's random numbers",
+    r"test_loop13_seq|test_loop16_seq_none|test_loop11": "a loop whose state is a sequence or grows",
+    r"test_dft_inverse(_opset19)?|test_stft": "expects rounding noise below the tolerance where the exact answer is 0",
+    r"test_(constant|identity|optional|if|sequence).*": "nothing is fed but sequences and optional values, which are constants here",
+    r"test_split_to_sequence.*": "Keras gives a list within a list without the outer one",
+    r"test_range_.*_expanded": "operations of Keras on whole numbers may have 32 bits, fewer than the bound of an endless loop",
+    r"test_bitcast_int64_to_float64": "Keras's NumPy backend makes single precision of it",
+}
+
+
+def test_the_suite_of_the_onnx_package() -> None:
+    """Every third test: the whole takes minutes."""
+    failed, passed, total = failures(page, EXCLUDED, page.run, 3)
+    assert not failed, "\n".join(failed)
+    assert passed >= 0.85 * total
+
+
+def kinds(model: Any) -> list[str]:
+    return [type(item).__name__ for item in model.operations]
+
+
+def test_convolutions_are_layers_with_channels_last() -> None:
+    model = onward.convert(convolutional(), to="keras")
+    found = kinds(model)
+    for name in ("Conv2D", "DepthwiseConv2D", "BatchNormalization", "MaxPooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "Dense"):
+        assert name in found, name
+    assert found.count("Transpose") == 1
+    assert model.get_layer("stem").kernel.shape == (3, 3, 3, 8)
+    weights = [value.tensor for value in convolutional().graph.initializers.values() if "." in value.name]
+    assert model.count_params() == sum(tensor.size for tensor in weights if tensor is not None)
+
+
+def run_without_onward(folder: Path, program: str, backend: str = "numpy") -> None:
+    prefix = f"import os, sys; os.environ['KERAS_BACKEND'] = '{backend}'; sys.modules['onward'] = None; import keras, numpy as np\n"
+    subprocess.run([sys.executable, "-c", prefix + program], cwd=folder, check=True)
+
+
+@pytest.mark.parametrize("model", [mlp(), convolutional(), recurrent()], ids=["mlp", "convolutions", "recurrence"])
+def test_a_file_loads_without_onward(model: Model, tmp_path: Path) -> None:
+    """Where there are generated layers the module beside the file has them."""
+    shape = {2: (7, 5), 3: (6, 3, 4), 4: (2, 3, 32, 24)}[len(model.graph.inputs[0].shape)]
+    x = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
+    onward.convert(model, to="keras", output=tmp_path / "network.keras")
+    onward.convert(model, to="keras-source", output=tmp_path / "source")
+    np.save(tmp_path / "x.npy", x)
+    program = """
+if os.path.exists("network.py"): import network
+loaded = keras.models.load_model("network.keras")
+x = np.load("x.npy")
+found = loaded(x)
+found = found if isinstance(found, (list, tuple)) else [found]
+np.savez("y.npz", *map(keras.ops.convert_to_numpy, found))
+sys.path.insert(0, "source")
+import model
+again = model.load()(x)
+for ours, theirs in zip(found, again if isinstance(again, (list, tuple)) else [again]):
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(ours), keras.ops.convert_to_numpy(theirs))
+"""
+    run_without_onward(tmp_path, program)
+    results = np.load(tmp_path / "y.npz")
+    for name, expected in zip(results.files, onward.InferenceSession(model.to_bytes()).run(None, {"x": x}), strict=True):
+        np.testing.assert_allclose(results[name], expected, atol=1e-5)
+    assert (tmp_path / "network.keras.certificate.json").is_file()
+
+
+def test_a_model_is_trained(tmp_path: Path) -> None:
+    """On the backend of TensorFlow: NumPy's does not train."""
+    onward.convert(convolutional(), to="keras-source", output=tmp_path)
+    program = """
+import model
+network = model.load()
+random = np.random.default_rng(0)
+x, y = random.standard_normal((8, 3, 32, 24)).astype("float32"), random.standard_normal((8, 5)).astype("float32")
+network.compile(keras.optimizers.Adam(0.01), "mse")
+before = network.evaluate(x, y, verbose=0)
+network.fit(x, y, epochs=8, verbose=0)
+assert network.evaluate(x, y, verbose=0) != before
+losses = network.fit(x, y, epochs=4, verbose=0).history["loss"]
+assert losses[-1] < 0.7 * before, (losses, before)
+"""
+    run_without_onward(tmp_path, program, "tensorflow")
+
+
+def test_from_keras_to_onnx_and_back() -> None:
+    keras.utils.set_random_seed(0)
+    x = keras.Input((12, 10, 3))
+    y = keras.layers.Conv2D(4, 3, padding="same", activation="relu", name="first")(x)
+    y = keras.layers.BatchNormalization(name="norm")(y)
+    y = keras.layers.MaxPooling2D(2)(y)
+    y = keras.layers.DepthwiseConv2D(3, strides=2, padding="same", name="each")(y)
+    y = keras.layers.Flatten()(y)
+    source = keras.Model(x, keras.layers.Dense(5, activation="softmax", name="head")(y))
+    result = onward.convert(onward.convert(source), to="keras")
+    data = np.random.default_rng(0).standard_normal((2, 12, 10, 3)).astype(np.float32)
+    np.testing.assert_allclose(result(data), source(data), atol=1e-6)
+    for name in ("first", "norm", "each", "head"):
+        for ours, theirs in zip(result.get_layer(name).get_weights(), source.get_layer(name).get_weights(), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    assert "Transpose" not in kinds(result) and not result.source
+
+
+def test_a_transformer_of_pytorch() -> None:
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    module = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, activation="gelu").eval()
+    x = torch.randn(2, 5, 8)
+    model = onward.convert(module, (x,), to="keras")
+    np.testing.assert_allclose(model(x.numpy()), module(x).detach().numpy(), atol=1e-5)
+    assert kinds(model).count("Dense") >= 3 and kinds(model).count("LayerNormalization") == 2
+
+
+def test_several_inputs_and_outputs_are_lists() -> None:
+    b = ModelBuilder("two")
+    x, y = b.input("x", DataType.FLOAT, ["n", 4]), b.input("y", DataType.FLOAT, ["n", 4])
+    b.output(b.op("Add", x, y), "sum")
+    b.output(b.op("Mul", x, y), "product")
+    model = onward.convert(b.model(), to="keras")
+    total, product = model([np.full((2, 4), 3, np.float32), np.full((2, 4), 5, np.float32)])
+    assert float(total[0, 0]) == 8 and float(product[1, 3]) == 15
+
+
+@pytest.mark.parametrize("word", HOSTILE)
+def test_no_text_of_a_model_is_run(word: str) -> None:
+    model = mlp()
+    model.graph.name = word
+    model.graph.inputs[0].name = word or "x"
+    model.graph.nodes[0].name = f"{word}5"
+    next(item for item in model.graph.initializers.values() if item.name == "w.1").name = f"{word}3"
+    text, weights = page.source_of(model)
+    assert text.isascii() and len(weights) == 2
+    assert structure(text) == structure(page.source_of(mlp())[0])
+    assert page.run(page.convert(model), [np.ones((2, 5), np.float32)])[0].shape == (2, 16)
