@@ -213,11 +213,11 @@ def mlp() -> Model:
 
 
 def test_what_is_no_sum_of_trees_is_refused_with_reasons() -> None:
-    with pytest.raises(UnsupportedModel, match="no trees.*2 matrix products"):
+    with pytest.raises(UnsupportedModel, match="no trees.*Dense, Activation, Dense"):
         onward.convert(mlp(), to="xgboost")
     b = ModelBuilder("linear")
     b.output(b.op("MatMul", b.input("x", DataType.FLOAT, ["rows", 2]), b.constant(np.ones((2, 1), np.float32))), "y")
-    with pytest.raises(UnsupportedModel, match="takes missing values for 0, this one does not"):
+    with pytest.raises(UnsupportedModel, match="does not take missing values for 0"):
         onward.convert(b.model(), to="xgboost")
     b = ModelBuilder("mixed")
     scaled = b.op("MatMul", b.input("x", DataType.FLOAT, ["rows", 4]), b.constant(RANDOM.standard_normal((4, 4)).astype(np.float32)))

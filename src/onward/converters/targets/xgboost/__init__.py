@@ -14,7 +14,7 @@ from onward.converters.targets.proof import Subject
 from onward.converters.targets.recognition.data import by_input, rows_at
 from onward.converters.targets.recognition.forests import Forest
 from onward.converters.targets.recognition.heads import Head
-from onward.converters.targets.recognition.linear import Linear, linear_of
+from onward.converters.targets.recognition.layers import Dense, Imputed, Network, network_of
 from onward.converters.targets.recognition.rows import RowModel, Unrecognized, feature_names
 from onward.converters.targets.recognition.scaled_forests import forest_of_rows
 from onward.converters.targets.recognition.ties import without_ties
@@ -39,10 +39,10 @@ def native(model: Model, constants: Mapping[str, Any] | None = None) -> Subject:
     try:
         rows = RowModel(model)
         names = feature_names(model, rows.columns)
-        readers: tuple[Callable[[], tuple[Forest | Linear, Learner]], ...] = (lambda: _forest(rows), lambda: _linear(rows))
+        readers: tuple[Callable[[RowModel], tuple[Forest | Network, Learner]], ...] = (_forest, _linear)
         for reader in readers:
             try:
-                found, learner = reader()
+                found, learner = reader(rows)
                 return _subject(rows, found, document(learner, found.head, rows.columns, names))
             except Unrecognized as problem:
                 reasons.append(str(problem))
@@ -57,9 +57,15 @@ def _forest(rows: RowModel) -> tuple[Forest, Learner]:
     return forest, tree_booster(forest)
 
 
-def _linear(rows: RowModel) -> tuple[Linear, Learner]:
-    linear = linear_of(rows)
-    return linear, linear_booster(linear)
+def _linear(rows: RowModel) -> tuple[Network, Learner]:
+    """A matrix product of rows in which 0 stands for missing values: that is what the library has."""
+    network = network_of(rows)
+    match network.steps:
+        case [Imputed(), Dense()] if not network.steps[0].values.any():  # type: ignore[union-attr]
+            return network, linear_booster(network.steps[1])  # type: ignore[arg-type]
+        case [Dense()]:
+            raise Unrecognized("it does not take missing values for 0")
+    raise Unrecognized(f"it has more steps than one matrix product: {', '.join(type(step).__name__ for step in network.steps)}")
 
 
 def save(result: Any, path: Path) -> None:
@@ -74,7 +80,7 @@ def save(result: Any, path: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _subject(rows: RowModel, found: Forest | Linear, text: str) -> Subject:
+def _subject(rows: RowModel, found: Forest | Network, text: str) -> Subject:
     """The object of a document, and how it is compared: a Booster gives scores and no labels."""
     head, limits, categorical = found.head, [np.zeros(0)] * rows.columns, set[int]()
     if isinstance(found, Forest):

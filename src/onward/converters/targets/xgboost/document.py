@@ -11,7 +11,7 @@ import numpy as np
 
 from onward.converters.targets.recognition.forests import DecisionTree, Forest
 from onward.converters.targets.recognition.heads import Head
-from onward.converters.targets.recognition.linear import Linear
+from onward.converters.targets.recognition.layers import Dense
 from onward.converters.targets.recognition.rows import Unrecognized
 from onward.converters.xgboost import ROOT, base_margins
 
@@ -108,10 +108,8 @@ def _neighbours(number: np.float32) -> list[np.float32]:
     return found
 
 
-def linear_booster(found: Linear) -> Learner:
-    """The linear booster: missing values count as 0 there. Raises Unrecognized where they do not in the model."""
-    if not found.ignores_missing:
-        raise Unrecognized("a linear model of XGBoost takes missing values for 0, this one does not")
+def linear_booster(found: Dense) -> Learner:
+    """The linear booster, in which missing values count as 0."""
     weights = np.concatenate([found.weights, found.bias[None]]).astype(np.float32)
     scores = found.weights.shape[1]
     booster = {"model": {"boosted_rounds": 1, "weights": [float(number) for number in weights.reshape(-1)]}, "name": "gblinear"}
