@@ -35,7 +35,7 @@ class Buffer:
     """Memory of `size` elements. `kind` is arena, constant, input or output; `index` numbers inputs and outputs.
 
     The data of a constant is its tensor with the axes in `order`, or what `packing` makes of it; `packing_key` tells
-    packings of one tensor apart. `room` elements after the last may be read too, whatever they hold.
+    packings of one tensor apart.
     """
 
     kind: str
@@ -47,12 +47,11 @@ class Buffer:
     label: str = ""
     packing: Callable[[np.ndarray], np.ndarray] | None = None
     packing_key: tuple[Hashable, ...] = ()
-    room: int = 0
 
     @property
     def bytes(self) -> Dimension:
         """How much memory its elements take."""
-        return (self.size + self.room) * self.dtype.numpy.itemsize
+        return self.size * self.dtype.numpy.itemsize
 
     @property
     def key(self) -> tuple[Hashable, ...]:

@@ -478,15 +478,7 @@ class MatrixSchedule:
         if group > 1 and loop.extent % group:
             assert isinstance(loop.extent, int)
             at_left, at_right = self._advance(b, left, stop, turn.left), self._advance(b, right, stop, turn.right)
-            self._multiply(b, totals, at_left, at_right, loop, self._last_group(loop), kind, masks)
-
-    def _last_group(self, loop: Loop) -> int:
-        """How much of an incomplete group is read: all of it where that does no harm, for what it is multiplied with is 0."""
-        group, home = self.product.group, self.layouts.view(self.left.array).buffer
-        if home.kind != "arena" or loop.left != 1:
-            return int(loop.extent % group)  # type: ignore[call-overload]
-        home.room = group - 1
-        return group
+            self._multiply(b, totals, at_left, at_right, loop, loop.extent % group, kind, masks)
 
     def _ask_ahead(self, b: Builder, at_right: Value) -> None:
         for line in range(self.lines):
