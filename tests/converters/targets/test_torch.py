@@ -266,6 +266,26 @@ def test_a_folder_runs_without_onward(tmp_path: Path, small: Any) -> None:
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path / "package", check=True)
 
 
+def test_the_command(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from onward.cli import converting  # noqa: F401 (it registers its commands)
+    from onward.cli.commands import app
+
+    model = mlp()
+    onward.save(model, tmp_path / "m.onnx")
+    for target, output in (("torch", "m.pt2"), ("torch-source", "folder")):
+        result = CliRunner().invoke(app, ["convert", str(tmp_path / "m.onnx"), "--to", target, "-o", str(tmp_path / output)])
+        assert result.exit_code == 0, result.output
+    x = np.random.default_rng(0).standard_normal((9, 5)).astype(np.float32)
+    (expected,) = onward.InferenceSession(model.to_bytes()).run(None, {"x": x})
+    found = torch.export.load(str(tmp_path / "m.pt2")).module()(torch.tensor(x))
+    np.testing.assert_allclose(found.detach().numpy(), expected, rtol=1e-5, atol=1e-7)
+    assert (tmp_path / "folder" / "model.py").is_file()
+    with pytest.raises(InvalidArgument, match="torch-source"):
+        onward.convert(model, to="torch", output=tmp_path / "m.onnx")
+
+
 # -- other models ------------------------------------------------------------------------------------------------------------
 def test_loops_are_loops() -> None:
     b = ModelBuilder("loop")

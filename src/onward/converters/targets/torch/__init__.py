@@ -17,6 +17,8 @@ from onward.converters.targets.printing.module import (
     weights_of,
     write_files,
 )
+from onward.converters.targets.proof import Subject
+from onward.converters.targets.torch.files import write_program
 from onward.converters.targets.torch.modules import Modules
 from onward.converters.targets.torch.rules import RULES
 from onward.converters.targets.torch.source import classes_text
@@ -127,3 +129,8 @@ def write(model: Model, folder: Path, constants: Mapping[str, Any] | None = None
         save_file({name: tensor(data) for name, data in weights.items()}, path)
 
     write_files(folder, {"weights.safetensors": save_weights, "model.py": lambda path: path.write_text(text, encoding="ascii")})
+
+
+def save(subject: Subject, path: Path, constants: Mapping[str, Any]) -> None:
+    """Writes the program of torch.export, a .pt2 file with the open sizes of the model."""
+    write_program(subject.result, subject.model, constants, path)
