@@ -25,6 +25,10 @@ PLACES = ("device", "dtype")
 """Where and in which type new tensors are made: read from a weight."""
 
 
+FEWEST = 3
+"""Scopes of fewer statements are no classes, where names alone tell of them."""
+
+
 @dataclass
 class Unit:
     """A statement of a function, or the statements of one of its sub-modules."""
@@ -119,8 +123,10 @@ class Classes:
         return None
 
     def _stands_alone(self, unit: Unit) -> bool:
-        """Whether the statements of a sub-module read no weights of others."""
+        """Whether the statements of a sub-module read no weights of others. Scopes that names of other exporters suggest are more than two statements."""
         path = unit.path or ()
+        if self.modules.state is None and len(unit.statements) < FEWEST:
+            return False
         return all(found[: len(path)] == path or found == ("training",) for item in unit.statements for found in item.paths())
 
     def _call(self, unit: Unit, results: list[str]) -> Statement:
