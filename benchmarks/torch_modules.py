@@ -116,9 +116,9 @@ def node_tests() -> dict[str, int]:
             try:
                 module = convert(case.model)
                 for inputs, outputs in case.data_sets:
-                    results = run(module, [page.tensor(onnx.numpy_helper.to_array(item)) for item in inputs])
+                    results = run(module, [page.tensor(suite._array(item)) for item in inputs])
                     for ours, theirs in zip(results, outputs, strict=True):
-                        suite.compare(ours, onnx.numpy_helper.to_array(theirs), case)
+                        suite.compare(ours, suite._array(theirs), case)
                 passed[name] += 1
             except Exception:  # counted as not passed
                 continue

@@ -178,7 +178,7 @@ class Classes:
 
     def _chain_length(self, body: Sequence[Statement], place: int, wanted: Sequence[str]) -> int:
         first = _called(body[place])
-        if first is None or first[0][-1] != "0":
+        if first is None or first[0][-1] != "0" or len(first[0]) < 2:  # the model itself is no list
             return 0
         (path, carried), module = first, self.modules.find(first[0][:-1])
         if module is None or not module.is_list or len(module.children) > len(body) - place:

@@ -203,7 +203,8 @@ class Modules:
         for path in (*exact, *named):
             if len(path) > 1:
                 yield path[:-1]
-        scope = scope_of(call.node.name, call.node.metadata)
+        origins = call.node.outputs[0].provenance
+        scope = scope_of(origins[0].node_name, origins[0].metadata) if origins else scope_of(call.node.name, call.node.metadata)
         if scope:
             yield scope
         yield (call.node.op_type.lower(),)
