@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from onward.converters.certificate import Progress
 
 TARGETS = {
-    "numpy": "NumPy", "jax": "JAX", "torch": "PyTorch", "tensorflow": "TensorFlow", "keras": "Keras", "sklearn": "scikit-learn", "xgboost": "XGBoost",
+    "numpy": "NumPy", "jax": "JAX", "torch": "PyTorch", "tensorflow": "TensorFlow", "tflite": "TensorFlow Lite", "keras": "Keras", "sklearn": "scikit-learn", "xgboost": "XGBoost",
 }  # fmt: skip
 """name -> title"""
 
-NATIVE = ("sklearn", "xgboost")
+NATIVE = ("sklearn", "tflite", "xgboost")
 """Targets without a language of their own."""
 
 SOURCE = "-source"

@@ -17,6 +17,7 @@ from onward.converters.targets.keras.words import KerasWords
 from onward.converters.targets.printing.module import execute, module_text, reserved, weights_of, write_files
 from onward.converters.targets.printing.native import Native
 from onward.converters.targets.printing.routines import refuse_unknown
+from onward.converters.targets.proof import Subject
 from onward.ir import Model
 from onward.operators.native import Call
 
@@ -115,11 +116,11 @@ def _array(item: Any) -> Any:
     return [_array(part) for part in item] if isinstance(item, (list, tuple)) else ops.convert_to_numpy(item)
 
 
-def save(result: Any, path: Path) -> None:
+def save(subject: Subject, path: Path, constants: Mapping[str, Any]) -> None:
     """Writes a `.keras` file; where the model has generated layers, their classes stand in a module of the same name beside it."""
-    result.save(path)
-    if result.source:
-        path.with_suffix(".py").write_text(result.source, encoding="ascii")
+    subject.result.save(path)
+    if subject.result.source:
+        path.with_suffix(".py").write_text(subject.result.source, encoding="ascii")
 
 
 def write(model: Model, folder: Path, constants: Mapping[str, Any] | None = None) -> None:

@@ -1,0 +1,49 @@
+"""TensorFlow Lite: the file that TensorFlow's own converter makes of the module of the target `tensorflow`."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onward.converters.targets import tensorflow as source
+from onward.converters.targets.proof import Subject
+from onward.errors import UnsupportedOperator
+from onward.ir import Model
+
+
+def native(model: Model, constants: Mapping[str, Any]) -> Subject:
+    """The bytes of a `.tflite` file whose signature `serving_default` has the model's names.
+
+    Raises UnsupportedOperator with all operators that cannot be said in TensorFlow, and with those of TensorFlow that TensorFlow
+    Lite lacks.
+    """
+    import tensorflow as tf
+
+    module = source.convert(model, constants)
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(module, folder, signatures=module.named)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        try:
+            result = converter.convert()
+        except Exception as problem:  # the converter's own class is not public
+            missing = sorted(set(re.findall(r"\btf\.(\w+)(?= ?[({:])", str(problem)))) or [str(problem)[:300]]
+            raise UnsupportedOperator(f"TensorFlow Lite has no equivalent of {', '.join(missing)}") from problem
+    names = [argument.name for argument in module.named.input_signature]
+    results = list(module.named.get_concrete_function().structured_outputs)
+
+    def run(*inputs: Any) -> list[np.ndarray]:
+        runner = tf.lite.Interpreter(model_content=result).get_signature_runner()
+        found = runner(**dict(zip(names, inputs)))
+        return [found[name] for name in results]
+
+    return Subject(result, model, run)
+
+
+def save(subject: Subject, path: Path, constants: Mapping[str, Any]) -> None:
+    """Writes the file."""
+    path.write_bytes(subject.result)
