@@ -51,9 +51,10 @@ def convert(
     source's data type). The certificate of the comparison is kept in the model's metadata. `progress` is called with what is
     being done, the step and the number of steps.
 
-    `to` names the target: "numpy", or "numpy-source" for the text of a module. `source` may then be an ONNX model, too; `output` is
-    a folder that the module and its weights are written into, `constants` are inputs that shall be fixed
-    (docs/converters/targets.md). What is proved is then that the result computes what the ONNX model does.
+    `to` names the target: "numpy", "torch", "tensorflow", "jax", "sklearn" or "xgboost", or "numpy-source" and the like for the text of a
+    module. `source` may then be an ONNX model, too; `output` is a folder that the module and its weights are written into, or
+    the target's own file, `constants` are inputs that shall be fixed (docs/converters/targets.md). What is proved is then that the
+    result computes what the ONNX model does.
 
     Raises UnsupportedModel for a source that nobody reads here, UnsupportedOperator for parts of it without an
     equivalent, ConversionError for a source that cannot be captured, and ConversionMismatch (which has the model as `model`) when

@@ -49,7 +49,8 @@ def _run(page: Any, case: Any, call: Call) -> None:
         constants = {name: value for name, value in feeds.items() if value is None or isinstance(value, list)}
         function = _converted(page, model, feeds, constants)
         results = call(function, [value for name, value in feeds.items() if name not in constants])
-        results = results if isinstance(results, (tuple, list)) else (results,)
+        is_sequence = len(outputs) == 1 and isinstance(outputs[0], list) and isinstance(results, list)
+        results = results if isinstance(results, (tuple, list)) and not is_sequence else (results,)
         for ours, theirs in zip(results, outputs, strict=True):
             compare(ours, _array(theirs), case)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from onward.converters.targets.channels_last import moments_of
 from onward.converters.targets.jax.native import RULES
 from onward.converters.targets.jax.words import JaxWords
 from onward.converters.targets.printing.module import (
@@ -64,23 +65,21 @@ def load(path=Path(__file__).with_name("weights.npz")):
 def source_of(model: Model, constants: Mapping[str, Any] | None = None) -> tuple[str, dict[str, np.ndarray]]:
     """The text of a JAX module that computes what the model does, and the weights that it reads.
 
-    Names of weights begin with the scope `parameters` or, where they are not trained (whole numbers), `constants`. Raises
+    Names of weights begin with the scope `parameters` or, where they are not trained (whole numbers, statistics of batches), `constants`. Raises
     UnsupportedOperator with all operators that cannot be said in JAX.
     """
     names = reserved(PRELUDE, "parameters", "constants", "model", "Model", "assemble", "load")
-    function = Function(model, JaxWords(), names, constants, RULES, weights_of(model))
+    words = JaxWords()
+    moments = moments_of(model)
+    trained = {value for value in weights_of(model) if not any(value.tensor.numpy() is other for other in moments)}  # type: ignore[union-attr]
+    function = Function(model, words, names, constants, RULES, trained)
     if _needs_double_precision(model):
         function.lines.insert(0, "    require_double_precision()")
-    weights = {f"{_collection(array)}.{name}": array for name, array in function.weights.items()}
+    weights = {f"{'parameters' if name in words.trained else 'constants'}.{name}": array for name, array in function.weights.items()}
     small = {name: array.dtype.name for name, array in weights.items() if array.dtype.type.__module__ != "numpy"}
     rest = MODEL.replace("dict(np.load(path))", f"unpacked(dict(np.load(path)), {small})") if small else MODEL
     body = f"constants = {{}}  # what the function reads but does not train\n\n\n{function.text('parameters')}{rest}"
     return module_text(model, "JAX", PRELUDE, body), weights
-
-
-def _collection(array: np.ndarray) -> str:
-    dtype = DataType.of(array.dtype)
-    return "parameters" if dtype.is_float or dtype.is_complex else "constants"
 
 
 def _needs_double_precision(model: Model) -> bool:

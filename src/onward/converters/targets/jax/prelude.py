@@ -183,6 +183,8 @@ def recurrence(step, states, length, backwards, condition, collected):
     if not isinstance(length, jax.Array) and (condition is None or length <= 4096):
         states, rows = jax.lax.scan(turn if condition is None else turn_while, states, jnp.arange(length), reverse=backwards)
         return *states, *rows
+    if collected:
+        raise TypeError("how many rows a loop collects must be known: not under jit")
     _, states = jax.lax.while_loop(
         lambda carry: (carry[0] < length) & (True if condition is None else carry[1][condition]),
         lambda carry: (carry[0] + 1, turn(carry[1], length - 1 - carry[0] if backwards else carry[0])[0]),

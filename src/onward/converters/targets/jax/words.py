@@ -14,7 +14,10 @@ DEFAULT = {DataType.INT64: "int", DataType.DOUBLE: "float", DataType.COMPLEX128:
 
 
 class JaxWords(Words):
-    """Arrays of `jax.numpy`. Loops are traced once; weights are leaves of the tree `parameters`, tables those of `constants`."""
+    """Arrays of `jax.numpy`. Loops are traced once; weights are leaves of the trees `parameters` and `constants`.
+
+    `trained` are the names of those among the parameters.
+    """
 
     prefix = "jnp"
     traces_loops = True
@@ -42,9 +45,15 @@ class JaxWords(Words):
     def one_index(self, text: str) -> str:
         return f"jnp.asarray({text}, dtype=int)"
 
+    def __init__(self) -> None:
+        self.trained: set[str] = set()
+
     def weight(self, name: str, dtype: DataType) -> str:
-        path = "".join(f"[{part!r}]" for part in name.split("."))
-        return f"parameters{path}" if dtype.is_float or dtype.is_complex else f"jnp.asarray(constants{path})"
+        return f"jnp.asarray(constants{_path(name)})"
+
+    def trained_weight(self, name: str, dtype: DataType) -> str:
+        self.trained.add(name)
+        return f"parameters{_path(name)}"
 
     def cast(self, text: str, source: DataType, target: DataType, saturate: bool) -> str:
         if target == DataType.BOOL:
@@ -82,3 +91,7 @@ class JaxWords(Words):
         if len({*letters}) == 1 and letters[0].startswith(result):
             return self.reduce("sum", " * ".join(factors), range(len(result), len(letters[0])), DataType.FLOAT, None)
         return super().einsum(equation, factors)
+
+
+def _path(name: str) -> str:
+    return "".join(f"[{part!r}]" for part in name.split("."))

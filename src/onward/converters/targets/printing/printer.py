@@ -45,6 +45,7 @@ class Printer(Expressions):
         self.weights: dict[str, np.ndarray] = {}
         self.indent = 1
         self.scopes = Scopes()
+        self.trains = False  # whether the weight that is being written is one that training changes
         self.routines: set[Any] = set()
         self.stored: dict[tuple[int, Any], str] = {}
         self.kept: list[np.ndarray] = []  # so that an id stays that of one array
@@ -86,7 +87,9 @@ class Printer(Expressions):
         self.origin = array.origins
         match array:
             case Parameter():
+                self.trains = True
                 self.known[array] = self.words.parameter(array) or self._weight(array.tensor.numpy(), array.dtype, array.label)
+                self.trains = False
             case Constant():
                 self.known[array] = self._constant(array.tensor.numpy(), array.dtype, array.label)
             case RoutineOutput():
@@ -126,7 +129,7 @@ class Printer(Expressions):
             name = self.scopes.fresh(label)
             self.weights[name] = data
             self.kept.append(data)
-            self.stored[key] = self.words.weight(name, dtype)
+            self.stored[key] = (self.words.trained_weight if self.trains else self.words.weight)(name, dtype)
         return self.stored[key]
 
     def _compute(self, array: Compute) -> str:
@@ -195,7 +198,8 @@ class Printer(Expressions):
             return None
         variables = [*outer, *inner]
         used = [self.mentioned(factor) for factor in factors]
-        if not all(any(name in names for names in used) for name, _ in variables) or not all(used):
+        single = {name for name, extent in outer if extent == 1 and not any(name in names for names in used)}
+        if not all(any(name in names for names in used) or name in single for name, _ in variables) or not all(used):
             return None
         letter = {name: chr(ord("a") + place) for place, (name, _) in enumerate(variables)}
         texts, letters = [], []
@@ -211,7 +215,8 @@ class Printer(Expressions):
                 continue
             texts.append(self.scalar(factor, Frame(own)))
             letters.append("".join(letter[name] for name, _ in own))
-        return self.words.product(texts, letters, "".join(letter[name] for name, _ in outer))
+        text = self.words.product(texts, letters, "".join(letter[name] for name, _ in outer if name not in single))
+        return self.words.slice(text, ["None" if name in single else ":" for name, _ in outer])
 
     def _routine(self, routine: Any) -> None:
         if routine in self.routines and all(result in self.known for result in routine.results):

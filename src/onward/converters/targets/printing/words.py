@@ -64,6 +64,10 @@ class Words(ABC):
     def weight(self, name: str, dtype: DataType) -> str:
         """The weight of that name: letters, digits, underscores, and dots between the names of scopes."""
 
+    def trained_weight(self, name: str, dtype: DataType) -> str:
+        """The weight of that name which training changes."""
+        return self.weight(name, dtype)
+
     def parameter(self, array: Parameter) -> str | None:
         """A weight of the model, where the target tells them from other constants."""
         return None
