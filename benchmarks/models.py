@@ -4,7 +4,8 @@
 
 Every runtime computes in single precision (openvino needs a hint for that), with the same number of threads and the
 same inputs. Errors are relative, in norm, against PyTorch in double precision. The models are those of
-tools/export_models.py, which is run if they are missing.
+tools/export_models.py and tools/light_models.py, which are run if they are missing. With one thread, times are those of the
+calling thread, which stand still while others have the core.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,9 @@ from onward.cli.output import console, milliseconds, table
 
 ROOT = Path(__file__).parents[1]
 DEFAULT_FOLDER = Path(os.environ.get("ONWARD_TEST_MODELS") or ROOT / "build" / "models")
-NAMES = ("resnet50", "mobilenetv2", "convnext", "vit", "bert", "gpt2", "minilm")
+EXPORTED = ("resnet50", "mobilenetv2", "convnext", "vit", "bert", "gpt2", "minilm")
+LIGHT = ("densenet121", "inception_v1", "inception_v2", "squeezenet", "shufflenet", "vgg19")
+NAMES = (*EXPORTED, *LIGHT)
 
 Arrays = dict[str, np.ndarray]
 
@@ -39,8 +43,6 @@ def references(folder: Path, name: str) -> tuple[Arrays, list[np.ndarray]]:
 
 def load_torch(name: str, feeds: Arrays, threads: int) -> Contestant:
     """The module that was exported, run eagerly."""
-    import time
-
     import torch
 
     sys.path.insert(0, str(ROOT / "tools"))
@@ -65,9 +67,9 @@ def measure_model(arguments: argparse.Namespace, name: str) -> list[dict[str, An
     feeds, expected = references(arguments.models, name)
     contestants = [load_onward(path, feeds, arguments.threads)]
     contestants += [load_peer(peer, path, feeds, arguments.threads) for peer in installed_peers()]
-    if arguments.torch:
+    if arguments.torch and name in EXPORTED:
         contestants.append(load_torch(name, feeds, arguments.threads))
-    measure(contestants, arguments.seconds)
+    measure(contestants, arguments.seconds, clock=time.thread_time if arguments.threads == 1 else time.perf_counter)
     return [
         {
             "model": name,
@@ -121,10 +123,10 @@ def main() -> None:
     parser.add_argument("--torch", action="store_true", help="measure PyTorch too")
     parser.add_argument("--json", type=Path, help="save the figures")
     arguments = parser.parse_args()
-    needed = [arguments.models / f"{name}_{arguments.variant}.onnx" for name in arguments.only]
-    if not all(path.exists() for path in needed):
-        tool = ROOT / "tools" / "export_models.py"
-        subprocess.run([sys.executable, tool, "--output", arguments.models, "--only", *arguments.only], check=True)
+    for tool, made in (("export_models", EXPORTED), ("light_models", LIGHT)):
+        missing = [name for name in arguments.only if name in made and not (arguments.models / f"{name}_{arguments.variant}.onnx").exists()]
+        if missing:
+            subprocess.run([sys.executable, ROOT / "tools" / f"{tool}.py", "--output", arguments.models, "--only", *missing], check=True)
     rows = [row for name in arguments.only for row in measure_model(arguments, name)]
     show(rows, arguments.threads)
     if arguments.json:

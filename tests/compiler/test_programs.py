@@ -263,3 +263,40 @@ def test_reductions_follow_the_memory(target: str) -> None:
     product = P.reduce("sum", (1, 24, 9, 8), (5,), lambda n, m, h, w, c: x[n, c, h, w] * weights[c, m])
     scaled = P.maximum(product, 0.0)
     compare([x], {"y": scaled / P.max(scaled), "sum": P.sum(scaled)}, {"x": data}, target, 1e-5)
+
+
+def in_groups(x: P.Array, groups: int, generator: np.random.Generator) -> P.Array:
+    """A convolution of single elements (kernel 1) in groups of channels."""
+    batch, channels, height, width = x.shape
+    assert isinstance(channels, int)
+    depth = channels // groups
+    weights = P.constant(normal(generator, groups, depth, depth))
+    apart = P.reshape(x, (batch, groups, depth, height, width))
+    shape = (batch, groups, depth, height, width)
+    product = P.reduce("sum", shape, (depth,), lambda n, g, o, h, w, c: apart[n, g, c, h, w] * weights[g, c, o])
+    return P.reshape(product, x.shape)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_follows_a_reduction_does_so_before_its_axes_are_merged(target: str) -> None:
+    """Grouped convolutions carry their bias and activation along, beside operands of every shape; then channels are shuffled."""
+    generator = np.random.default_rng(4)
+    x = P.Input((BATCH, 24, 9, SEQUENCE), FLOAT, "x")
+    bias = P.constant(normal(generator, 24, 1, 1))
+    first = P.maximum(in_groups(x, 4, generator) + bias, 0.0)
+    shuffled = P.reshape(P.transpose(P.reshape(first, (BATCH, 4, 6, 9, SEQUENCE)), [0, 2, 1, 3, 4]), x.shape)
+    second = P.tanh(in_groups(shuffled, 4, generator) + in_groups(x, 4, generator) + x)
+    artifact = compare([x], {"y": second}, {"x": normal(generator, 2, 24, 9, 7)}, target, 1e-5)
+    kinds = [kernel.kind for kernel in artifact.kernels]
+    assert (kinds.count("contraction"), kinds.count("map")) == (3, 3), "three products and copies: the shuffle, its merging, the result"
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_axes_that_are_merged_for_a_pooling(target: str) -> None:
+    """The copy that merges them keeps the channels last, as the pooling reads them and as they are made."""
+    generator = np.random.default_rng(5)
+    x = P.Input((1, 24, 9, 8), FLOAT, "x")
+    y = P.maximum(in_groups(x, 4, generator), 0.0)
+    pooled = P.reduce("max", (1, 24, 4, 4), (2, 2), lambda n, c, h, w, i, j: y[n, c, 2 * h + i, 2 * w + j])
+    artifact = compare([x], {"y": pooled, "flat": P.reshape(y, (24 * 9, 8))}, {"x": normal(generator, 1, 24, 9, 8)}, target, 1e-5)
+    assert "rows" not in [kernel.kind for kernel in artifact.kernels]

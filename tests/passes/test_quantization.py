@@ -158,3 +158,28 @@ def test_attributes_of_a_product(attributes: dict[str, float]) -> None:
     found = onward.InferenceSession(model).run(None, {"x": x_data})[0]
     np.testing.assert_allclose(found, as_written(model, x_data), rtol=1e-5, atol=1e-5)
     assert ("product of bytes with bias" in fired(model)) == ("transA" not in attributes)
+
+
+@pytest.mark.parametrize("operator", ["Add", "Mul"])
+@pytest.mark.parametrize("kind", [np.uint8, np.int8])
+@pytest.mark.parametrize("point", [True, False])
+def test_operators_on_bytes_are_written_out(operator: str, kind: type, point: bool) -> None:
+    zeros = [numpy_helper.from_array(np.asarray(place, kind), f"z{place}") for place in (3, 5, 9)]
+    scales = [numpy_helper.from_array(np.asarray(scale, np.float32), f"s{place}") for place, scale in enumerate((0.0213, 0.0371, 0.0419))]
+    names = ["a", "s0", "z3", "b", "s1", "z5", "s2", "z9"][: None if point else -1]
+    node = helper.make_node(f"QLinear{operator}", names, ["y"], domain="com.microsoft")
+    element = TensorProto.UINT8 if kind is np.uint8 else TensorProto.INT8
+    graph = helper.make_graph(
+        [node], "test", [helper.make_tensor_value_info("a", element, [5, 70]), helper.make_tensor_value_info("b", element, [70])],
+        [helper.make_tensor_value_info("y", element, [5, 70])], [*scales, *zeros],
+    )  # fmt: skip
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString()
+    limits, g = np.iinfo(kind), np.random.default_rng(0)
+    feeds = {name: g.integers(limits.min, limits.max + 1, shape).astype(kind) for name, shape in (("a", (5, 70)), ("b", (70,)))}
+    expected = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, feeds)[0]
+    found = onward.InferenceSession(model).run(None, feeds)[0]
+    assert any(name.endswith("written out") for name in fired(model))
+    assert found.dtype == expected.dtype
+    assert np.abs(found.astype(int) - expected.astype(int)).max() <= 1
+    assert (found != expected).mean() < 0.02

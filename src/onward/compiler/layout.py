@@ -215,8 +215,10 @@ class LayoutPlanner:
 
     def _order(self, array: Array) -> Order:
         natural = tuple(range(array.rank))
-        if isinstance(array, (Input, RoutineOutput, Reshape)) or array in self.outputs or array in self.row_major:
+        if isinstance(array, (Input, RoutineOutput)) or array in self.outputs or array in self.row_major:
             return natural
+        if isinstance(array, Reshape):
+            return self._merged_order(array) or natural
         if isinstance(array, Constant) or array in self.known:
             return self.desired.get(array, natural)
         if isinstance(array, Concatenate):
@@ -233,6 +235,16 @@ class LayoutPlanner:
         if array in self.desired:
             return self.desired[array]
         return self._inherited(root) or natural
+
+    def _merged_order(self, array: Reshape) -> Order | None:
+        """A Reshape that merges axes keeps the order of its source where its readers do not want another."""
+        merged = array.merged
+        if merged is None:
+            return None
+        if array in self.desired:
+            return self.desired[array]
+        rank_of = {axis: position for position, axis in enumerate(self.orders.get(array.source, range(array.source.rank)))}
+        return tuple(sorted(range(array.rank), key=lambda axis: max((rank_of[part] for part in merged[axis]), default=-1)))
 
     def _inherited(self, root: Root) -> Order | None:
         """The order of the first operand that is read along all the root's variables and is not row-major."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from onward.errors import InvalidArgument
 from onward.ir.datatypes import DataType
-from onward.ir.expressions import Dimension, Expression, Symbol
+from onward.ir.expressions import Dimension, Expression, Symbol, product
 from onward.ir.tensor import Tensor
 from onward.program.scalar import Read, Scalar, ScalarLike, index, scalar
 
@@ -257,6 +257,19 @@ class Reshape(Array):
     @property
     def sources(self) -> tuple[Array, ...]:
         return (self.source,)
+
+    @property
+    def merged(self) -> tuple[tuple[int, ...], ...] | None:
+        """For each axis, those of the source that it is merged of; None where axes are also taken apart."""
+        rest, found = list(range(self.source.rank)), []
+        for extent in self.shape:
+            axes = [rest.pop(0)] if rest else []
+            while rest and product(self.source.shape[axis] for axis in axes) != extent:
+                axes.append(rest.pop(0))
+            if product(self.source.shape[axis] for axis in axes) != extent:
+                return None
+            found.append(tuple(axes))
+        return None if rest else tuple(found)
 
 
 class Concatenate(Array):

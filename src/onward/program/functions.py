@@ -25,6 +25,7 @@ from onward.program.array import (
     Compute,
     Concatenate,
     Constant,
+    Reduce,
     Reshape,
     Shape,
     compute,
@@ -145,16 +146,53 @@ def broadcast_to(source: Array, shape: Sequence[Dimension]) -> Array:
 
 
 def elementwise(function: Callable[..., ScalarLike], *operands: ArrayLike) -> Array:
-    """`function` of the operands' elements, broadcast against each other. Python numbers take the arrays' dtype."""
+    """`function` of the operands' elements, broadcast against each other. Python numbers take the arrays' dtype.
+
+    What is done to a reduction whose axes a Reshape merged is done before that Reshape: there it is the reduction's epilogue.
+    """
     dtype = next((operand.dtype for operand in operands if isinstance(operand, Array)), None)
     sources = [operand if isinstance(operand, Array) else _number(operand, dtype) for operand in operands]
     shape = broadcast_shapes(*(source.shape for source in sources if isinstance(source, Array)))
-    return compute(
-        shape,
-        lambda *position: function(
-            *(broadcast_read(source, shape, position) if isinstance(source, Array) else source for source in sources)
-        ),
-    )
+    apart = next((source for source in sources if isinstance(source, Reshape) and source.shape == shape and _merges_reduction(source)), None)
+
+    def element(*position: Dimension) -> ScalarLike:
+        return function(*(_element(source, shape, position, apart) if isinstance(source, Array) else source for source in sources))
+
+    if apart is None:
+        return compute(shape, element)
+    return reshape(compute(apart.source.shape, element), shape)
+
+
+def _element(source: Array, shape: Shape, position: Sequence[Dimension], apart: Reshape | None) -> Scalar:
+    """The element at a place of the broadcast shape; the place is one before the axes were merged where they are `apart`."""
+    if apart is None:
+        return broadcast_read(source, shape, position)
+    if isinstance(source, Reshape) and source.shape == shape and source.source.shape == apart.source.shape:
+        return source.source[tuple(position)]
+    places: list[Dimension] = []
+    for axes in apart.merged or ():
+        place: Dimension = 0
+        for axis in axes:
+            place = place * apart.source.shape[axis] + position[axis]
+        places.append(place)
+    return broadcast_read(source, shape, places)
+
+
+LONGEST_EPILOGUE = 8
+"""How many elementwise functions after a reduction are looked at."""
+
+
+def _merges_reduction(array: Reshape) -> bool:
+    """Whether a Reshape merges axes of a reduction, or of what is made of one element by element."""
+    return array.rank < array.source.rank and _follows_reduction(array.source) and array.merged is not None
+
+
+def _follows_reduction(array: Array) -> bool:
+    for _ in range(LONGEST_EPILOGUE):
+        if not isinstance(array, Compute):
+            break
+        array = next((read.array for read in array.body.reads() if read.indices == array.variables and isinstance(read.array, (Compute, Reduce))), array)
+    return isinstance(array, Reduce)
 
 
 def _number(value: Any, dtype: DataType | None) -> Scalar | Array:
@@ -261,7 +299,10 @@ def reshape(source: Array, shape: Sequence[Dimension]) -> Array:
     shape = tuple(shape)
     if shape == source.shape:
         return source
-    result = Reshape(source.source if isinstance(source, Reshape) else source, shape)
+    base = source.source if isinstance(source, Reshape) else source
+    if shape == base.shape:
+        return base
+    result = Reshape(base, shape)
     if isinstance(result.size, int) and isinstance(source.size, int) and result.size != source.size:
         raise InvalidArgument(f"cannot reshape {source} ({source.size} elements) to {list(shape)} ({result.size})")
     require_equal(source.size, result.size, f"numbers of elements of {source} and its new shape")

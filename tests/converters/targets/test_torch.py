@@ -209,6 +209,37 @@ def test_files_of_other_exporters() -> None:
     torch.testing.assert_close(made(given), expected)
 
 
+class Block(nn.Module):
+    """What older exporters write out: a norm, GELU and attention by products."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(8)
+        self.query, self.key, self.value, self.out = (nn.Linear(8, 8) for _ in range(4))
+
+    def forward(self, x: Any) -> Any:
+        y = self.norm(x)
+        query, key, value = (layer(y).unflatten(2, (2, 4)).transpose(1, 2) for layer in (self.query, self.key, self.value))
+        scores = torch.softmax(query @ key.transpose(2, 3) / 2, -1)
+        return x + torch.nn.functional.gelu(self.out((scores @ value).transpose(1, 2).flatten(2)))
+
+
+def test_what_older_exporters_write_out_is_recognised(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(*(Block() for _ in range(3))).eval()
+    for parameter in module.parameters():
+        parameter.data.normal_()
+    x = torch.randn(2, 5, 8)
+    torch.onnx.export(module, (x,), tmp_path / "m.onnx", dynamo=False, opset_version=16, input_names=["x"], dynamic_axes={"x": {0: "batch"}})
+    text = onward.convert(tmp_path / "m.onnx", to="torch-source")
+    assert "nn.LayerNorm(8)" in text and "F.gelu" in text and "F.scaled_dot_product_attention" in text
+    made = onward.convert(tmp_path / "m.onnx", to="torch")
+    expected = module.state_dict()
+    assert made.state_dict().keys() == expected.keys()
+    assert all(torch.equal(made.state_dict()[name], expected[name]) for name in expected)
+    torch.testing.assert_close(made(x), module(x))
+
+
 # -- what PyTorch does with modules ------------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def small() -> tuple[Any, Any, Any]:
@@ -264,6 +295,26 @@ def test_a_folder_runs_without_onward(tmp_path: Path, small: Any) -> None:
         "torch.save(m.state_dict(), '../s.pt'); n = model.Model().eval(); n.load_state_dict(torch.load('../s.pt')); torch.testing.assert_close(n(x), y)"
     )
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path / "package", check=True)
+
+
+def test_the_command(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from onward.cli import converting  # noqa: F401 (it registers its commands)
+    from onward.cli.commands import app
+
+    model = mlp()
+    onward.save(model, tmp_path / "m.onnx")
+    for target, output in (("torch", "m.pt2"), ("torch-source", "folder")):
+        result = CliRunner().invoke(app, ["convert", str(tmp_path / "m.onnx"), "--to", target, "-o", str(tmp_path / output)])
+        assert result.exit_code == 0, result.output
+    x = np.random.default_rng(0).standard_normal((9, 5)).astype(np.float32)
+    (expected,) = onward.InferenceSession(model.to_bytes()).run(None, {"x": x})
+    found = torch.export.load(str(tmp_path / "m.pt2")).module()(torch.tensor(x))
+    np.testing.assert_allclose(found.detach().numpy(), expected, rtol=1e-5, atol=1e-7)
+    assert (tmp_path / "folder" / "model.py").is_file()
+    with pytest.raises(InvalidArgument, match="torch-source"):
+        onward.convert(model, to="torch", output=tmp_path / "m.onnx")
 
 
 # -- other models ------------------------------------------------------------------------------------------------------------

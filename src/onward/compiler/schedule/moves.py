@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from onward.compiler.layout import LayoutPlanner, View, contiguous_strides
+from onward.compiler.layout import LayoutPlanner, View, contiguous_strides, reshape_strides
 from onward.compiler.roots import Root
 from onward.compiler.schedule.kernel import Kernel
 from onward.compiler.schedule.nest import NestSchedule
@@ -19,7 +19,11 @@ def copy_kernel(step: CopyStep, layouts: LayoutPlanner, target: Target) -> Kerne
     copy = compute(step.shape, lambda *position: step.source[tuple(position)])
     home = layouts.view(step.target)
     if isinstance(step.target, Reshape):
-        view = View(home.buffer, contiguous_strides(step.shape), home.offset)
+        merged, order = step.target.merged, layouts.orders.get(step.target)
+        strides = None if merged is None else reshape_strides(step.target.shape, home.strides, step.shape)
+        view = View(home.buffer, strides or contiguous_strides(step.shape), home.offset)
+        if merged is not None and order is not None:
+            layouts.orders[copy] = tuple(part for axis in order for part in merged[axis])
     else:
         view = View(home.buffer, home.strides, home.address(step.shift))
         layouts.orders[copy] = layouts.orders.get(step.target, tuple(range(step.target.rank)))

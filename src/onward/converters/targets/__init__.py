@@ -3,7 +3,7 @@
 `TARGETS` lists them: the page is the folder of that name beside this file. `printing` is what those share that print; their pages have `source_of(model, constants)`, the text of a
 module and its weights; `convert(model, constants)`, the native object that the text defines; `write(model, folder, constants)`,
 which leaves both in a folder; and `run(result, inputs)`, what the object makes of arrays, as NumPy arrays. `recognition` is what those share that have no language (`NATIVE`): their
-pages have `native(model, constants)`, the object and how it is compared with the model (`proof.Subject`). A page with `save(result, path)` writes the native file.
+pages have `native(model, constants)`, the object and how it is compared with the model (`proof.Subject`). A page with `save(subject, path, constants)` writes the native file.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def produce(
     if output is not None:
         path = Path(output)
         if to == name and hasattr(page, "save"):
-            page.save(subject.result, path)
+            page.save(subject, path, given)
         else:
             page.write(model, path, given)
         if certificate is not None:

@@ -16,6 +16,7 @@ from onward.ir import Model
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Expression, evaluate
 from onward.ir.types import MapType, OptionalType, SequenceType
+from onward.program import Input
 from onward.runtime import InferenceSession
 
 TOLERANCES = {
@@ -105,7 +106,15 @@ def _data(model: Model, constants: Mapping[str, Any]) -> Iterator[tuple[str, dic
     ways = [("random", several), ("zeros", several), ("ones", several), ("large", several)]
     ways += [("random, sizes 3", dict.fromkeys(symbols, 3)), ("random, sizes 1", dict.fromkeys(symbols, 1))] if symbols else []
     for what, sizes in ways:
-        yield what, {item.label: _array(what, [evaluate(extent, sizes) for extent in item.shape], item.dtype, random) for item in inputs}
+        yield what, {item.label: array for item, array in zip(inputs, example_arrays(inputs, sizes, what, random))}
+
+
+def example_arrays(
+    inputs: Sequence[Input], sizes: Mapping[str, int], what: str = "random", random: np.random.Generator | None = None
+) -> list[np.ndarray]:
+    """Data for inputs whose open sizes are `sizes`: random numbers, zeros, ones or large numbers, as `what` says."""
+    generator = np.random.default_rng(0) if random is None else random
+    return [_array(what, [evaluate(extent, sizes) for extent in item.shape], item.dtype, generator) for item in inputs]
 
 
 def _given(examples: Any, names: Sequence[str]) -> dict[str, np.ndarray]:

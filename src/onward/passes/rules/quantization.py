@@ -175,6 +175,19 @@ def _starts_at_least(match: Match) -> bool:
     return least == 0 if data is None else bool(np.all(data == least))
 
 
+def _written_out(builder: Builder, match: Match) -> Value | None:
+    """An operator of com.microsoft on bytes as the float operator between DequantizeLinear and QuantizeLinear."""
+    dtype = match.dtype("a")
+    if dtype not in BYTES:
+        return None
+    left, right = (
+        builder.DequantizeLinear(match.bound[name], match.bound[f"{name}_scale"], match.bound[f"{name}_zero"]) for name in "ab"
+    )
+    point = match.zero if match.zero is not None else builder.constant(np.zeros((), dtype.numpy))
+    result = builder.node(match.root.op_type.removeprefix("QLinear"), (left, right), {})
+    return builder.QuantizeLinear(result, match.scale, point)
+
+
 def _not_rectified(builder: Builder, match: Match) -> Value:
     return builder.node("QuantizeLinear", (match.x, match.y, match.zero), _attributes(match.root))
 
@@ -202,7 +215,12 @@ c, d, e = constant("c"), constant("d"), constant("e")
 scale, one_number = constant("scale"), constant("scale", test=_is_one_number)
 moves = [op.MaxPool, op.Reshape, op.Transpose, op.Squeeze, op.Unsqueeze, op.Flatten, op.Slice, op.Gather]
 
+microsoft = op.domain("com.microsoft")
+two_operands = (a, constant("a_scale"), optional("a_zero"), b, constant("b_scale"), optional("b_zero"), scale, zero)
+
 RULES = (
+    _rule("sum of bytes written out", microsoft.QLinearAdd(*two_operands), _written_out),
+    _rule("elementwise product of bytes written out", microsoft.QLinearMul(*two_operands), _written_out),
     _rule("convolution of bytes", op.Conv(_dequantized("a"), _dequantized("b"), bias), _convolution),
     _rule("product of bytes", op.MatMul(_dequantized("a"), _dequantized("b")), _matmul),
     _rule("product of bytes with bias", op.Gemm(_dequantized("a"), _dequantized("b"), bias), _gemm),

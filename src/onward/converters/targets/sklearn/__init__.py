@@ -138,15 +138,15 @@ def _subject(model: Model, rows: RowModel, estimator: Any, built: Built, head: H
     return Subject(estimator, rows.judge, without_ties(rows.called, head.labels, head.scores, outputs), data, TOLERANCES)
 
 
-def save(result: Any, path: Path) -> None:
+def save(subject: Subject, path: Path, constants: Mapping[str, Any]) -> None:
     """Writes an estimator with joblib or skops. Raises InvalidArgument for another ending."""
     if path.suffix not in ENDINGS:
         raise InvalidArgument(f"estimators are written to files that end in {', '.join(ENDINGS)}, not '{path.name}'")
-    if path.suffix == ".skops" and hasattr(result, "_source"):
+    if path.suffix == ".skops" and hasattr(subject.result, "_source"):
         raise InvalidArgument("a generated estimator cannot be a .skops file, which holds no code: use .joblib")
     part = path.with_name(f".{path.name}")
     try:
-        _writer(path.suffix)(result, part)
+        _writer(path.suffix)(subject.result, part)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

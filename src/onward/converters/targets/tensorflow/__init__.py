@@ -19,6 +19,7 @@ from onward.converters.targets.printing.module import (
     write_weights,
 )
 from onward.converters.targets.printing.naming import Names
+from onward.converters.targets.proof import Subject
 from onward.converters.targets.tensorflow.native import RULES
 from onward.converters.targets.tensorflow.words import TensorflowWords
 from onward.ir import Model
@@ -93,11 +94,11 @@ def _array(item: Any) -> Any:
     return [_array(part) for part in item] if isinstance(item, list) else np.asarray(item)
 
 
-def save(result: Any, path: Path) -> None:
+def save(subject: Subject, path: Path, constants: Mapping[str, Any]) -> None:
     """Writes a SavedModel, whose signature has the names and open sizes of the model."""
     import tensorflow as tf
 
-    tf.saved_model.save(result, path, signatures=result.named)
+    tf.saved_model.save(subject.result, path, signatures=subject.result.named)
 
 
 def write(model: Model, folder: Path, constants: Mapping[str, Any] | None = None) -> None:

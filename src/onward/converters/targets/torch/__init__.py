@@ -17,6 +17,8 @@ from onward.converters.targets.printing.module import (
     weights_of,
     write_files,
 )
+from onward.converters.targets.proof import Subject
+from onward.converters.targets.torch.files import write_program
 from onward.converters.targets.torch.modules import Modules
 from onward.converters.targets.torch.rules import RULES
 from onward.converters.targets.torch.source import classes_text
@@ -26,10 +28,15 @@ from onward.converters.torch.state import State
 from onward.errors import InvalidArgument
 from onward.ir import Model, Value
 from onward.ir.datatypes import DataType
+from onward.passes.optimize import optimize
+from onward.passes.rules import activation, all_rules, attention, normalization, softmax
 
 PRELUDE = Path(__file__).with_name("prelude.py")
 
 FLOATS = (DataType.FLOAT, DataType.DOUBLE, DataType.FLOAT16, DataType.BFLOAT16)
+
+FAMILIES = (activation, softmax, normalization, attention)
+"""Rules that recognise an operator in what is written out."""
 
 RESERVED = ("self", "Model", "build", "load", "device", "dtype")
 
@@ -57,6 +64,7 @@ def source_of(model: Model, constants: Mapping[str, Any] | None = None) -> tuple
     Raises UnsupportedOperator with all operators that cannot be said in PyTorch.
     """
     state = State.of(model)
+    model = recognized(model) if state is None else model
     initializers = {name: value for name, value in model.graph.initializers.items() if value.tensor is not None}
     parameters = weights_of(model) if state is None else {initializers[name] for name in (*state.parameters, *state.buffers)}
     modules = Modules([name for name, value in initializers.items() if value in parameters], state)
@@ -68,6 +76,16 @@ def source_of(model: Model, constants: Mapping[str, Any] | None = None) -> tuple
     body = classes_text(modules, function, words.main, taken)
     ties = "    model.tie_weights()\n" if modules.ties else ""
     return module_text(model, "PyTorch", PRELUDE, f"{body}\n{LOAD.format(ties=ties)}"), modules.weights
+
+
+def recognized(model: Model) -> Model:
+    """The model with forms of normalisation, activation and attention, which older exporters write out, as the operators that they are.
+
+    Nothing else is changed: weights keep their names and numbers.
+    """
+    kept = {rule.name for family in FAMILIES for rule in family.RULES}
+    left_out = {rule.name for rule in all_rules()} - kept | {"fold constants", "merge duplicates"}
+    return optimize(model, disable=left_out)
 
 
 def main_type(model: Model, parameters: set[Value]) -> DataType:
@@ -127,3 +145,8 @@ def write(model: Model, folder: Path, constants: Mapping[str, Any] | None = None
         save_file({name: tensor(data) for name, data in weights.items()}, path)
 
     write_files(folder, {"weights.safetensors": save_weights, "model.py": lambda path: path.write_text(text, encoding="ascii")})
+
+
+def save(subject: Subject, path: Path, constants: Mapping[str, Any]) -> None:
+    """Writes the program of torch.export, a .pt2 file with the open sizes of the model."""
+    write_program(subject.result, subject.model, constants, path)

@@ -25,6 +25,10 @@ PLACES = ("device", "dtype")
 """Where and in which type new tensors are made: read from a weight."""
 
 
+FEWEST = 3
+"""Scopes of fewer statements are no classes, where names alone tell of them."""
+
+
 @dataclass
 class Unit:
     """A statement of a function, or the statements of one of its sub-modules."""
@@ -119,8 +123,10 @@ class Classes:
         return None
 
     def _stands_alone(self, unit: Unit) -> bool:
-        """Whether the statements of a sub-module read no weights of others."""
+        """Whether the statements of a sub-module read no weights of others. Scopes that names of other exporters suggest are more than two statements."""
         path = unit.path or ()
+        if self.modules.state is None and len(unit.statements) < FEWEST:
+            return False
         return all(found[: len(path)] == path or found == ("training",) for item in unit.statements for found in item.paths())
 
     def _call(self, unit: Unit, results: list[str]) -> Statement:
@@ -172,7 +178,7 @@ class Classes:
 
     def _chain_length(self, body: Sequence[Statement], place: int, wanted: Sequence[str]) -> int:
         first = _called(body[place])
-        if first is None or first[0][-1] != "0":
+        if first is None or first[0][-1] != "0" or len(first[0]) < 2:  # the model itself is no list
             return 0
         (path, carried), module = first, self.modules.find(first[0][:-1])
         if module is None or not module.is_list or len(module.children) > len(body) - place:

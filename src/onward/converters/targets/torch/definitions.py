@@ -29,7 +29,7 @@ def _parts(module: Module, path: Path, target: str, constructors: Mapping[Path, 
         yield f"{target}.{name}.requires_grad_(False)" if is_identifier(name) else f"getattr({target}, {name!r}).requires_grad_(False)"
     for name, child in module.children.items():
         inner = (*path, name)
-        if is_empty(child):
+        if inner not in constructors and is_empty(child) and not any(path[: len(inner)] == inner for path in constructors):
             continue
         made = _made(child, inner, constructors)
         if path and target != "self" and (module.is_list or module.is_dictionary):

@@ -81,19 +81,18 @@ class Modules:
         for alias, name in state.tied.items() if state else ():
             self._aliases.setdefault(name, []).append(alias)
         for name in (*names, *(state.tied if state else ())):  # what is a list is known before the first is used
-            *scope, _ = path_of(name)
-            self._module(tuple(scope))
+            self._module(self._path(name)[:-1])
 
     # -- weights ---------------------------------------------------------------------------------------------------------
     def parameter(self, array: Constant) -> str:
         """The text that reads a weight of the model."""
         if array not in self._owned:
-            self._own(array, self._fresh(path_of(array.label)))
+            self._own(array, self._fresh(self._path(array.label)))
         return self.text(self._owned[array])
 
     def constant(self, name: str) -> str:
         """The text that reads a constant that `keep` will give the data of."""
-        path = self._fresh(path_of(name))
+        path = self._fresh(self._path(name))
         self._constants[name] = path
         self._module(path[:-1]).tensors[path[-1]] = Tensor(np.zeros(0), CONSTANT)
         return self.text(path)
@@ -199,12 +198,13 @@ class Modules:
 
     def _wishes(self, call: Call, arrays: Mapping[str, Array]) -> Iterator[Path]:
         """Where a layer would like to be: what the names of its weights say, else where its node is."""
-        named = [path_of(array.label) for array in arrays.values() if isinstance(array, Constant)]
+        named = [self._path(array.label) for array in arrays.values() if isinstance(array, Constant)]
         exact = [path for name, path in zip(arrays, named) if path[-1] == name]
         for path in (*exact, *named):
             if len(path) > 1:
                 yield path[:-1]
-        scope = scope_of(call.node.name, call.node.metadata)
+        origins = call.node.outputs[0].provenance
+        scope = scope_of(origins[0].node_name, origins[0].metadata) if origins else scope_of(call.node.name, call.node.metadata)
         if scope:
             yield scope
         yield (call.node.op_type.lower(),)
@@ -216,8 +216,17 @@ class Modules:
             module = module.children.setdefault(part, Module())
         return module
 
+    def _path(self, name: str) -> Path:
+        """The path of a weight; those of PyTorch's own keep every name, others become attributes, or places in lists."""
+        path = path_of(name)
+        if self.state is not None:
+            return path
+        return tuple(part if part.isdigit() or is_identifier(part) else f"_{part.replace('-', '_').lstrip('_')}" for part in path)
+
     def _fresh(self, path: Path, module: bool = False) -> Path:
-        """A path at which nothing is yet; `module`: but weights of a module to be."""
+        """A path at which nothing is yet, and that leads through no layer; `module`: but weights of a module to be."""
+        if any(self._constructor(path[:length]) for length in range(1, len(path))):
+            path = ("_".join(path),)
         *scope, leaf = path
         if module and path:
             there = self.find(path)
@@ -228,6 +237,10 @@ class Modules:
             name, number = f"{leaf}_{number}", number + 1
             name = name if name[0].isalpha() or name[0] == "_" else f"_{name}"
         return (*scope, name)
+
+    def _constructor(self, path: Path) -> str:
+        module = self.find(path)
+        return "" if module is None else module.constructor
 
     def find(self, path: Path) -> Module | None:
         """The module at a path, if there is one."""

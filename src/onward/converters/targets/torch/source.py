@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def classes_text(modules: Modules, function: Function, main: DataType, reserved: set[str]) -> str:
     """The classes of a model, `Model` last: each statement stands in the class of the sub-module that it belongs to."""
     statements = [
-        Statement(tree, _scope(modules, tree, function.origins[line]), _word(tree)) for line, tree in parsed(function.body)
+        Statement(tree, _scope(modules, tree, function.origins[line]), _word(tree, function.origins[line])) for line, tree in parsed(function.body)
     ]
     variables = {*function.arguments, *PLACES, *(name for item in statements for name in item.defined)}
     classes = Classes(modules, variables, _titles(function.origins), function.shapes, reserved, main.numpy)
@@ -48,10 +48,11 @@ def _outer(modules: Modules, path: Path) -> Path:
     return path
 
 
-def _word(tree: ast.stmt) -> str:
-    """What the result of a statement might be called: as the layer that it calls."""
+def _word(tree: ast.stmt, origins: Sequence[Origin]) -> str:
+    """What the result of a statement might be called: as the layer that it calls, else as the operator that it belongs to."""
     path = chain(tree.value.func) if isinstance(tree, ast.Assign) and isinstance(tree.value, ast.Call) else None
-    return next((part for part in reversed(path or ()) if part.isidentifier()), "").lower()
+    kind = origins[0].op_type if origins else ""
+    return next((part for part in reversed(path or ()) if part.isidentifier()), kind).lower()
 
 
 def _titles(origins: Sequence[Sequence[Origin]]) -> Mapping[Path, str]:

@@ -68,13 +68,13 @@ def _linear(rows: RowModel) -> tuple[Network, Learner]:
     raise Unrecognized(f"it has more steps than one matrix product: {', '.join(type(step).__name__ for step in network.steps)}")
 
 
-def save(result: Any, path: Path) -> None:
+def save(subject: Subject, path: Path, constants: Mapping[str, Any]) -> None:
     """Writes the library's own file, .json or .ubj. Raises InvalidArgument for another ending."""
     if path.suffix not in ENDINGS:
         raise InvalidArgument(f"models of XGBoost are written to files that end in {' or '.join(ENDINGS)}, not '{path.name}'")
     part = path.with_name(f".{path.name}{path.suffix}")
     try:
-        result.save_model(part)
+        subject.result.save_model(part)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

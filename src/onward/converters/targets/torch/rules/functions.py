@@ -14,7 +14,7 @@ from onward.converters.targets.torch.rules.registry import rule
 from onward.converters.targets.torch.words import whole
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression
-from onward.operators.native import Call, Native
+from onward.operators.native import Call, Native, call_of
 from onward.operators.pooling.window import Window, window_over
 from onward.program.array import Array
 
@@ -42,6 +42,20 @@ def activation(call: Call) -> Writer | None:
     return called(PLAIN[call.node.op_type], x) if x.dtype in NEURAL else None
 
 
+@rule("Sqrt")
+def square_root(call: Call) -> Writer | None:
+    return called("torch.sqrt", call.inputs[0]) if call.inputs[0].dtype in NEURAL else None
+
+
+@rule("Reciprocal")
+def reciprocal(call: Call) -> Native | None:
+    """After a square root `torch.rsqrt`, which rounds once."""
+    before = call_of(call.inputs[0])
+    if before is None or before.node.op_type != "Sqrt":
+        return None
+    return Native(called("torch.rsqrt", before.inputs[0]), (before.inputs[0],))
+
+
 @rule("LeakyRelu", "Elu", "Celu")
 def one_slope(call: Call) -> Writer | None:
     (x,), alpha = call.inputs, number_of(call.attributes["alpha"])
@@ -64,14 +78,12 @@ def swish(call: Call) -> Writer | None:
 
 
 @rule("Mul")
-def sigmoid_unit(call: Call) -> Writer | None:
+def sigmoid_unit(call: Call) -> Native | None:
     """x * sigmoid(x)."""
-    from onward.operators.native import Native, call_of
-
     for x, other in (call.inputs, call.inputs[::-1]):
         gate = call_of(other)
         if gate is not None and gate.node.op_type == "Sigmoid" and gate.inputs[0] is x and x.dtype in NEURAL:
-            return Native(called("F.silu", x), (x,))  # type: ignore[return-value]
+            return Native(called("F.silu", x), (x,))
     return None
 
 
