@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -61,23 +62,27 @@ def prove(
     problems: list[Exception] = []
     refused: list[str] = []
 
+    session = functools.cache(lambda: InferenceSession(model.to_bytes()))
+
     def accepted(feeds: Mapping[str, np.ndarray]) -> bool:
         """Whether the model itself takes the data: random numbers are not always places along an axis."""
         try:
-            InferenceSession(model.to_bytes()).run(None, dict(feeds))
-        except OnwardError:
+            session().run(None, dict(feeds))
+        except OnwardError as problem:
+            problems.append(problem)
             return False
         return True
 
     def outputs(feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray] | None:
+        if not accepted(feeds):
+            return None
         try:
             with np.errstate(all="ignore"):
                 results = subject.function(*(item for name, item in feeds.items() if name not in constants))
         except REFUSALS as problem:
             problems.append(problem)
-            if accepted(feeds):
-                sizes = ", ".join(f"{name} {list(np.shape(item))}" for name, item in feeds.items())
-                refused.append(f"refused, though the model accepts it: {sizes} ({type(problem).__name__}: {problem})")
+            sizes = ", ".join(f"{name} {list(np.shape(item))}" for name, item in feeds.items())
+            refused.append(f"refused, though the model accepts it: {sizes} ({type(problem).__name__}: {problem})")
             return None
         return dict(zip(names, results, strict=True))
 
