@@ -10,6 +10,8 @@ import onnxruntime
 import pytest
 import torch
 from torch import nn
+from torch._higher_order_ops.map import map as map_of
+from torch._higher_order_ops.scan import scan
 
 import onward
 from onward.converters.certificate import Certificate
@@ -143,6 +145,15 @@ def test_open_sizes_are_found() -> None:
     assert any("fixed sizes" in note for note in certificate.notes)
 
 
+def test_arguments_that_a_star_gathers_have_open_sizes() -> None:
+    class Joined(nn.Module):
+        def forward(self, x: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+            return torch.cat([x, *others], 1)
+
+    model = onward.convert(Joined(), (torch.randn(2, 3), torch.randn(2, 4), torch.randn(2, 5)))
+    assert shapes(model) == ["(batch, x_1)", "(batch, others_0_1)", "(batch, others_1_1)"]
+
+
 def test_sizes_as_the_user_says() -> None:
     module = nn.Linear(4, 3)
     assert shapes(check(module, torch.randn(2, 4), dynamic_shapes={})) == ["(2, 4)"]
@@ -164,6 +175,25 @@ def test_branches_and_loops() -> None:
         return torch._higher_order_ops.while_loop(again, step, (turns, x))
 
     check(Function(loop), torch.ones(3))
+
+
+def test_scans_and_maps() -> None:
+    class Scanned(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(3, 3)
+
+        def forward(self, state: torch.Tensor, xs: torch.Tensor) -> Any:
+            def step(state: torch.Tensor, x: torch.Tensor) -> Any:
+                state = torch.tanh(self.linear(x) + state)
+                return state, state * 2
+
+            forward, backward = (scan(step, state, xs, reverse=reverse) for reverse in (False, True))
+            return forward, backward, map_of(lambda x, offset: torch.sin(x) + offset, xs, state)
+
+    model = check(Scanned(), torch.zeros(2, 3), torch.randn(5, 2, 3))
+    assert [node.op_type for node in model.graph.nodes].count("Scan") == 3
+    assert shapes(model) == ["(batch, 3)", "(xs_0, batch, 3)"]
 
 
 def test_complex_numbers() -> None:

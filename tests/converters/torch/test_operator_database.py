@@ -65,6 +65,18 @@ def test_some_operators(name: str) -> None:
     assert outcome(OPERATORS[name], torch.float32, 1) == ""
 
 
+WHOLE = [
+    (name, dtype) for dtype in (torch.int64, torch.bool) for name in CONVERTED if dtype in OPERATORS[name].dtypes and name != "nn.functional.one_hot"
+]  # fmt: skip
+"""one_hot of whole numbers reads its number of classes from them."""
+
+
+@pytest.mark.models
+@pytest.mark.parametrize(("name", "dtype"), WHOLE[::4])
+def test_operators_of_whole_numbers(name: str, dtype: torch.dtype) -> None:
+    assert outcome(OPERATORS[name], dtype, 1) == ""
+
+
 @pytest.mark.models
 @pytest.mark.parametrize("name", CONVERTED)
 def test_operators(name: str) -> None:

@@ -7,7 +7,7 @@ import inspect
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any
 
@@ -37,10 +37,12 @@ class Example:
     gathering: str = ""
     gathered: tuple[str, ...] = ()
     """The parameter that takes other keywords, and those that it takes."""
+    named: int | None = None
+    """Arguments before those that `*` gathers, if the module gathers any."""
 
     def replaced(self, arguments: Any, keywords: Any) -> Example:
         """The same call with other values."""
-        return Example(arguments, keywords, self.gathering, self.gathered)
+        return replace(self, arguments=arguments, keywords=keywords)
 
 
 @dataclass
@@ -126,7 +128,10 @@ def _by_parameters(module: torch.nn.Module, example: Example) -> Example:
     named = {name: example.keywords[name] for name in known if name in example.keywords}
     others = {name: item for name, item in example.keywords.items() if name not in named}
     gathers = [name for name, parameter in known.items() if parameter.kind is parameter.VAR_KEYWORD]
-    return Example(example.arguments, {**named, **others}, gathers[0] if others and gathers else "", tuple(others))
+    places = [place for place, parameter in enumerate(known.values()) if parameter.kind is parameter.VAR_POSITIONAL]
+    return Example(
+        example.arguments, {**named, **others}, gathers[0] if others and gathers else "", tuple(others), places[0] if places else None
+    )
 
 
 def _attempts(example: Example, dynamic_shapes: Any) -> list[tuple[Example, Any, str]]:
@@ -194,7 +199,7 @@ def _shapes(example: Example, free: Any) -> Any:
     """PyTorch's dynamic_shapes, for keywords and arguments."""
     arguments, keywords = _described(example.arguments, free), _described(example.keywords, free)
     if not keywords:
-        return arguments
+        return arguments if example.named is None else (*arguments[: example.named], arguments[example.named :])
     if not arguments:
         gathered = {name: keywords.pop(name) for name in example.gathered}
         return {**keywords, example.gathering: gathered} if gathered else keywords
