@@ -2,7 +2,7 @@
 
     python -m tools.compare_torch_exporters docs/converters/torch_architectures.md [--only Bert,T5] [--results results.json]
 
-Each architecture is a process of its own with a time-out. Both conversions are run in onnxruntime, with sizes fixed and with open
+Each conversion is a process of its own with a time-out. Both conversions are run in onnxruntime, with sizes fixed and with open
 sizes, and compared with PyTorch on the example and, where sizes are open, on one with more rows and more tokens. With `--results`
 what was measured is kept, and architectures that stand there are not measured again.
 """
@@ -21,8 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-TIMEOUT = 900
-"""Seconds for the four conversions of an architecture."""
+TIMEOUT = 600
+"""Seconds for one conversion and its runs."""
 WAYS = ("onward fixed", "onward open", "torch.onnx fixed", "torch.onnx open")
 
 
@@ -31,52 +31,48 @@ def main() -> None:
     parser.add_argument("page", type=Path)
     parser.add_argument("--only", default="")
     parser.add_argument("--results", type=Path)
-    parser.add_argument("--one", action="store_true", help="measure the architectures of --only in this process, and print them")
+    parser.add_argument("--one", metavar="WAY", help="measure the architecture of --only in this process in this way, and print the outcome")
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(measured(options.only)))
+        print(json.dumps(measured(options.only, options.one)))
         return
     from tests.converters.torch.architectures import NAMES
 
     results = json.loads(options.results.read_text()) if options.results and options.results.exists() else {}
     for name in options.only.split(",") if options.only else NAMES:
         if name not in results:
-            results[name] = _in_a_process(name)
+            results[name] = {way: _in_a_process(name, way) for way in WAYS}
             print(name, results[name], flush=True)
         if options.results:
             options.results.write_text(json.dumps(results, indent=1))
     options.page.write_text(page(results))
 
 
-def _in_a_process(name: str) -> dict[str, str]:
-    command = [sys.executable, "-m", "tools.compare_torch_exporters", "-", "--only", name, "--one"]
+def _in_a_process(name: str, way: str) -> str:
+    command = [sys.executable, "-m", "tools.compare_torch_exporters", "-", "--only", name, "--one", way]
     try:
         finished = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, env={**os.environ, "ONWARD_CACHE": "off"})
     except subprocess.TimeoutExpired:
-        return dict.fromkeys(WAYS, f"more than {TIMEOUT} s")
-    lines = finished.stdout.strip().splitlines()
-    return json.loads(lines[-1]) if finished.returncode == 0 else dict.fromkeys(WAYS, f"the process ended: {finished.stderr[-200:]}")
+        return f"more than {TIMEOUT} s"
+    if finished.returncode:
+        return f"the process ended with {finished.returncode} {finished.stderr.strip()[-200:]}".strip()
+    return json.loads(finished.stdout.strip().splitlines()[-1])
 
 
-def measured(name: str) -> dict[str, str]:
-    """The outcome of each way for one architecture: its greatest error, or why there is no result."""
+def measured(name: str, way: str) -> str:
+    """The outcome of one way for one architecture: its greatest error, or why there is no result."""
     from tests.converters.torch.architectures import build
 
     warnings.simplefilter("ignore")
     logging.disable(logging.ERROR)
-    found = {}
-    for way in WAYS:
-        try:
-            module, arguments = build(name)
-        except Exception as problem:  # the library's own requirements
-            return dict.fromkeys(WAYS, _reason(problem))
-        try:
-            model = (_by_onward if way.startswith("onward") else _by_torch)(module, arguments, way.endswith("open"))
-            error = max(_error(module, model, item) for item in ([arguments, larger(arguments)] if way.endswith("open") else [arguments]))
-            found[way] = f"{error:.0e}" if error < 1e-3 else f"differs by {error:.0e}"
-        except Exception as problem:
-            found[way] = _reason(problem)
-    return found
+    convert, opened = _by_onward if way.startswith("onward") else _by_torch, way.endswith("open")
+    try:
+        module, arguments = build(name)
+        model = convert(module, arguments, opened)
+        error = max(_error(module, model, item) for item in ([arguments, larger(arguments)] if opened else [arguments]))
+    except Exception as problem:
+        return _reason(problem)
+    return f"{error:.0e}" if error < 1e-3 else f"differs by {error:.0e}"
 
 
 def _by_onward(module: Any, arguments: dict[str, Any], opened: bool) -> bytes:

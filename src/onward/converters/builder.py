@@ -67,7 +67,10 @@ class ModelBuilder:
         return self.outermost.add_initializer(Tensor.of(np.asarray(array, order="C")), name)
 
     def op(self, operator: str, *inputs: Value | None, outputs: int = 1, domain: str = "", **attributes: Any) -> Any:
-        """The output of a new node, or all of them when there are several."""
+        """The output of a new node, or all of them when there are several. Absent inputs at the end are left out: onnxruntime ends the
+        process where it fuses a LayerNormalization whose bias is there without a name."""
+        while inputs and inputs[-1] is None:
+            inputs = inputs[:-1]
         if domain:
             self.domains[domain] = CLASSICAL_OPSET
         results = [self.graph.new_value(hint=operator.lower()) for _ in range(outputs)]

@@ -145,5 +145,6 @@ def _continued(module: torch.nn.Module, arguments: dict[str, Any]) -> dict[str, 
     if tokens == "decoder_input_ids":
         del rest["input_ids"]
         rest["encoder_outputs"] = (found.encoder_last_hidden_state,)
-    cache = "cache" if "cache" in inspect.signature(module.forward).parameters else "past_key_values"
-    return {**rest, cache: found.past_key_values}
+    known = inspect.signature(module.forward).parameters
+    rest["cache" if "cache" in known else "past_key_values"] = found.past_key_values
+    return {name: rest[name] for name in known if name in rest}

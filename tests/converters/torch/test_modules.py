@@ -237,6 +237,13 @@ def test_opset_and_names() -> None:
         onward.convert(attention, (q, k), input_names=["a", "b", "c"])
 
 
+def test_norms_without_a_bias_run_in_onnxruntime() -> None:
+    """Beside an addition onnxruntime fuses them, and ended the process where the bias stood there without a name."""
+    norm = nn.LayerNorm(8, bias=False)
+    model = check(Function(lambda x, y: norm(x + y)), torch.randn(2, 3, 8), torch.randn(2, 3, 8))
+    assert all(node.inputs[-1] is not None for node in model.graph.nodes)
+
+
 @pytest.mark.parametrize("name", ["solve", "cholesky", "qr", "inv", "slogdet", "svdvals", "pinv", "lu", "matrix_exp"])
 def test_linear_algebra(name: str) -> None:
     torch.manual_seed(4)
