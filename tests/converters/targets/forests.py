@@ -40,7 +40,8 @@ def nodes_of(random: np.random.Generator, trees: int, columns: int, limits: np.n
 
 
 def random_trees(seed: int, form: str) -> tuple[Model, np.ndarray]:
-    """A TreeEnsembleRegressor of any modes over 4 columns, and the numbers that it compares with."""
+    """A TreeEnsembleRegressor of any modes over 4 columns, and the numbers that it compares with. Its leaves are multiples of 1/64,
+    whose sums are exact: leaves of other numbers may cancel, and then what is left is rounding."""
     random = np.random.default_rng(seed)
     limits = np.unique(np.concatenate([[0.0, 1.0], random.standard_normal(5)]).astype(np.float32))
     nodes, leaves = nodes_of(random, int(random.integers(1, 6)), 4, limits)
@@ -52,7 +53,7 @@ def random_trees(seed: int, form: str) -> tuple[Model, np.ndarray]:
             "TreeEnsembleRegressor", b.input("x", DataType.FLOAT, ["rows", 4]), domain="ai.onnx.ml", n_targets=targets,
             aggregate_function="AVERAGE" if form == "AVERAGE" else "SUM", target_treeids=[tree for tree, _, _ in given],
             target_nodeids=[node for _, node, _ in given], target_ids=[target for _, _, target in given],
-            target_weights=random.standard_normal(len(given)).astype(np.float32).tolist(), **nodes,
+            target_weights=(random.integers(-128, 129, len(given)) / 64).tolist(), **nodes,
         ),
         "y",
     )  # fmt: skip
