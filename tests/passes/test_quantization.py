@@ -183,3 +183,21 @@ def test_operators_on_bytes_are_written_out(operator: str, kind: type, point: bo
     assert found.dtype == expected.dtype
     assert np.abs(found.astype(int) - expected.astype(int)).max() <= 1
     assert (found != expected).mean() < 0.02
+
+
+@pytest.mark.parametrize("operator", ["MatMul", "Gemm", "Conv"])
+@pytest.mark.parametrize("length", [33_025, 33_026])
+def test_sums_that_32_bits_do_not_hold_stay_in_floats(operator: str, length: int) -> None:
+    """All bytes are the greatest there are: one product more, and the sum of bytes would be negative."""
+    scale, zero = (onnx.helper.make_tensor(name, kind, [], [value]) for name, kind, value in (("s", TensorProto.FLOAT, 1 / 255), ("z", TensorProto.UINT8, 0)))
+    shapes = {"MatMul": ([1, length], [length, 1]), "Gemm": ([1, length], [1, length]), "Conv": ([1, length, 1], [1, length, 1])}[operator]
+    weights = numpy_helper.from_array(np.full(shapes[1], 255, np.uint8), "w")
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]), helper.make_node("DequantizeLinear", ["q", "s", "z"], ["a"]),
+        helper.make_node("DequantizeLinear", ["w", "s", "z"], ["b"]), helper.make_node(operator, ["a", "b"], ["y"], **({"transB": 1} if operator == "Gemm" else {})),
+    ]  # fmt: skip
+    ports = [helper.make_tensor_value_info("x", TensorProto.FLOAT, shapes[0])], [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
+    graph = helper.make_graph(nodes, "long", *ports, [weights, scale, zero])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    (found,) = onward.InferenceSession(model.SerializeToString()).run(None, {"x": np.ones(shapes[0], np.float32)})
+    np.testing.assert_allclose(found.ravel(), [length], rtol=1e-3)

@@ -10,13 +10,14 @@ arithmetic of a fused Reshape back into plain strides.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Union
 
 Dimension = Union[int, "Expression"]
 
 
-class Atom:
+class Atom(ABC):
     """A factor of a monomial. Subclasses are immutable and compared by `key`."""
 
     __slots__ = ("key", "_hash", "_text")
@@ -40,8 +41,9 @@ class Atom:
             self._text = self._written()
         return self._text
 
+    @abstractmethod
     def _written(self) -> str:
-        raise NotImplementedError
+        """The text, made anew."""
 
     @property
     def lower(self) -> int | None:

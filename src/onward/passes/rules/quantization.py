@@ -4,11 +4,16 @@ In real numbers sum (a - z) s * (b - w) t = s t * sum (a - z) (b - w), and the s
 least as near to what the model means. What is quantised next by a known scale is multiplied by its reciprocal: a number
 that lies between two integers, to the last bit, may then be rounded to the other one.
 
+The sum must fit into 32 bits: products longer than LONGEST stay as they are. A length that only the run knows, that of attention,
+counts as short.
+
 These rules are for code of this package's own: other runtimes look for the forms that are taken away here.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +26,8 @@ from onward.passes.rewrite import Builder, Rule
 x, y, a, b = wildcards("x y a b")
 bias, zero = optional("bias"), optional("zero")
 BYTES = (DataType.UINT8, DataType.INT8)
+LONGEST = (2**31 - 1) // 255**2
+"""So many products of two bytes less their zero points have a sum that 32 bits hold, whatever the bytes."""
 
 
 def _dequantized(name: str) -> Apply:
@@ -50,6 +57,11 @@ def _fits(match: Match, *names: str) -> bool:
     return all(match.dtype(name) in BYTES and match.rank(name) is not None for name in names)
 
 
+def _is_short(shape: Sequence[Any] | None) -> bool:
+    """Whether the sum over axes of these extents fits."""
+    return math.prod(extent for extent in shape or () if isinstance(extent, int)) <= LONGEST
+
+
 def _zero(match: Match, name: str) -> Value | None:
     """The zero point of a tensor; None where it is 0."""
     data = None if match.bound[f"{name}_zero"] is None else match.constant(f"{name}_zero")
@@ -67,7 +79,7 @@ def _scaled(builder: Builder, total: Value, factor: np.ndarray) -> Value:
 def _convolution(builder: Builder, match: Match) -> Value | None:
     """The scale of the filters, and the bias, stand on axis 1 of the result."""
     rank = match.rank("a")
-    if rank is None or not _fits(match, "a", "b") or match.dtype("a") != DataType.UINT8:
+    if rank is None or not _fits(match, "a", "b") or match.dtype("a") != DataType.UINT8 or not _is_short(match.b.shape[1:]):
         return None
     left, right = _single(match, "a"), _per_channel(match, "b", 0, rank)
     shift = None if match.bias is None else match.constant("bias")
@@ -84,6 +96,9 @@ def _product(builder: Builder, match: Match, right: Value, axis: int) -> Value |
     """a @ right, where `right` is b or its transpose; `axis` of b are the columns."""
     rank = match.rank("b")
     if rank is None or rank < 2 or not _fits(match, "a", "b") or match.rank("a") < 2:  # type: ignore[operator]
+        return None
+    summed = rank - 1 if axis % rank == rank - 2 else rank - 2
+    if not _is_short(match.b.shape[summed : summed + 1]):
         return None
     first, second = _single(match, "a"), _per_channel(match, "b", axis, rank)
     if first is None or second is None or (second.ndim and rank != 2):
