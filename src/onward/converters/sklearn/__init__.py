@@ -14,7 +14,7 @@ import numpy as np
 
 from onward.converters.builder import ModelBuilder
 from onward.converters.certificate import Reference
-from onward.converters.hints import note_estimator
+from onward.converters.estimators import note_estimator
 from onward.converters.request import Request
 from onward.converters.sklearn import operators  # noqa: F401 (registers the translations)
 from onward.converters.sklearn.inputs import Inputs, inputs_of

@@ -17,11 +17,11 @@ from torch.export import Dim, ExportedProgram, default_decompositions, export
 from torch.utils import _pytree as pytree
 
 from onward.converters.torch import operators  # noqa: F401 (registers the translations)
+from onward.converters.torch.buffers import as_it_is
 from onward.converters.torch.caches import register_caches
 from onward.converters.torch.graph import all_calls, missing
 from onward.converters.torch.registry import COMPLEX, OPERATORS, find, name_of
 from onward.converters.torch.stand_ins import standing_in
-from onward.converters.torch.states import as_it_is
 from onward.converters.torch.torchscript import exported, parameters, scripts
 from onward.errors import ConversionError
 

@@ -11,9 +11,9 @@ import torch
 from torch.utils import _pytree as pytree
 
 from onward.converters.certificate import Reference
+from onward.converters.torch.buffers import as_it_is
 from onward.converters.torch.emitter import to_numpy
 from onward.converters.torch.graph import draws
-from onward.converters.torch.states import as_it_is
 from onward.errors import ConversionMismatch
 
 TOLERANCES = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-11, np.dtype(np.float16): 5e-3}

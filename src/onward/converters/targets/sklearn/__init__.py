@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.pipeline import make_pipeline
 
 from onward.converters.comparison import difference
-from onward.converters.hints import noted_estimator
+from onward.converters.estimators import noted_estimator
 from onward.converters.targets.proof import TOLERANCES, Subject
 from onward.converters.targets.recognition.data import by_input, rows_at
 from onward.converters.targets.recognition.forests import forest_of
@@ -23,8 +23,8 @@ from onward.converters.targets.recognition.support_vectors import support_vector
 from onward.converters.targets.recognition.ties import without_ties
 from onward.converters.targets.sklearn import linear, trees, vectors
 from onward.converters.targets.sklearn.generated import generated
-from onward.converters.targets.sklearn.kin import named
 from onward.converters.targets.sklearn.linear import Built
+from onward.converters.targets.sklearn.original_classes import named
 from onward.errors import InvalidArgument
 from onward.ir import Model
 
