@@ -19,6 +19,7 @@ TOLERANCES = {"float16": 2e-3, "bfloat16": 2e-2}
 
 
 Call = Callable[[Any, Sequence[Any]], Any]
+"""Gives a tuple for several outputs, else the only one, which may be a list: a sequence."""
 
 
 def plainly(function: Any, inputs: Sequence[Any]) -> Any:
@@ -49,8 +50,7 @@ def _run(page: Any, case: Any, call: Call) -> None:
         constants = {name: value for name, value in feeds.items() if value is None or isinstance(value, list)}
         function = _converted(page, model, feeds, constants)
         results = call(function, [value for name, value in feeds.items() if name not in constants])
-        is_sequence = len(outputs) == 1 and isinstance(outputs[0], list) and isinstance(results, list)
-        results = results if isinstance(results, (tuple, list)) and not is_sequence else (results,)
+        results = results if isinstance(results, tuple) else (results,)
         for ours, theirs in zip(results, outputs, strict=True):
             compare(ours, _array(theirs), case)
 

@@ -9,6 +9,7 @@ pages have `native(model, constants)`, the object and how it is compared with th
 from __future__ import annotations
 
 import importlib
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,13 +69,26 @@ def produce(
     if output is not None:
         path = Path(output)
         if to == name and hasattr(page, "save"):
-            page.save(subject, path, given)
+            _save(page, subject, path, given)
         else:
             page.write(model, path, given)
         if certificate is not None:
             beside = path / "certificate.json" if path.is_dir() else path.with_name(f"{path.name}.certificate.json")
             beside.write_text(certificate + "\n", encoding="utf-8")
     return page.source_of(model, given)[0] if to.endswith(SOURCE) else subject.result
+
+
+def _save(page: Any, subject: Subject, path: Path, constants: Mapping[str, Any]) -> None:
+    """Writes a native file, or folder, and what stands beside it: elsewhere first, so that a failure leaves what was there."""
+    with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as place:
+        made, old = Path(place) / "made", Path(place) / "old"
+        made.mkdir()
+        page.save(subject, made / path.name, constants)
+        for item in sorted(made.iterdir()):
+            final = path.parent / item.name
+            if final.is_dir():
+                final.rename(old)
+            item.replace(final)
 
 
 def page_of(name: str) -> Any:

@@ -15,13 +15,13 @@ from onward.converters.targets.printing.module import (
     Function,
     execute,
     module_text,
+    needs_double_precision,
     reserved,
     weights_of,
     write_files,
     write_weights,
 )
 from onward.ir import Model, Value
-from onward.ir.datatypes import DataType
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -73,19 +73,13 @@ def source_of(model: Model, constants: Mapping[str, Any] | None = None) -> tuple
     moments = moments_of(model)
     trained = {value for value in weights_of(model) if not any(value.tensor.numpy() is other for other in moments)}  # type: ignore[union-attr]
     function = Function(model, words, names, constants, RULES, trained)
-    if _needs_double_precision(model):
+    if needs_double_precision(model):
         function.lines.insert(0, "    require_double_precision()")
     weights = {f"{'parameters' if name in words.trained else 'constants'}.{name}": array for name, array in function.weights.items()}
     small = {name: array.dtype.name for name, array in weights.items() if array.dtype.type.__module__ != "numpy"}
     rest = MODEL.replace("dict(np.load(path))", f"unpacked(dict(np.load(path)), {small})") if small else MODEL
     body = f"constants = {{}}  # what the function reads but does not train\n\n\n{function.text('parameters')}{rest}"
     return module_text(model, "JAX", PRELUDE, body), weights
-
-
-def _needs_double_precision(model: Model) -> bool:
-    graph = model.graph
-    values = (*graph.inputs, *graph.outputs, *graph.initializers.values())
-    return any(value.dtype in (DataType.DOUBLE, DataType.COMPLEX128) for value in values)
 
 
 def convert(model: Model, constants: Mapping[str, Any] | None = None) -> Any:
@@ -147,7 +141,7 @@ def _exported(model: Model, result: Any, constants: Mapping[str, Any]) -> bytes 
 
     if any(value.shape is None or value.dtype is None for value in inputs):
         return None
-    with jax.enable_x64(jax.config.jax_enable_x64 or _needs_double_precision(model)):
+    with jax.enable_x64(jax.config.jax_enable_x64 or needs_double_precision(model)):
         shapes = [export.symbolic_shape(extents(value), scope=scope) for value in inputs]
         specifications = [jax.ShapeDtypeStruct(shape, value.dtype.numpy) for shape, value in zip(shapes, inputs) if value.dtype is not None]
         parameters = jax.tree.map(lambda item: jax.ShapeDtypeStruct(item.shape, item.dtype), result.parameters)

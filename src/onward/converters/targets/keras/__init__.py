@@ -14,10 +14,18 @@ from onward.converters.targets.channels_last import with_channels_last
 from onward.converters.targets.keras.layers import FUNCTIONS, LAYERS, numbers, plain
 from onward.converters.targets.keras.network import Network
 from onward.converters.targets.keras.words import KerasWords
-from onward.converters.targets.printing.module import execute, module_text, reserved, weights_of, write_files
+from onward.converters.targets.printing.module import (
+    execute,
+    module_text,
+    needs_double_precision,
+    reserved,
+    weights_of,
+    write_files,
+)
 from onward.converters.targets.printing.native import Native
 from onward.converters.targets.printing.routines import refuse_unknown
 from onward.converters.targets.proof import Subject
+from onward.errors import UnsupportedModel
 from onward.ir import Model
 from onward.operators.native import Call
 
@@ -93,7 +101,11 @@ def source_of(model: Model, constants: Mapping[str, Any] | None = None) -> tuple
 
 
 def convert(model: Model, constants: Mapping[str, Any] | None = None) -> Any:
-    """A functional model; several inputs are a list, in the order of the model's."""
+    """A functional model; several inputs are a list, in the order of the model's.
+
+    Raises UnsupportedModel for a model of float64 where Keras's backend has none.
+    """
+    _require_double_precision(model)
     text, network = network_of(model, constants)
     module = execute(text)
     result = module.build()
@@ -102,6 +114,20 @@ def convert(model: Model, constants: Mapping[str, Any] | None = None) -> Any:
             layer.set_weights(network.layers[layer.name])
     result.source = text if network.classes else ""
     return result
+
+
+def _require_double_precision(model: Model) -> None:
+    import keras
+
+    if keras.backend.backend() != "jax" or not needs_double_precision(model):
+        return
+    import jax
+
+    if not jax.config.jax_enable_x64:
+        raise UnsupportedModel(
+            "the model computes in float64, which Keras's JAX backend shortens: set jax.config.update('jax_enable_x64', True), or "
+            "choose another backend (KERAS_BACKEND=tensorflow)"
+        )
 
 
 def run(result: Any, inputs: Sequence[Any]) -> list[np.ndarray]:

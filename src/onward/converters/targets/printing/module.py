@@ -19,6 +19,7 @@ from onward.converters.targets.printing.printer import Printer
 from onward.converters.targets.printing.routines import refuse_unknown
 from onward.converters.targets.printing.words import Words
 from onward.ir import Model, Value
+from onward.ir.datatypes import DataType
 from onward.operators.arguments import ABSENT
 from onward.operators.native import Form
 
@@ -172,3 +173,10 @@ def write_weights(weights: Mapping[str, np.ndarray]) -> Callable[[Path], None]:
             np.savez(file, **{name: storable(data) for name, data in weights.items()})  # type: ignore[arg-type]
 
     return write
+
+
+def needs_double_precision(model: Model) -> bool:
+    """Whether float64 goes in or out, or is a weight: languages that shorten it compute something else."""
+    graph = model.graph
+    values = (*graph.inputs, *graph.outputs, *graph.initializers.values())
+    return any(value.dtype in (DataType.DOUBLE, DataType.COMPLEX128) for value in values)

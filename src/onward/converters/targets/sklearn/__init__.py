@@ -3,7 +3,6 @@ that is generated for it."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -144,12 +143,7 @@ def save(subject: Subject, path: Path, constants: Mapping[str, Any]) -> None:
         raise InvalidArgument(f"estimators are written to files that end in {', '.join(ENDINGS)}, not '{path.name}'")
     if path.suffix == ".skops" and hasattr(subject.result, "_source"):
         raise InvalidArgument("a generated estimator cannot be a .skops file, which holds no code: use .joblib")
-    part = path.with_name(f".{path.name}")
-    try:
-        _writer(path.suffix)(subject.result, part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    _writer(path.suffix)(subject.result, path)
 
 
 def _writer(ending: str) -> Callable[[Any, Path], Any]:

@@ -164,7 +164,7 @@ def transposed_convolution(call: Call) -> Writer | None:
     def write(printer: Printer) -> str:
         data = printer.array(x)
         spatial = [
-            str(size) if isinstance(size, int) else f"{printer.words.size(data, axis)} * {step} + {size - extent * step}"
+            str(size) if isinstance(size, int) else f"{printer.words.size(data, axis)} * {step} + {printer.extent(size - extent * step)}"
             for axis, (size, extent, step) in enumerate(zip(sizes, extents, strides), 1)
         ]
         channels = printer.extent(call.results[0].shape[-1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -72,12 +71,7 @@ def save(subject: Subject, path: Path, constants: Mapping[str, Any]) -> None:
     """Writes the library's own file, .json or .ubj. Raises InvalidArgument for another ending."""
     if path.suffix not in ENDINGS:
         raise InvalidArgument(f"models of XGBoost are written to files that end in {' or '.join(ENDINGS)}, not '{path.name}'")
-    part = path.with_name(f".{path.name}{path.suffix}")
-    try:
-        subject.result.save_model(part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    subject.result.save_model(path)
 
 
 def _subject(rows: RowModel, found: Forest | Network, text: str) -> Subject:
