@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import ctypes
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,9 +19,11 @@ from onward.errors import IndexOutOfBounds, InvalidInput, RunError, Terminated
 from onward.ir.expressions import Expression, SymbolAtom, evaluate, symbols_of
 from onward.program.guards import Guard
 from onward.runtime import threads
+from onward.runtime.addresses import data_address
 
 _ENTRY = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 _ALLOCATE = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+_shape = operator.attrgetter("shape")
 LARGEST_ARENA = 1 << 42
 
 
@@ -133,7 +136,7 @@ class Executable:
 
     def plan(self, inputs: Sequence[np.ndarray]) -> Plan:
         """Sizes and output shapes for inputs of these shapes. Raises InvalidInput where they contradict each other."""
-        key = tuple([array.shape for array in inputs])
+        key = tuple(map(_shape, inputs))
         found = self._plans.get(key)
         if found is None:
             if len(self._plans) > 1000:
@@ -193,13 +196,13 @@ class Executable:
             state = _State(self)
         state.prepare(self, plan)
         for index, array in enumerate(inputs):
-            state.inputs[index] = array.__array_interface__["data"][0]
+            state.inputs[index] = data_address(array)
         results: list[np.ndarray | None] = []
         for index, shape in enumerate(plan.outputs):
             given = outputs[index] if outputs is not None else None
             result = given if given is not None else None if shape is None else np.empty(shape, self._kinds[index])
             results.append(result)
-            state.outputs[index] = 0 if result is None else result.__array_interface__["data"][0]
+            state.outputs[index] = 0 if result is None else data_address(result)
         if stop:
             state.context[Slot.STOP] = stop
         status = self._entry(*state.addresses)

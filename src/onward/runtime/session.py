@@ -168,7 +168,7 @@ class InferenceSession:
             results = self._run_staged(self._stages, input_feed, run_options)
             return results if output_names is None else self._selected(results, output_names)
         arrays: list[Any] = [None] * len(self._kinds)
-        inputs, kinds = self._inputs, self._kinds
+        inputs, kinds, fed = self._inputs, self._kinds, 0
         for name, value in input_feed.items():
             position = inputs.get(name)
             if position is None:
@@ -179,7 +179,8 @@ class InferenceSession:
                 arrays[position] = value
             else:
                 arrays[position] = self._convert(position, value)
-        if len(input_feed) < len(kinds) or any([array is None for array in arrays]):
+            fed += 1
+        if fed < len(kinds):
             self._check_missing(arrays)
         if self._profile is None:
             try:
