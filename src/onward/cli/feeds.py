@@ -10,8 +10,8 @@ import numpy as np
 from onward.errors import FormatError, InvalidArgument
 from onward.format.wire import decode
 from onward.ir import Model, TensorType, Value
+from onward.ir.deserialization import read_tensor
 from onward.ir.expressions import Expression, evaluate
-from onward.ir.serialization import read_tensor
 
 Feeds = dict[str, np.ndarray]
 

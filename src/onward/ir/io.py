@@ -14,8 +14,9 @@ import numpy as np
 from onward.errors import ExternalDataError, FormatError, InvalidArgument
 from onward.format.text import parse_model_text, print_model_text
 from onward.format.wire import Message, encode, encode_parts
+from onward.ir.deserialization import model_from_bytes
 from onward.ir.model import Model
-from onward.ir.serialization import model_from_bytes, model_to_message
+from onward.ir.serialization import model_to_message
 
 TEXT_SUFFIX = ".onnxtxt"
 EXTERNAL_ALIGNMENT = 64
