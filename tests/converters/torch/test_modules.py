@@ -154,6 +154,24 @@ def test_arguments_that_a_star_gathers_have_open_sizes() -> None:
     assert shapes(model) == ["(batch, x_1)", "(batch, others_0_1)", "(batch, others_1_1)"]
 
 
+def test_generated_sizes_are_tied_as_the_module_ties_them() -> None:
+    class Masked(nn.Module):
+        """Its mask is as long as what is past and what is new together; the rows of the past are those of what is new."""
+
+        def forward(self, new: torch.Tensor, past: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            length = past.shape[1] + new.shape[1]
+            shown = mask.reshape(new.shape[0], -1)[:, :length]
+            assert shown.shape[1] == length
+            return torch.cat([past, new], 1) * shown.sum(1, keepdim=True)
+
+    example = (torch.randn(2, 3), torch.randn(2, 6), torch.ones(2, 9))
+    certificate = Certificate.of(onward.convert(Masked(), example))
+    assert certificate is not None
+    tried = [(shapes["new"][1] + shapes["past"][1], shapes["mask"][1]) for shapes in certificate.shapes.values()]
+    assert len({length for length, _ in tried}) > 1
+    assert all(length == mask for length, mask in tried)
+
+
 def test_sizes_as_the_user_says() -> None:
     module = nn.Linear(4, 3)
     assert shapes(check(module, torch.randn(2, 4), dynamic_shapes={})) == ["(2, 4)"]

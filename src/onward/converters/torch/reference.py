@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -112,17 +112,20 @@ class Source:
     def _sizes(self, size: int) -> dict[Any, Any] | None:
         """What the symbols of the sizes are to be, or None where no choice is allowed."""
         open_extents = [extent for shape in self.names.extents.values() for extent in shape if isinstance(extent, torch.SymInt)]
-        symbols = list(dict.fromkeys(symbol for extent in open_extents for symbol in sorted(extent.node.expr.free_symbols, key=str)))
+        symbols = _symbols_of(open_extents)
         if not symbols:
             return None
         environment = open_extents[0].node.shape_env
         usual = {symbol: int(environment.backed_var_to_val[symbol]) for symbol in symbols}
         if size == 1:
-            choices = [dict.fromkeys(symbols, 1), {**usual, symbols[0]: 1}]
+            rows = _symbols_of([shape[0] for shape in self.names.extents.values() if shape and isinstance(shape[0], torch.SymInt)])
+            choices = [dict.fromkeys(symbols, 1), {**usual, **dict.fromkeys(rows, 1)}]
         else:
             choices = [{symbol: value + size for symbol, value in usual.items()}, {symbol: 2 * value for symbol, value in usual.items()}]
+        # A guard may name any of the symbols that later turned out to be equal; the inputs have one of them.
+        guards = [environment.replace(guard.expr) for guard in environment.guards]
         for choice in choices:
-            if all(_holds(guard.expr, choice) for guard in environment.guards):
+            if all(_holds(guard, choice) for guard in guards):
                 return choice
         return None
 
@@ -219,6 +222,11 @@ def _random(tensor: torch.Tensor, random: np.random.Generator) -> torch.Tensor:
         return torch.as_tensor(random.standard_normal(tuple(tensor.shape)) * scale).to(tensor.dtype)
     low, high = int(tensor.min()), int(tensor.max())
     return torch.as_tensor(random.integers(low, high + 1, tuple(tensor.shape))).to(tensor.dtype)
+
+
+def _symbols_of(extents: Iterable[torch.SymInt]) -> list[Any]:
+    """The unknowns that extents are made of, in the order of the extents."""
+    return list(dict.fromkeys(symbol for extent in extents for symbol in sorted(extent.node.expr.free_symbols, key=str)))
 
 
 def _holds(guard: Any, sizes: Mapping[Any, int]) -> bool:
