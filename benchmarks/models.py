@@ -1,6 +1,6 @@
 """The real models on onward, onnxruntime and openvino (and PyTorch, if asked), by turns in one process.
 
-    python benchmarks/models.py [--only bert gpt2] [--threads 2] [--seconds 10] [--variant static] [--torch] [--json FILE]
+    python benchmarks/models.py [--only bert gpt2] [--threads 2] [--seconds 10] [--variant static] [--batch 1] [--torch] [--json FILE]
 
 Every runtime computes in single precision (openvino needs a hint for that), with the same number of threads and the
 same inputs. Errors are relative, in norm, against PyTorch in double precision. The models are those of
@@ -34,11 +34,14 @@ NAMES = (*EXPORTED, *LIGHT)
 Arrays = dict[str, np.ndarray]
 
 
-def references(folder: Path, name: str) -> tuple[Arrays, list[np.ndarray]]:
-    """The inputs of the fixed sizes, and the outputs in double precision."""
+def references(folder: Path, name: str, batch: int = 1) -> tuple[Arrays, list[np.ndarray]]:
+    """The inputs of the fixed sizes, `batch` times beside one another, and the outputs in double precision."""
     with np.load(folder / f"{name}.npz") as archive:
         feeds = {key.split(":")[1]: archive[key] for key in archive if key.startswith("small:") and key.count(":") == 1}
-        return feeds, [archive[key] for key in archive if key.startswith("small:double:")]
+        expected = [archive[key] for key in archive if key.startswith("small:double:")]
+    if batch == 1:
+        return feeds, expected
+    return {key: np.concatenate([array] * batch) for key, array in feeds.items()}, [np.concatenate([array] * batch) for array in expected]
 
 
 def load_torch(name: str, feeds: Arrays, threads: int) -> Contestant:
@@ -64,7 +67,7 @@ def load_torch(name: str, feeds: Arrays, threads: int) -> Contestant:
 def measure_model(arguments: argparse.Namespace, name: str) -> list[dict[str, Any]]:
     """One row for each runtime."""
     path = arguments.models / f"{name}_{arguments.variant}.onnx"
-    feeds, expected = references(arguments.models, name)
+    feeds, expected = references(arguments.models, name, arguments.batch)
     contestants = [load_onward(path, feeds, arguments.threads)]
     contestants += [load_peer(peer, path, feeds, arguments.threads) for peer in installed_peers()]
     if arguments.torch and name in EXPORTED:
@@ -95,10 +98,10 @@ def processor() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def show(rows: list[dict[str, Any]], threads: int) -> None:
+def show(rows: list[dict[str, Any]], threads: int, batch: int) -> None:
     """All models; the last columns are the runtime's time over onward's (above 1: onward is faster), of the medians and
     of the fastest runs, which other work on the machine disturbs least."""
-    title = f"{processor()}, {threads} threads, float32, batch 1"
+    title = f"{processor()}, {threads} threads, float32, batch {batch}"
     printed = table("model", "runtime", "least", "median", "p95", "runs", "error", "median", "least", title=title, left=2)
     own = {row["model"]: row for row in rows if row["runtime"] == "onward"}
     for row in rows:
@@ -120,17 +123,20 @@ def main() -> None:
     parser.add_argument("--variant", choices=("static", "dynamic", "legacy"), default="static")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=10.0, help="for each model")
+    parser.add_argument("--batch", type=int, default=1, help="more than 1 needs a variant with open sizes")
     parser.add_argument("--torch", action="store_true", help="measure PyTorch too")
     parser.add_argument("--json", type=Path, help="save the figures")
     arguments = parser.parse_args()
+    if arguments.batch > 1 and arguments.variant == "static":
+        parser.error("--batch needs --variant dynamic or legacy: the static models are of batch 1")
     for tool, made in (("export_models", EXPORTED), ("light_models", LIGHT)):
         missing = [name for name in arguments.only if name in made and not (arguments.models / f"{name}_{arguments.variant}.onnx").exists()]
         if missing:
             subprocess.run([sys.executable, ROOT / "tools" / f"{tool}.py", "--output", arguments.models, "--only", *missing], check=True)
     rows = [row for name in arguments.only for row in measure_model(arguments, name)]
-    show(rows, arguments.threads)
+    show(rows, arguments.threads, arguments.batch)
     if arguments.json:
-        arguments.json.write_text(json.dumps({"processor": processor(), "threads": arguments.threads, "rows": rows}, indent=1))
+        arguments.json.write_text(json.dumps({"processor": processor(), "threads": arguments.threads, "batch": arguments.batch, "rows": rows}, indent=1))
 
 
 if __name__ == "__main__":
