@@ -90,7 +90,9 @@ def certify(
     """Compares, and keeps the certificate in the model.
 
     An output may differ by the tolerance, relative to its largest value, or by twice what the source itself differs
-    from its own computation in double precision. Raises ConversionMismatch that names every output that differs, and the first
+    from its own computation in double precision. Where that is beyond the tolerance already, the data are ill-conditioned: then it may
+    also differ by what becomes of data that are changed by the tolerance (mixed stability: Higham, Accuracy and Stability of
+    Numerical Algorithms, section 1.5). Raises ConversionMismatch that names every output that differs, and the first
     operator whose result does where the source tells what it computes on the way; the model carries the certificate then too.
     """
     digest = _digest(model)
@@ -100,7 +102,7 @@ def certify(
     if not comparison.shapes:
         raise ConversionMismatch(f"{reference.framework} accepts none of the data that was tried; pass example inputs")
     certificate = Certificate(
-        reference.framework, digest, comparison.shapes, comparison.found, list(reference.notes), _versions(), dict(source or {}),
+        reference.framework, digest, comparison.shapes, comparison.found, [*reference.notes, *comparison.notes], _versions(), dict(source or {}),
         list(comparison.failures.values()),
     )  # fmt: skip
     model.metadata[KEY] = json.dumps(asdict(certificate))
@@ -147,6 +149,7 @@ class _Comparison:
         """By output, the first set of data for which it differs."""
         self.failing: Mapping[str, np.ndarray] | None = None
         """The feeds of the first failure."""
+        self.notes: list[str] = []
         self.roundings: dict[str, float] = {}
         """By output that is rounded to few numbers, how far the source was from its own exact result for any data so far."""
 
@@ -166,7 +169,8 @@ class _Comparison:
                 self.roundings[name] = max(own, self.roundings.get(name, 0))
             if exceeds(found, allowed, step):
                 exact = exact or self._exactly(feeds)
-                verdict = _verdict(ours, theirs, exact.get(name), where, step + 2 * self.roundings.get(name, 0))
+                coarse = step + 2 * self.roundings.get(name, 0)
+                verdict = self._verdict(name, feeds, ours, theirs, exact.get(name), where, coarse, allowed)
                 if verdict is not None:
                     self.failing = self.failing or feeds
                     framework = self.reference.framework
@@ -175,19 +179,43 @@ class _Comparison:
             worst = self.found.setdefault(name, found)
             self.found[name] = {key: max(value, found[key]) for key, value in worst.items()}
 
+    def _verdict(
+        self, name: str, feeds: Mapping[str, np.ndarray], ours: np.ndarray, theirs: np.ndarray, exact: np.ndarray | None, where: str,
+        coarse: float, allowed: float,
+    ) -> str | None:  # fmt: skip
+        """Whose rounding a difference is: None where it is the source's own, at most `coarse`, or of ill-conditioned data, which is
+        noted; else what is to be said."""
+        if exact is None or exact.shape != theirs.shape or theirs.dtype.kind in "iubOUS" and exact.dtype.kind != "f":
+            return ""
+        mine, own = difference(ours, exact, where), difference(theirs, exact, where)
+        if mine["absolute"] <= max(2 * own["absolute"], coarse):
+            return None
+        said = f"from double precision ours differs by {mine['absolute']:.3g}, the source by {own['absolute']:.3g}"
+        if exceeds(own, allowed):
+            near = self._nearby(name, feeds, allowed)
+            moved = difference(near, exact, where)["absolute"] if near is not None and near.shape == exact.shape else 0.0
+            if mine["absolute"] <= moved:
+                self.notes.append(f"output '{name}' is ill-conditioned for {where}: {said}, data changed by {allowed:g} by {moved:.3g}")
+                return None
+        return f"; {said}"
+
+    def _nearby(self, name: str, feeds: Mapping[str, np.ndarray], tolerance: float) -> np.ndarray | None:
+        """The exact output for data of which each number is changed at random, by the tolerance at most."""
+        random = np.random.default_rng(0)
+
+        def changed(array: Any) -> Any:
+            array = np.asarray(array)
+            if array.dtype.kind != "f":
+                return array
+            return (array * (1 + tolerance * random.uniform(-1, 1, array.shape))).astype(array.dtype)
+
+        return self._exactly({key: changed(array) for key, array in feeds.items()}).get(name)
+
     def _exactly(self, feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         if self.reference.exactly is None:
             return {}
         rows = isinstance(next(iter(self.reference.data.values())), np.ndarray)
         return self.reference.exactly(next(iter(feeds.values())) if rows else feeds) or {}
-
-
-def _verdict(ours: np.ndarray, theirs: np.ndarray, exact: np.ndarray | None, where: str, coarse: float) -> str | None:
-    """Whose rounding a difference is: None where it is the source's own or at most `coarse`, else what is to be said."""
-    if exact is None or exact.shape != theirs.shape or theirs.dtype.kind in "iubOUS" and exact.dtype.kind != "f":
-        return ""
-    mine, own = (difference(side, exact, where)["absolute"] for side in (ours, theirs))
-    return None if mine <= max(2 * own, coarse) else f"; from double precision ours differs by {mine:.3g}, the source by {own:.3g}"
 
 
 def _place(model: Model, reference: Reference, feeds: Mapping[str, np.ndarray] | None, tolerance: float | None) -> list[str]:

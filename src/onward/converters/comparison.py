@@ -65,7 +65,8 @@ def difference(ours: np.ndarray, theirs: np.ndarray, where: str) -> dict[str, fl
         gap = np.where(same, 0.0, np.abs(left - right))
     gap = np.where(np.isnan(gap), np.inf, gap)
     scale = np.abs(right[np.isfinite(right)]).max(initial=0) or 1.0
-    units = gap / _spacing(theirs)
+    with np.errstate(over="ignore"):
+        units = gap / _spacing(theirs)
     return {
         "absolute": float(gap.max(initial=0)),
         "relative": float(gap.max(initial=0) / scale),

@@ -214,6 +214,20 @@ def test_scans_and_maps() -> None:
     assert shapes(model) == ["(batch, 3)", "(xs_0, batch, 3)"]
 
 
+def test_associative_scans() -> None:
+    class Decaying(nn.Module):
+        def forward(self, weights: torch.Tensor, x: torch.Tensor) -> Any:
+            from torch._higher_order_ops.associative_scan import associative_scan
+
+            def join(left: Any, right: Any) -> Any:
+                return left[0] * right[0], right[0] * left[1] + right[1]
+
+            return [associative_scan(join, (weights, x), 1, reverse, combine_mode="generic")[1] for reverse in (False, True)]
+
+    model = check(Decaying(), torch.rand(2, 5, 3), torch.randn(2, 5, 3))
+    assert shapes(model) == ["(batch, weights_1, weights_2)"] * 2
+
+
 def test_complex_numbers() -> None:
     def rotate(x: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
         turned = torch.view_as_complex(x.reshape(*x.shape[:-1], -1, 2)) * torch.polar(torch.ones_like(angle), angle)

@@ -21,6 +21,7 @@ from onward.converters.torch.buffers import as_it_is
 from onward.converters.torch.caches import register_caches
 from onward.converters.torch.graph import all_calls, missing
 from onward.converters.torch.registry import COMPLEX, OPERATORS, find, name_of
+from onward.converters.torch.scans import scanning
 from onward.converters.torch.stand_ins import standing_in
 from onward.converters.torch.torchscript import exported, parameters, scripts
 from onward.errors import ConversionError
@@ -96,7 +97,7 @@ def captures(module: torch.nn.Module, example: Example, dynamic_shapes: Any) -> 
         found = False
         for used, shapes, note in _attempts(example, dynamic_shapes):
             try:
-                with _inference(module), _inference(form), standing_in():
+                with _inference(module), _inference(form), standing_in(), scanning():
                     program = decomposed(_exported(form, used, shapes))
             except Exception as failure:  # (PyTorch raises whatever the module raises)
                 problem = problem or failure
