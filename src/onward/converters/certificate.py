@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -22,6 +22,9 @@ TOLERANCES = {np.dtype(np.float32): 1e-6, np.dtype(np.float64): 1e-13}
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many steps of it are done, and how many there are."""
+
+Run = tuple[str, Mapping[str, np.ndarray], list[tuple[str, np.ndarray, np.ndarray]]]
+"""A set of data: what it is, the feeds, and (output, ours, theirs) of each output."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +98,16 @@ def certify(
     Numerical Algorithms, section 1.5). Raises ConversionMismatch that names every output that differs, and the first
     operator whose result does where the source tells what it computes on the way; the model carries the certificate then too.
     """
+    return conclude(model, reference, _runs(model, reference, examples, progress), tolerance, source)
+
+
+def conclude(
+    model: Model, reference: Reference, runs: Iterable[Run], tolerance: float | None, source: Mapping[str, str] | None = None
+) -> Certificate:
+    """The certificate of runs that somebody else makes; else as `certify`."""
     digest = _digest(model)
     comparison = _Comparison(reference, tolerance)
-    for what, given, results in _runs(model, reference, examples, progress):
+    for what, given, results in runs:
         comparison.add(what, given, results)
     if not comparison.shapes:
         raise ConversionMismatch(f"{reference.framework} accepts none of the data that was tried; pass example inputs")
@@ -112,10 +122,8 @@ def certify(
     return certificate
 
 
-def _runs(
-    model: Model, reference: Reference, examples: Any, progress: Progress | None
-) -> Iterator[tuple[str, Any, list[tuple[str, np.ndarray, np.ndarray]]]]:
-    """For every set of data that the source accepts: what it is, the feeds, and (output, ours, theirs) of each output."""
+def _runs(model: Model, reference: Reference, examples: Any, progress: Progress | None) -> Iterator[Run]:
+    """A run for every set of data that the source accepts."""
     from onward.runtime import InferenceSession
 
     session = InferenceSession(model.to_bytes())

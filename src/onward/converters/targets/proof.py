@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -58,48 +57,60 @@ def prove(
     model = subject.model
     if any(isinstance(value.type, (SequenceType, OptionalType, MapType)) for value in (*model.graph.inputs, *model.graph.outputs)):
         raise InvalidArgument("sequences and optional values are not compared; use verify=False")
-    names = [value.name for value in model.graph.outputs]
-    problems: list[Exception] = []
-    refused: list[str] = []
-
-    session = functools.cache(lambda: InferenceSession(model.to_bytes()))
-
-    def accepted(feeds: Mapping[str, np.ndarray]) -> bool:
-        """Whether the model itself takes the data: random numbers are not always places along an axis."""
-        try:
-            session().run(None, dict(feeds))
-        except OnwardError as problem:
-            problems.append(problem)
-            return False
-        return True
-
-    def outputs(feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray] | None:
-        if not accepted(feeds):
-            return None
-        try:
-            with np.errstate(all="ignore"):
-                results = subject.function(*(item for name, item in feeds.items() if name not in constants))
-        except REFUSALS as problem:
-            problems.append(problem)
-            sizes = ", ".join(f"{name} {list(np.shape(item))}" for name, item in feeds.items())
-            refused.append(f"refused, though the model accepts it: {sizes} ({type(problem).__name__}: {problem})")
-            return None
-        return dict(zip(names, results, strict=True))
-
     data = {what: {**feeds, **constants} for what, feeds in (subject.data or dict(_data(model, constants))).items()}
     if examples is not None:
         data["given"] = {**_given(examples, [value.name for value in model.graph.inputs if value.name not in constants and value.tensor is None]), **constants}
-    reference = certificate.Reference(title, data, outputs, tolerances=subject.tolerances, notes=subject.notes)
-    compared = model.copy()
+    trial = _Trial(subject, data, constants)
+    reference = certificate.Reference(title, data, None, tolerances=subject.tolerances, notes=subject.notes)
     try:
-        found = certificate.certify(compared, reference, None, tolerance, None, progress)
+        found = certificate.conclude(model.copy(), reference, trial.runs(progress), tolerance)
     except ConversionMismatch as mismatch:
-        if len(problems) < len(data):
+        if len(trial.problems) < len(data):
             raise
-        raise ConversionMismatch(f"the converted model accepts none of the data that was tried ({problems[0]}); pass example inputs") from mismatch
+        raise ConversionMismatch(f"the converted model accepts none of the data that was tried ({trial.problems[0]}); pass example inputs") from mismatch
     before = certificate.Certificate.of(model)
-    proved = asdict(replace(found, notes=[*found.notes, *refused]))
+    proved = asdict(replace(found, notes=[*found.notes, *trial.refused]))
     return json.dumps(proved if before is None else {**proved, "before": asdict(before)})
+
+
+class _Trial:
+    """Runs the model, and the object on what the model accepts: random numbers are not always places along an axis.
+
+    `problems` are what either raised, `refused` says which data only the object does not take.
+    """
+
+    def __init__(self, subject: Subject, data: Mapping[str, Mapping[str, np.ndarray]], constants: Mapping[str, Any]) -> None:
+        self.subject, self.data, self.constants = subject, data, constants
+        self.problems: list[Exception] = []
+        self.refused: list[str] = []
+
+    def runs(self, progress: certificate.Progress | None) -> Iterator[certificate.Run]:
+        """A run for every set of data that both accept."""
+        model = self.subject.model
+        session = InferenceSession(model.to_bytes())
+        names = [value.name for value in model.graph.outputs]
+        for step, (what, feeds) in enumerate(self.data.items()):
+            if progress is not None:
+                progress("comparing", step, len(self.data))
+            try:
+                ours = session.run(None, dict(feeds))
+            except OnwardError as problem:
+                self.problems.append(problem)
+                continue
+            theirs = self._results(feeds)
+            if theirs is not None:
+                yield what, feeds, list(zip(names, ours, map(np.asarray, theirs), strict=True))
+
+    def _results(self, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray] | None:
+        """What the object gives, None where it refuses."""
+        try:
+            with np.errstate(all="ignore"):
+                return self.subject.function(*(item for name, item in feeds.items() if name not in self.constants))
+        except REFUSALS as problem:
+            self.problems.append(problem)
+            sizes = ", ".join(f"{name} {list(np.shape(item))}" for name, item in feeds.items())
+            self.refused.append(f"refused, though the model accepts it: {sizes} ({type(problem).__name__}: {problem})")
+            return None
 
 
 def _data(model: Model, constants: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, np.ndarray]]]:

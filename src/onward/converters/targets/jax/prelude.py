@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from onward.converters.targets.numpy.prelude import non_max_suppression  # noqa: F401
+
 
 def tree(weights):
     """Arrays by the parts of their names: {"layer.weight": x} becomes {"layer": {"weight": x}}."""
@@ -124,26 +126,6 @@ def scatter(data, rows, updates, reduction):
 def non_zero(value):
     """The places of elements that are not 0, one column each. How many there are must be known: not under jit."""
     return jnp.stack(jnp.nonzero(value)).astype(int) if value.ndim else jnp.zeros((0, int(value != 0)), int)
-
-
-def non_max_suppression(boxes, scores, most, overlap, least_score):
-    """Rows (batch, class, box) of the boxes (least y, least x, greatest y, greatest x) that are kept, best first. Not under jit."""
-    boxes, scores, most, overlap, least_score = map(np.asarray, (boxes, scores, most, overlap, least_score))
-    rows = []
-    for batch, kind in np.ndindex(*scores.shape[:2]):
-        kept = []
-        for box in np.argsort(-scores[batch, kind], kind="stable"):
-            if len(kept) >= most[0] or not scores[batch, kind, box] > least_score[0]:
-                break
-            one, others = boxes[batch, box], boxes[batch, kept]
-            sides = np.maximum(np.minimum(one[2:], others[:, 2:]) - np.maximum(one[:2], others[:, :2]), 0)
-            common = np.prod(sides, -1)
-            total = np.prod(one[2:] - one[:2]) + np.prod(others[:, 2:] - others[:, :2], -1) - common
-            shares = np.where((common > 0) & (total > 0), common / np.where(total > 0, total, 1), 0)
-            if not kept or shares.max() <= overlap[0]:
-                kept.append(int(box))
-        rows += [(batch, kind, box) for box in kept]
-    return jnp.asarray(np.array(rows, np.int64).reshape(-1, 3), int)
 
 
 def tree_ensemble(x, feature, low, high, yes, no, missing, roots, values, targets, depth, start, combination):

@@ -84,6 +84,10 @@ class JaxWords(Words):
     def windows(self, text: str, lengths: Sequence[str], axes: Sequence[str]) -> str:
         return self.helper("windows", text, self.tuple(lengths), self.tuple(axes))
 
+    def non_max_suppression(self, inputs: Sequence[str]) -> str:
+        """NumPy's: how many boxes are kept is not known under jit."""
+        return f"jnp.asarray({self.helper('non_max_suppression', *(f'np.asarray({item})' for item in inputs))}, int)"
+
     def einsum(self, equation: str, factors: Sequence[str]) -> str:
         """Products of numbers that stand in the same places are no matrix products, which would be slower."""
         operands, result = equation.split("->")

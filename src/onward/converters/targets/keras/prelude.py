@@ -7,6 +7,8 @@ import keras
 import numpy as np
 from keras import layers, ops  # noqa: F401
 
+from onward.converters.targets.numpy.prelude import non_max_suppression  # noqa: F401
+
 
 class Operation(keras.layers.Layer):
     """A layer of a `function`. `tensors` are the shapes, types and trainability of its weights by name, `results` shapes and types of what it gives."""
@@ -151,26 +153,6 @@ def scatter(data, rows, updates, reduction):
 def non_zero(value):
     """The places of elements that are not 0, one column each."""
     return ops.stack([ops.cast(places, "int64") for places in ops.nonzero(value)])
-
-
-def non_max_suppression(boxes, scores, most, overlap, least_score):
-    """Rows (batch, class, box) of the boxes (least y, least x, greatest y, greatest x) that are kept, best first. Not in a graph."""
-    boxes, scores, most, overlap, least_score = map(ops.convert_to_numpy, (boxes, scores, most, overlap, least_score))
-    rows = []
-    for batch, kind in np.ndindex(*scores.shape[:2]):
-        kept = []
-        for box in np.argsort(-scores[batch, kind], kind="stable"):
-            if len(kept) >= most[0] or not scores[batch, kind, box] > least_score[0]:
-                break
-            one, others = boxes[batch, box], boxes[batch, kept]
-            sides = np.maximum(np.minimum(one[2:], others[:, 2:]) - np.maximum(one[:2], others[:, :2]), 0)
-            common = np.prod(sides, -1)
-            total = np.prod(one[2:] - one[:2]) + np.prod(others[:, 2:] - others[:, :2], -1) - common
-            shares = np.where((common > 0) & (total > 0), common / np.where(total > 0, total, 1), 0)
-            if not kept or shares.max() <= overlap[0]:
-                kept.append(int(box))
-        rows += [(batch, kind, box) for box in kept]
-    return ops.convert_to_tensor(np.array(rows, np.int64).reshape(-1, 3))
 
 
 def tree_ensemble(x, feature, low, high, yes, no, missing, roots, values, targets, depth, start, combination):

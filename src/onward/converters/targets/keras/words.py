@@ -100,6 +100,10 @@ class KerasWords(Words):
     def windows(self, text: str, lengths: Sequence[str], axes: Sequence[str]) -> str:
         return self.helper("windows", text, self.tuple(lengths), self.tuple(axes))
 
+    def non_max_suppression(self, inputs: Sequence[str]) -> str:
+        """NumPy's, so not in a graph."""
+        return f"ops.convert_to_tensor({self.helper('non_max_suppression', *(f'ops.convert_to_numpy({item})' for item in inputs))})"
+
     # -- reductions ----------------------------------------------------------------------------------------------------
     def reduce(self, operation: str, text: str, axes: Sequence[int], dtype: DataType, empty: str | None) -> str:
         """Keras widens sums of small integers, and gives places in 32 bits."""

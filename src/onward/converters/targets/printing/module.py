@@ -23,6 +23,8 @@ from onward.ir.datatypes import DataType
 from onward.operators.arguments import ABSENT
 from onward.operators.native import Form
 
+TARGETS = Path(__file__).parents[1]
+
 MANY_INPUTS = 20
 """So many are not described one by one."""
 
@@ -125,12 +127,18 @@ def _names(text: str) -> set[str]:
 
 @functools.cache
 def _parts(prelude: Path) -> dict[str, str]:
-    """name -> text, of each import and each function or class of a prelude, which is read, not imported."""
+    """name -> text, of each import and each function or class of a prelude, which is read, not imported.
+
+    What it imports of another target's prelude are functions of its own.
+    """
     source = prelude.read_text(encoding="utf-8")
     lines = source.splitlines()
     parts: dict[str, str] = {}
     for node in ast.parse(source).body:
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").endswith(".prelude"):
+            other = _parts(TARGETS / node.module.split(".")[-2] / "prelude.py")  # type: ignore[union-attr]
+            parts.update({item.name: other[item.name] for item in node.names})
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
             if getattr(node, "module", "") != "__future__":
                 parts.update({item.asname or item.name.partition(".")[0]: ast.unparse(node) for item in node.names})
         elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):

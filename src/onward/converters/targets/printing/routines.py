@@ -103,7 +103,7 @@ def non_zero(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
 
 @rule("non_max_suppression")
 def non_max_suppression(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
-    _results(printer, routine, printer.words.helper("non_max_suppression", *inputs))
+    _results(printer, routine, printer.words.non_max_suppression(inputs))
 
 
 @rule("bit_cast")

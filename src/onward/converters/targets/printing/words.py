@@ -24,8 +24,7 @@ class Words(ABC):
     Each method gives the text of an expression; its arguments are such texts, those of sizes and indices without parentheses around
     them. Numbers of axes are plain. An array language that is like NumPy has these words from here and says what differs.
 
-    A target's prelude defines the helper functions that are named here, and `non_max_suppression`, `tree_ensemble` and
-    `recurrence`, as NumPy's does.
+    A target's prelude defines the helper functions that are named here, and `tree_ensemble` and `recurrence`, as NumPy's does.
     """
 
     prefix: ClassVar[str]
@@ -244,6 +243,10 @@ class Words(ABC):
     def non_zero(self, text: str) -> str:
         """The places of elements that are not 0, one column each, of type int64."""
         return self.helper("non_zero", text)
+
+    def non_max_suppression(self, inputs: Sequence[str]) -> str:
+        """The boxes that are kept, of boxes, scores, the most of a class, the greatest overlap and the least score."""
+        return self.helper("non_max_suppression", *inputs)
 
     def bit_cast(self, text: str, dtype: DataType) -> str:
         """The same bits as elements of another type of the same width."""
