@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
+from typing import Any
+
 import numpy as np
+import onnx
 import pytest
+from onnx.backend.test.loader import load_model_tests
 
 from onward import operators
 from onward.converters.builder import ModelBuilder
+from onward.converters.targets import page_of
 from onward.converters.targets.numpy.words import NumpyWords
 from onward.converters.targets.printing.naming import Names
 from onward.converters.targets.printing.native import NativeRules, Writer
 from onward.converters.targets.printing.printer import Printer
-from onward.ir import Model
+from onward.errors import OnwardError, UnsupportedOperator
+from onward.ir import Model, as_model
 from onward.ir.datatypes import DataType
 from onward.operators.native import Call, Native, call_of
 
@@ -66,3 +73,46 @@ def test_rules_and_definitions_in_one_program(bias: bool) -> None:
     exec("if True:\n" + text, scope)
     full = np.tanh(given) @ weight + (offset if bias else 0)
     np.testing.assert_allclose(scope["result"], full[:, :3] * full[:, 3:], rtol=1e-5)
+
+
+def older_models() -> list[tuple[str, onnx.ModelProto]]:
+    """Node tests in the versions before an operator had all of its attributes, one for each operator and version."""
+    found: dict[str, onnx.ModelProto] = {}
+    histories: dict[str, list[Any]] = {}
+    for schema in onnx.defs.get_all_schemas_with_history():
+        histories.setdefault(f"{schema.domain}:{schema.name}", []).append(schema)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cases = load_model_tests(kind="node")
+    for case in cases:
+        kinds = {(node.domain, node.op_type) for node in case.model.graph.node}
+        (domain, kind), *others = kinds
+        history = sorted(histories.get(f"{domain}:{kind}", []), key=lambda schema: schema.since_version)
+        for schema in () if others or domain else history[:-1]:
+            name = f"{kind}-{schema.since_version}"
+            if name in found or schema.attributes.keys() >= history[-1].attributes.keys():
+                continue
+            older = onnx.ModelProto.FromString(case.model.SerializeToString())
+            older.opset_import[0].version = schema.since_version
+            try:
+                operators.check(as_model(older), shapes=False)
+                operators.lower(as_model(older))
+            except OnwardError:  # the test has what came later
+                continue
+            found[name] = older
+    return list(found.items())
+
+
+@pytest.mark.parametrize("target", ["jax", "torch", "tensorflow", "keras"])
+def test_attributes_that_came_later(target: str) -> None:
+    """A rule asks for no attribute that its operator has not in a version."""
+    pytest.importorskip(target)
+    models = older_models()
+    assert len(models) > 20
+    for name, model in models:
+        try:
+            page_of(target).source_of(as_model(model))
+        except UnsupportedOperator:
+            continue
+        except OnwardError as problem:
+            raise AssertionError(name) from problem

@@ -94,7 +94,7 @@ def max_pool(call: Call) -> Writer | None:
     if len(call.results) > 1:
         return None
     x = _input(call)
-    window = _window(call, call.attributes["kernel_shape"], bool(call.attributes["ceil_mode"]))
+    window = _window(call, call.attributes["kernel_shape"], bool(call.attributes.get("ceil_mode", 0)))
 
     def write(printer: Printer) -> str:
         words = printer.words
@@ -107,9 +107,9 @@ def max_pool(call: Call) -> Writer | None:
 @RULES.rule("AveragePool")
 def average_pool(call: Call) -> Writer:
     x, given = _input(call), call.attributes
-    window = _window(call, given["kernel_shape"], bool(given["ceil_mode"]))
+    window = _window(call, given["kernel_shape"], bool(given.get("ceil_mode", 0)))
     counted = _window(call, given["kernel_shape"])
-    margins = list(zip(counted.before, counted.after)) if given["count_include_pad"] else [(0, 0)] * window.rank
+    margins = list(zip(counted.before, counted.after)) if given.get("count_include_pad", 0) else [(0, 0)] * window.rank
 
     def write(printer: Printer) -> str:
         return printer.words.helper("average_pool", printer.array(x), _pairs(printer, margins), _over(printer, window))

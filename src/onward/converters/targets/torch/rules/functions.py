@@ -307,7 +307,7 @@ def numbers_between(call: Call) -> Writer | None:
 
 @rule("Split")
 def split(call: Call) -> Writer | None:
-    x, axis = call.inputs[0], call.attributes["axis"] % call.inputs[0].rank
+    x, axis = call.inputs[0], call.attributes.get("axis", 0) % call.inputs[0].rank
     sizes = [item.shape[axis] for item in call.results]
     if not all(isinstance(size, int) for size in sizes) or len(sizes) < 2 or len(call.results) != len(call.node.outputs):
         return None
