@@ -32,6 +32,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.models import DEFAULT_FOLDER, processor, references  # noqa: E402
+
 from onward.cli.measurement import Contestant, Runner, load_onward, load_peer, measure  # noqa: E402
 from onward.cli.output import console, milliseconds, table  # noqa: E402
 from onward.errors import OnwardError  # noqa: E402

@@ -4,7 +4,7 @@
 from pathlib import Path  # noqa: F401
 
 import keras
-import numpy as np
+import numpy as np  # noqa: F401
 from keras import layers, ops  # noqa: F401
 
 from onward.converters.targets.numpy.prelude import non_max_suppression  # noqa: F401
