@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 
 from onward.compiler.builder import I64, Builder, Value
 from onward.compiler.operations import emit_literal
+from onward.compiler.schedule.blocks import cut, pieces
 from onward.compiler.schedule.emitter import Emitter
 from onward.compiler.schedule.kernel import Arguments, Kernel
-from onward.compiler.schedule.nest import NestSchedule, combine, identity_of, least
+from onward.compiler.schedule.nest import NestSchedule, adds, combine, identity_of, least
 from onward.compiler.steps import Stage
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, ceiling_divide, product
@@ -18,7 +19,7 @@ from onward.program.scalar import Operation, Scalar
 LANE_TILE = 4
 """Neighbouring results of a lane reduction computed together, so that weights are loaded once for all."""
 MOST_UNROLLED = 64
-"""A lane reduction over at most this many points is written out; larger ones loop."""
+"""A lane reduction over at most this many points is written out; larger ones loop, and make blocks of so many."""
 
 
 class LaneSchedule(NestSchedule):
@@ -129,10 +130,18 @@ class LaneSchedule(NestSchedule):
             for position in range(count):
                 self._accumulate_one(point(position, inner), totals[position], operation, stage.reduce_body)
 
-        self._reduction_loops(b, arguments, reduction, visit, {})
+        block = cut(list(stage.root.extents), MOST_UNROLLED) if adds(operation, dtype) else None
+        sums = totals if block is None else [b.variable(identity) for _ in range(count)]
+
+        def end_block() -> None:
+            for total, whole in zip(totals, sums):
+                whole.set(combine(b, operation, [whole.get(), total.get()], dtype))
+                total.set(identity)
+
+        self._reduction_loops(b, arguments, reduction, visit, {}, block, end_block)
         for position in range(count):
             final = point(position, {})
-            final.values[stage.root.reduce] = totals[position].get()
+            final.values[stage.root.reduce] = sums[position].get()
             self._store(final, stage, final.vector(stage.body))
 
     def _shifted(self, b: Builder, indices: dict[str, Value], tiled: str | None, position: int) -> dict[str, Value]:
@@ -147,8 +156,10 @@ class LaneSchedule(NestSchedule):
         loops: list[tuple[str, Dimension]],
         visit: Callable[[dict[str, Value]], None],
         inner: dict[str, Value],
+        block: tuple[int, int] | None,
+        end_block: Callable[[], None],
     ) -> None:
-        """The innermost loops are written out as long as the points stay few; the others loop."""
+        """The innermost loops are written out as long as the points stay few; the others loop, one of them in pieces."""
         if not loops:
             visit(inner)
             return
@@ -156,11 +167,21 @@ class LaneSchedule(NestSchedule):
         points = math.prod(size if isinstance(size, int) else MOST_UNROLLED + 1 for _, size in loops)
         if points <= MOST_UNROLLED and isinstance(extent, int):
             for number in range(extent):
-                self._reduction_loops(b, arguments, rest, visit, {**inner, name: b.constant(I64, number)})
+                self._reduction_loops(b, arguments, rest, visit, {**inner, name: b.constant(I64, number)}, None, end_block)
             return
+        deeper = (block[0] - 1, block[1]) if block and block[0] else None
+
+        def turns(begin: Value, end: Value) -> None:
+            with b.loop(begin, end) as place:
+                self._reduction_loops(b, arguments, rest, visit, {**inner, name: place}, deeper, end_block)
+
         stop = Emitter(b, arguments, self.layouts, {}).index(extent)
-        with b.loop(b.constant(I64, 0), stop) as place:
-            self._reduction_loops(b, arguments, rest, visit, {**inner, name: place})
+        if block is None or block[0]:
+            turns(b.constant(I64, 0), stop)
+            return
+        with pieces(b, stop, block[1]) as (begin, end):
+            turns(begin, end)
+            end_block()
 
     def _accumulate_one(self, point: Emitter, total: object, operation: str, body: Scalar | None) -> None:
         assert body is not None

@@ -9,13 +9,14 @@ deeper reduction nest. What a step of the reduction is, a multiply-add of floats
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 from onward.compiler.builder import I64, POINTER, Builder, Module, Type, Value, Variable
 from onward.compiler.layout import Buffer, LayoutPlanner
 from onward.compiler.rewrite import substitute
 from onward.compiler.roots import Root, cost
+from onward.compiler.schedule.blocks import PRODUCTS, cut, pieces
 from onward.compiler.schedule.emitter import Emitter
 from onward.compiler.schedule.kernel import Arguments, Kernel
 from onward.compiler.schedule.lanes import LaneSchedule
@@ -353,12 +354,14 @@ class MatrixSchedule:
             right = self._panel(b, arguments, here, panel, lane)
         else:
             right = self._start(b, arguments, self.right, here)
-        self._accumulate(b, totals, left, right, self._loops(), kind, None if self.constant else masks)
+        loops = self._loops()
+        block = cut([loop.extent for loop in loops], PRODUCTS, UNROLL) if self.total.is_float else None
+        if block is not None:
+            self._store_sums(b, totals, lanes, add=False)
+        self._accumulate(b, totals, left, right, loops, kind, None if self.constant else masks, block)
+        if block is None:
+            self._store_sums(b, totals, lanes, add=False)
         wide = vectors * lanes
-        for number, line in enumerate(totals):
-            for vector, total in enumerate(line):
-                spot_in_scratch = b.constant(I64, number * wide + vector * lanes)
-                b.store(b.offset(self.scratch, spot_in_scratch, self.total), total.get(), self._aligned(lanes))
         with b.loop(b.constant(I64, 0), b.constant(I64, count)) as position:
             for vector in range(vectors):
                 place = position * b.constant(I64, wide) + b.constant(I64, vector * lanes)
@@ -368,6 +371,17 @@ class MatrixSchedule:
                     spot[str(self.rows[-1])] = row + position
                 spot[str(self.column)] = column + b.constant(I64, vector * lanes)
                 self._finish(b, arguments, spot, value, lanes, masks[vector] if masks else None)
+
+    def _store_sums(self, b: Builder, totals: list[list[Variable]], lanes: int, *, add: bool) -> None:
+        """The sums go to scratch, or are added to what is there and begin again."""
+        for number, total in enumerate(total for line in totals for total in line):
+            place = b.offset(self.scratch, b.constant(I64, number * lanes), self.total)
+            value = total.get()
+            if add:
+                total.set(b.constant(value.type, 0))
+                # Volatile, or LLVM keeps the sums of all blocks in registers, which then do not suffice for those of one.
+                value = b.load(place, value.type, self._aligned(lanes), volatile=True) + value
+            b.store(place, value, self._aligned(lanes))
 
     def _aligned(self, lanes: int) -> int:
         return min(64, lanes * self.total.bits // 8)
@@ -435,23 +449,45 @@ class MatrixSchedule:
 
     def _accumulate(
         self, b: Builder, totals: list[list[Variable]], left: Value, right: Value, loops: list[Loop], kind: Type,
-        masks: list[Value] | None,
+        masks: list[Value] | None, block: tuple[int, int] | None,
     ) -> None:  # fmt: skip
+        """The loops from the outermost to the innermost; `block` says which is cut into pieces, counted from here."""
         if not loops:
             self._multiply(b, totals, left, right, Loop(1, 1, 0), 1, kind, masks)
             return
         loop, rest = loops[0], loops[1:]
-        if rest:
-            with b.loop(b.constant(I64, 0), self.point.index(loop.extent)) as k:
-                inner_left, inner_right = self._advance(b, left, k, loop.left), self._advance(b, right, k, loop.right)
-                self._accumulate(b, totals, inner_left, inner_right, rest, kind, masks)
+        if not rest:
+            self._accumulate_innermost(b, totals, left, right, loop, kind, masks, block[1] if block else None)
             return
+        deeper = (block[0] - 1, block[1]) if block and block[0] else None
+
+        def turns(begin: Value, end: Value) -> None:
+            with b.loop(begin, end) as k:
+                inner_left, inner_right = self._advance(b, left, k, loop.left), self._advance(b, right, k, loop.right)
+                self._accumulate(b, totals, inner_left, inner_right, rest, kind, masks, deeper)
+
+        self._in_pieces(b, totals, self.point.index(loop.extent), block[1] if block and not block[0] else None, kind, turns)
+
+    def _in_pieces(
+        self, b: Builder, totals: list[list[Variable]], stop: Value, piece: int | None, kind: Type,
+        turns: Callable[[Value, Value], None],
+    ) -> None:  # fmt: skip
+        """`turns` over a whole loop, or over each of its pieces, whose sums are added to the scratch."""
+        if piece is None:
+            turns(b.constant(I64, 0), stop)
+            return
+        with pieces(b, stop, piece) as (begin, end):
+            turns(begin, end)
+            self._store_sums(b, totals, kind.lanes, add=True)
+
+    def _accumulate_innermost(
+        self, b: Builder, totals: list[list[Variable]], left: Value, right: Value, loop: Loop, kind: Type,
+        masks: list[Value] | None, piece: int | None,
+    ) -> None:  # fmt: skip
         group = self.product.group
         steps = loop.extent // group
         turn = Loop(steps, loop.left * group, loop.right)
         stop, unroll = self.point.index(steps), b.constant(I64, UNROLL)
-        known = isinstance(steps, int)
-        whole = b.constant(I64, steps // UNROLL * UNROLL) if known else b.unsigned_divide(stop, unroll) * unroll  # type: ignore[operator]
 
         def several(first: Value, count: int) -> None:
             # Opaque, or strength reduction spends 100 ms on the 60 addresses of the body (measured; 4 ms without).
@@ -465,16 +501,26 @@ class MatrixSchedule:
                     self._advance(b, at_right, number, turn.right), loop, group, kind, masks,
                 )  # fmt: skip
 
-        if known and int(steps) <= MOST_WRITTEN_OUT:  # type: ignore[call-overload]
-            several(b.constant(I64, 0), int(steps))  # type: ignore[call-overload]
-        else:
-            with b.loop(b.constant(I64, 0), whole, unroll) as k:
+        def turns(begin: Value, end: Value) -> None:
+            with b.loop(begin, end, unroll) as k:
                 several(k, UNROLL)
-            if not known:
-                with b.loop(whole, stop) as k:
-                    several(k, 1)
-            elif int(steps) % UNROLL:  # type: ignore[call-overload]
-                several(whole, int(steps) % UNROLL)  # type: ignore[call-overload]
+
+        def turns_and_rest(begin: Value, end: Value) -> None:
+            whole = begin + b.unsigned_divide(end - begin, unroll) * unroll
+            turns(begin, whole)
+            with b.loop(whole, end) as k:
+                several(k, 1)
+
+        if not isinstance(steps, int):
+            self._in_pieces(b, totals, stop, piece, kind, turns_and_rest)
+        elif steps <= MOST_WRITTEN_OUT:
+            several(b.constant(I64, 0), steps)
+        else:
+            rest = steps % UNROLL
+            whole = b.constant(I64, steps - rest)
+            if rest:  # first, for it belongs to the first block then
+                several(whole, rest)
+            self._in_pieces(b, totals, whole, piece, kind, turns)
         if group > 1 and loop.extent % group:
             assert isinstance(loop.extent, int)
             at_left, at_right = self._advance(b, left, stop, turn.left), self._advance(b, right, stop, turn.right)

@@ -14,6 +14,7 @@ from onward.compiler.layout import Buffer, LayoutPlanner
 from onward.compiler.operations import emit_literal, emit_operation
 from onward.compiler.rewrite import substitute
 from onward.compiler.roots import cost
+from onward.compiler.schedule.blocks import cut, pieces
 from onward.compiler.schedule.emitter import Emitter
 from onward.compiler.schedule.kernel import Arguments, Kernel
 from onward.compiler.steps import Nest, Stage
@@ -27,8 +28,6 @@ from onward.program.scalar import IndexValue, Read
 I64 = Type("i64")
 CHUNK = 4096
 """Elements in a block of a map that has collapsed to one loop."""
-ACCUMULATORS = 4
-"""Independent partial sums of a row reduction: enough to hide the latency of the addition."""
 
 
 class NestSchedule:
@@ -304,23 +303,35 @@ class NestSchedule:
         arguments: Arguments,
         loops: Sequence[Expression],
         body: Callable[[dict[str, Value], str | None, int, Value | None], None],
+        block: tuple[int, int] | None = None,
+        end_block: Callable[[], None] = lambda: None,
         indices: dict[str, Value] | None = None,
     ) -> None:
-        """Serial loops over all but the last variable, a vector loop over the last."""
+        """Serial loops over all but the last variable, a vector loop over the last.
+
+        `block` says which one is walked in pieces (see `blocks.cut`), each of which ends with `end_block`.
+        """
         indices = indices or {}
-        emitter = Emitter(b, arguments, self.layouts, {})
         if not loops:
             body(indices, None, 1, None)
             return
-        name = str(loops[0])
-        extent = emitter.index(self.nest.extents[name])
-        if len(loops) == 1:
-            self._vector_loop(
-                b, b.constant(I64, 0), extent, lambda place, lanes, mask: body({**indices, name: place}, name, lanes, mask)
-            )
+        name, last = str(loops[0]), len(loops) == 1
+        deeper = (block[0] - 1, block[1]) if block and block[0] else None
+
+        def turns(begin: Value, end: Value) -> None:
+            if last:
+                self._vector_loop(b, begin, end, lambda place, lanes, mask: body({**indices, name: place}, name, lanes, mask))
+                return
+            with b.loop(begin, end) as place:
+                self._inner_loops(b, arguments, loops[1:], body, deeper, end_block, {**indices, name: place})
+
+        extent = Emitter(b, arguments, self.layouts, {}).index(self.nest.extents[name])
+        if block is None or block[0]:
+            turns(b.constant(I64, 0), extent)
             return
-        with b.loop(b.constant(I64, 0), extent) as place:
-            self._inner_loops(b, arguments, loops[1:], body, {**indices, name: place})
+        with pieces(b, extent, block[1] * self.lanes if last else block[1]) as (begin, end):
+            turns(begin, end)
+            end_block()
 
     def _vector_loop(
         self, b: Builder, start: Value, stop: Value, body: Callable[[Value, int, Value | None], None]
@@ -381,8 +392,25 @@ class NestSchedule:
                 total.set(combine(b, _operation(stage), [total.get(), value], _dtype(stage)))
 
         inner = [v for v in self.nest.inner if str(v) in self.nest.extents]
-        self._inner_loops(b, arguments, inner, body)
+        block = self._block(inner) if any(adds(_operation(stage), _dtype(stage)) for stage in stages) else None
+        if block is None:
+            self._inner_loops(b, arguments, inner, body)
+        else:
+            blocks = [b.variable(identity) for identity in identities]
+
+            def end_block() -> None:
+                for stage, identity, total, whole in zip(stages, identities, totals, blocks):
+                    whole.set(combine(b, _operation(stage), [whole.get(), total.get()], _dtype(stage)))
+                    total.set(identity)
+
+            self._inner_loops(b, arguments, inner, body, block, end_block)
+            totals = blocks
         return [self._horizontal(b, _operation(stage), total.get(), _dtype(stage)) for stage, total in zip(stages, totals)]
+
+    def _block(self, loops: Sequence[Expression]) -> tuple[int, int] | None:
+        """The blocks of each lane's sum."""
+        extents = [self.nest.extents[str(variable)] for variable in loops]
+        return cut([*extents[:-1], *(ceiling_divide(extent, self.lanes) for extent in extents[-1:])])
 
     def _horizontal(self, b: Builder, operation: str, vector: Value, dtype: DataType) -> Value:
         """The lanes of a vector combined as a balanced tree."""
@@ -451,6 +479,11 @@ def identity_of(operation: str, dtype: DataType) -> float | int | bool:
     bits = dtype.bits - (1 if dtype.is_signed else 0)
     least = -(1 << bits) if dtype.is_signed else 0
     return least if operation == "max" else (1 << bits) - 1
+
+
+def adds(operation: str, dtype: DataType) -> bool:
+    """Whether the result depends on the order of the terms, by rounding."""
+    return operation in ("sum", "prod") and dtype.is_float
 
 
 def combine(b: Builder, operation: str, values: list[Value], dtype: DataType) -> Value:
