@@ -26,6 +26,7 @@ from onward.deploy.library import build
 from onward.deploy.source import identifiers
 from onward.errors import OnwardError
 from onward.ir.expressions import evaluate
+from tests.converters.targets.suite import compare
 from tests.shapes import to_model, train
 
 COMPILER, EMULATOR, ROOT = "aarch64-linux-gnu-gcc", "qemu-aarch64", "/usr/aarch64-linux-gnu"
@@ -167,9 +168,7 @@ def test_node_tests_of_the_onnx_package(tmp_path: Path, monkeypatch: pytest.Monk
             continue
         try:
             for ours, theirs in zip(results, expected, strict=True):
-                assert ours.dtype == theirs.dtype
-                wide = np.complex128 if theirs.dtype.kind == "c" else np.float64
-                np.testing.assert_allclose(ours.astype(wide), theirs.astype(wide), rtol=case.rtol, atol=max(case.atol, 1e-7))
+                compare(ours, theirs, case)
             passed += 1
         except AssertionError as problem:
             failed.append(f"{case.name}: {problem}")
