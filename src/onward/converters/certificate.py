@@ -46,6 +46,8 @@ class Reference:
     notes: tuple[str, ...] = ()
     random: bool = False
     """The source draws random numbers, so that only shapes and types can be compared."""
+    rounds: bool = False
+    """The source rounds to few numbers on the way: what differs in the last place may become a whole step."""
     values: Callable[[Any], Values] | None = None
     steps: Mapping[str, float] = field(default_factory=dict)
     """The distance of neighbouring numbers in outputs that are rounded to few: they may differ by one of them."""
@@ -93,9 +95,9 @@ def certify(
     """Compares, and keeps the certificate in the model.
 
     An output may differ by the tolerance, relative to its largest value, or by twice what the source itself differs
-    from its own computation in double precision. Where that is beyond the tolerance already, the data are ill-conditioned: then it may
-    also differ by what becomes of data that are changed by the tolerance (mixed stability: Higham, Accuracy and Stability of
-    Numerical Algorithms, section 1.5). Raises ConversionMismatch that names every output that differs, and the first
+    from its own computation in double precision. Where that is beyond the tolerance already, or the source rounds to
+    codes on the way, the data are ill-conditioned: then it may also differ by what becomes of data that are changed by the tolerance
+    (mixed stability: Higham, Accuracy and Stability of Numerical Algorithms, section 1.5). Raises ConversionMismatch that names every output that differs, and the first
     operator whose result does where the source tells what it computes on the way; the model carries the certificate then too.
     """
     return conclude(model, reference, _runs(model, reference, examples, progress), tolerance, source)
@@ -199,7 +201,7 @@ class _Comparison:
         if mine["absolute"] <= max(2 * own["absolute"], coarse):
             return None
         said = f"from double precision ours differs by {mine['absolute']:.3g}, the source by {own['absolute']:.3g}"
-        if exceeds(own, allowed):
+        if self.reference.rounds or exceeds(own, allowed):
             near = self._nearby(name, feeds, allowed)
             moved = difference(near, exact, where)["absolute"] if near is not None and near.shape == exact.shape else 0.0
             if mine["absolute"] <= moved:

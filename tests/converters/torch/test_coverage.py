@@ -23,14 +23,6 @@ EXPORTER_EXCEPTIONS = {
     "aten::allclose": "its result is a bool of Python, which PyTorch does not capture",
     "aten::_scaled_dot_product_flash_attention": "stands in graphs of accelerators only",
     "aten::_scaled_dot_product_efficient_attention": "stands in graphs of accelerators only",
-    "quantized_decomposed::quantize_per_tensor": "quantised graphs of torch.ao have no translation yet",
-    "quantized_decomposed::quantize_per_tensor.tensor": "quantised graphs of torch.ao have no translation yet",
-    "quantized_decomposed::quantize_per_tensor.tensor2": "quantised graphs of torch.ao have no translation yet",
-    "quantized_decomposed::dequantize_per_tensor": "quantised graphs of torch.ao have no translation yet",
-    "quantized_decomposed::dequantize_per_tensor.tensor": "quantised graphs of torch.ao have no translation yet",
-    "quantized_decomposed::dequantize_per_tensor.tensor2": "quantised graphs of torch.ao have no translation yet",
-    "quantized_decomposed::quantize_per_channel": "quantised graphs of torch.ao have no translation yet",
-    "quantized_decomposed::dequantize_per_channel": "quantised graphs of torch.ao have no translation yet",
 }  # fmt: skip
 
 

@@ -233,3 +233,6 @@ def _finish(c: Emitter, program: ExportedProgram, results: Any, names: Names) ->
             kind = torch.bool if isinstance(item, bool) else torch.int64 if isinstance(item, int) else torch.float64
             item = Scalar(c.number(item, kind), kind)
         c.output(item.value, label)
+    for weight in c.replaced:
+        if not weight.uses:
+            c.graph.initializers.pop(weight.name, None)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any
@@ -92,7 +92,7 @@ def captures(module: torch.nn.Module, example: Example, dynamic_shapes: Any) -> 
     problem: Exception | None = None
     register_caches()
     example = _by_parameters(module, example)
-    trained = ["the module was in training mode; it was converted in inference mode"] if module.training else []
+    trained = ["the module was in training mode; it was converted in inference mode"] if _switches(module) else []
     for form, said in _forms(module, example):
         found = False
         for used, shapes, note in _attempts(example, dynamic_shapes):
@@ -186,7 +186,8 @@ def _inference(module: torch.nn.Module) -> Iterator[None]:
     """In inference mode, without the hand-written fast paths, which hide the operators."""
     modes = {part: part.training for part in module.modules()}
     fast = torch.backends.mha.get_fastpath_enabled()
-    module.eval()
+    with suppress(NotImplementedError):  # an exported graph is in the mode that it was captured in
+        module.eval()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         yield
@@ -194,6 +195,13 @@ def _inference(module: torch.nn.Module) -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fast)
         for part, mode in modes.items():
             part.training = mode
+
+
+def _switches(module: torch.nn.Module) -> bool:
+    """Whether a module is in training mode and can leave it."""
+    with _inference(module):
+        inside = module.training
+    return module.training and not inside
 
 
 def _shapes(example: Example, free: Any) -> Any:

@@ -123,6 +123,8 @@ class Emitter(ModelBuilder):
         """What PyTorch knows of the result of the operator at hand, and its name."""
         self.origin: dict[str, str] = {}
         """What is noted at each node: where in the source it stands."""
+        self.replaced: list[Value] = []
+        """Weights that something computed of them stands for; nobody may need them any more."""
 
     def value(self, item: Any) -> Value | None:
         """The ONNX value of a tensor, a run-time number, an array or a list of sizes."""

@@ -14,6 +14,7 @@ from onward.converters.certificate import Reference
 from onward.converters.torch.buffers import as_it_is
 from onward.converters.torch.emitter import to_numpy
 from onward.converters.torch.graph import draws
+from onward.converters.torch.quantized import InDouble, is_quantized
 from onward.errors import ConversionMismatch
 
 TOLERANCES = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-11, np.dtype(np.float16): 5e-3}
@@ -23,7 +24,7 @@ BFLOAT16 = 4e-2
 def reference_of(module: Any, captured: Any, names: Any) -> Reference:
     """What the module computes on its example and on generated data."""
     source = Source(module, captured, names)
-    exact = source.exactly if isinstance(module, torch.nn.Module) and not isinstance(module, torch.fx.GraphModule) else None
+    exact = source.exactly if isinstance(module, torch.nn.Module) else None
     if source.may_not_end:
         captured.notes.append("a loop's condition decides when it ends: only the example was tried")
     data = source.data()
@@ -36,8 +37,9 @@ def reference_of(module: Any, captured: Any, names: Any) -> Reference:
     if written:
         captured.notes.append(f"the source writes into its buffers {', '.join(written)}: the model begins with what they are now in each run")
     return Reference(
-        f"torch {torch.__version__}", data, source.outputs, exact, TOLERANCES, tuple(captured.notes), random
-    )
+        f"torch {torch.__version__}", data, source.outputs, exact, TOLERANCES, tuple(captured.notes), random,
+        rounds=is_quantized(captured.program.graph_module),
+    )  # fmt: skip
 
 
 class Source:
@@ -157,7 +159,8 @@ class Source:
                 self._double = False
         if self._double is False:
             return None
-        return self._run(self._double, feeds, lambda item: item.double() if item.is_floating_point() else item)
+        with InDouble():
+            return self._run(self._double, feeds, lambda item: item.double() if item.is_floating_point() else item)
 
     def _run(self, module: Any, feeds: Mapping[str, np.ndarray], prepare: Any, keep_seed: bool = True) -> dict[str, np.ndarray] | None:
         from onward.converters.torch.capture import _inference
@@ -171,7 +174,7 @@ class Source:
         arguments, keywords = pytree.tree_unflatten(leaves, self.structure)
         state = torch.random.get_rng_state()
         try:
-            with torch.no_grad(), as_it_is(module), _inference(module) if hasattr(module, "eval") and not isinstance(module, torch.fx.GraphModule) else _nothing():
+            with torch.no_grad(), as_it_is(module), _inference(module):
                 results = pytree.tree_leaves(module(*arguments, **keywords), is_leaf=lambda item: item is None)
         except Exception:  # the source does not take this data
             return None
@@ -186,12 +189,6 @@ def _differ(first: Mapping[str, np.ndarray] | None, second: Mapping[str, np.ndar
     return first is not None and second is not None and any(
         not np.array_equal(first[name], second[name], equal_nan=first[name].dtype.kind == "f") for name in first
     )
-
-
-class _nothing:  # noqa: N801 (a context manager)
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: Any) -> None: ...
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:

@@ -16,6 +16,7 @@ from onward.converters.torch.operators import (
     normalization,
     pooling,
     products,
+    quantization,
     recurrent,
     reductions,
     resampling,

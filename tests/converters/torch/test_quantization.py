@@ -1,0 +1,105 @@
+"""Quantised graphs of torch.ao: its own passes make them, its own operators are the judge."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+from torch.ao.quantization import QConfigMapping, default_dynamic_qconfig, get_default_qconfig_mapping
+from torch.ao.quantization.quantize_fx import _convert_to_reference_decomposed_fx, prepare_fx
+
+import onward
+from tests.converters.torch.test_modules import Function
+
+CODES = torch.ops.quantized_decomposed
+
+
+class Network(nn.Module):
+    """Convolutions with a norm that is folded, an addition of what both quantise, a product."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm = nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8)
+        self.second, self.last = nn.Conv2d(8, 8, 3, padding=1), nn.Linear(8, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.norm(self.first(x)))
+        return self.last((torch.relu(self.second(x)) + x).mean((2, 3)))
+
+
+def quantized(module: nn.Module, mapping: Any, *examples: torch.Tensor) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        prepared = prepare_fx(module.eval(), mapping, examples)
+        prepared(*examples)
+        return _convert_to_reference_decomposed_fx(prepared)
+
+
+def operators(model: onward.Model) -> Counter[str]:
+    return Counter(node.op_type for node in model.graph.nodes)
+
+
+@pytest.mark.parametrize("backend", ["x86", "qnnpack"])
+def test_networks(backend: str) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 8, 8)
+    graph = quantized(Network(), get_default_qconfig_mapping(backend), x)
+    model = onward.convert(graph, (x,))
+    found = operators(model)
+    assert found["QuantizeLinear"] < found["DequantizeLinear"] and found["Conv"] == 2
+    weights = [value for value in model.graph.initializers.values() if "codes" in value.name]
+    assert len(weights) == 3 and not any(name.endswith("first.weight") for name in model.graph.initializers)
+    (theirs,) = onnxruntime.InferenceSession(model.to_bytes()).run(None, {"x": x.numpy()})
+    np.testing.assert_allclose(theirs, graph(x).numpy(), atol=0.05)
+
+
+def test_codes_found_in_the_run() -> None:
+    layers = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+    x = torch.randn(5, 8)
+    model = onward.convert(quantized(layers, QConfigMapping().set_global(default_dynamic_qconfig), x), (x,))
+    assert operators(model)["DequantizeLinear"] == 4  # (of two inputs and two weights)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32])
+def test_types_of_codes(dtype: torch.dtype) -> None:
+    limits = torch.iinfo(dtype)
+
+    def round_trip(x: torch.Tensor) -> Any:
+        zero = 0 if dtype is torch.int32 else 7
+        codes = CODES.quantize_per_tensor(x, 0.25, zero, limits.min, limits.max, dtype)
+        fewer = CODES.quantize_per_tensor(x, 0.25, zero, 1, 100, dtype)
+        return codes, fewer, CODES.dequantize_per_tensor(codes, 0.25, zero, limits.min, limits.max, dtype)
+
+    onward.convert(Function(round_trip), (torch.randn(4, 6) * 20,))
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int32])
+def test_scales_by_channel(axis: int, dtype: torch.dtype) -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("scales", torch.tensor([0.5, 0.25, 2.0]))
+            self.register_buffer("zeros", torch.tensor([0, -3, 5]))
+            self.register_buffer("codes", torch.randint(-100, 100, (3, 3), dtype=dtype))
+
+        def forward(self, x: torch.Tensor) -> Any:
+            limits = torch.iinfo(torch.int8)
+            made = CODES.quantize_per_channel(x, self.scales, self.zeros, axis, limits.min, limits.max, torch.int8)
+            return made, CODES.dequantize_per_channel(self.codes, self.scales, self.zeros, axis, -100, 100, dtype)
+
+    onward.convert(Scaled(), (torch.randn(3, 3) * 20,))
+
+
+def test_parameters_of_symmetric_codes() -> None:
+    def parameters(x: torch.Tensor) -> Any:
+        scale, zero = CODES.choose_qparams_symmetric.tensor(x, -128, 127, 1e-7, torch.int8)
+        return CODES.quantize_per_tensor.tensor(x, scale, zero, -128, 127, torch.int8).float() * scale.float()
+
+    onward.convert(Function(parameters), (torch.randn(4, 6),))
