@@ -11,6 +11,7 @@ import numpy as np
 from onnx import TensorProto, numpy_helper
 from onnx.backend.test.loader import load_model_tests
 
+from onward.converters.targets.printing.bytes import restored
 from onward.ir import as_model
 from onward.operators.arguments import NotConstant
 
@@ -51,8 +52,8 @@ def _run(page: Any, case: Any, call: Call) -> None:
         function = _converted(page, model, feeds, constants)
         results = call(function, [value for name, value in feeds.items() if name not in constants])
         results = results if isinstance(results, tuple) else (results,)
-        for ours, theirs in zip(results, outputs, strict=True):
-            compare(ours, _array(theirs), case)
+        for ours, theirs, value in zip(results, outputs, model.graph.outputs, strict=True):
+            compare(restored(ours, value.dtype), _array(theirs), case)
 
 
 def _converted(page: Any, model: Any, feeds: Mapping[str, Any], constants: dict[str, Any]) -> Any:

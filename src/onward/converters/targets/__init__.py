@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onward import operators
+from onward.converters.targets.printing.bytes import restored
 from onward.converters.targets.proof import Subject, prove
 from onward.errors import InvalidArgument, UnsupportedModel
 from onward.ir import Model
@@ -107,4 +108,4 @@ def subject_of(model: Model, name: str, constants: Mapping[str, Any]) -> Subject
     if name in NATIVE:
         return page.native(model, constants)  # type: ignore[no-any-return]
     result = page.convert(model, constants)
-    return Subject(result, model, lambda *inputs: page.run(result, inputs))
+    return Subject(result, model, lambda *inputs: [restored(found, value.dtype) for found, value in zip(page.run(result, inputs), model.graph.outputs)])

@@ -14,6 +14,7 @@ from onward.converters.targets.channels_last import with_channels_last
 from onward.converters.targets.keras.layers import FUNCTIONS, LAYERS, numbers, plain
 from onward.converters.targets.keras.network import Network
 from onward.converters.targets.keras.words import KerasWords
+from onward.converters.targets.printing.bytes import kept
 from onward.converters.targets.printing.module import (
     execute,
     module_text,
@@ -132,7 +133,8 @@ def _require_double_precision(model: Model) -> None:
 
 def run(result: Any, inputs: Sequence[Any]) -> list[np.ndarray]:
     """Calls the model and gives what it returned as a list of NumPy arrays."""
-    results = result(inputs[0] if len(inputs) == 1 else list(inputs))
+    tensors = [kept(item, KerasWords.kept_in) for item in inputs]
+    results = result(tensors[0] if len(tensors) == 1 else tensors)
     return [_array(item) for item in (results if isinstance(results, (list, tuple)) else [results])]
 
 

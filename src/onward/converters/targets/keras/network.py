@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from onward import program as P
-from onward.converters.targets.keras.words import KerasWords
+from onward.converters.targets.keras.words import FLOATS, KerasWords
+from onward.converters.targets.printing.bytes import kept
 from onward.converters.targets.printing.forms import wish
 from onward.converters.targets.printing.naming import Names
 from onward.converters.targets.printing.printer import Printer
@@ -49,7 +50,7 @@ class LayerPrinter(Printer):
         if is_outside(array):
             self.argument(array)
             return
-        self.trains = isinstance(array, P.Parameter) and array.dtype.is_float
+        self.trains = isinstance(array, P.Parameter) and array.dtype in FLOATS
         super()._statement(array)
         self.trains = False
 
@@ -68,7 +69,7 @@ class LayerPrinter(Printer):
         key = (id(data), dtype)
         if key not in self.stored:
             name = self.names.fresh(f"{label.replace('/', '.').rpartition('.')[2]}_tensor")
-            self.tensors[name] = (data, self.trains)
+            self.tensors[name] = (kept(data, self.words.kept_in), self.trains)
             self.kept.append(data)
             self.stored[key] = self.words.weight(name, dtype)
         return self.stored[key]
@@ -130,7 +131,7 @@ class Network(Printer):
         fresh = self._layer_name(name)
         if weights:
             self.layers[fresh] = [np.ascontiguousarray(item) for item in weights]
-        others = [f"dtype={self.words.dtype(dtype)}"] if dtype not in (DataType.FLOAT, DataType.BOOL) and not dtype.is_integer else []
+        others = [f"dtype={self.words.dtype(dtype)}"] if dtype in FLOATS and dtype != DataType.FLOAT else []
         return f"{kind}({', '.join([*arguments, *others, f'name={fresh!r}'])})({inputs})"
 
     def _layer_name(self, wish: str) -> str:
@@ -162,7 +163,7 @@ class Network(Printer):
         given = [self.array(item) for item in inner.arguments]
         alone = _expression(inner.lines, texts)
         usual = results[0].dtype in (DataType.FLOAT, DataType.BOOL)  # of others a backend may have another width in mind
-        if alone is not None and usual and not inner.tensors and _stands_alone(alone, list(inner.arguments.values())):
+        if alone is not None and usual and not inner.tensors and _stands_alone(alone, inner.arguments):
             return _renamed(alone, dict(zip(inner.arguments.values(), given)))
         lines = [f"    def function({', '.join(['self', *inner.arguments.values()])}):", *inner.lines, f"        return {', '.join(texts)}"]
         text = _canonical("\n".join(lines), list(inner.arguments.values()))
@@ -170,7 +171,7 @@ class Network(Printer):
         self.classes[kind] = text
         tensors = dict(sorted(inner.tensors.items(), key=lambda item: not item[1][1]))
         described = {key: (list(data.shape), data.dtype.name, trained) for key, (data, trained) in tensors.items()}
-        shapes = [([extent if isinstance(extent, int) else None for extent in item.shape], item.dtype.numpy.name) for item in results]
+        shapes = [([extent if isinstance(extent, int) else None for extent in item.shape], ast.literal_eval(self.words.dtype(item.dtype))) for item in results]
         return self.layer(kind, [str(described), str(shapes)], name, ", ".join(given), [data for data, _ in tensors.values()])
 
 
@@ -187,13 +188,22 @@ def _expression(lines: Sequence[str], texts: Sequence[str]) -> str | None:
     return value if not lines or name == texts[0] and name.isidentifier() else None
 
 
-def _stands_alone(text: str, arguments: Sequence[str]) -> bool:
+def _stands_alone(text: str, arguments: Mapping[Array, str]) -> bool:
     """Whether it can be written between symbolic tensors, of which parts of axes cannot be taken."""
     nodes = list(ast.walk(ast.parse(text.strip())))
     if any(isinstance(node, ast.Slice) and (node.lower or node.upper or node.step) for node in nodes):
         return False
+    if any(isinstance(node, ast.Add) for node in nodes) and (any(isinstance(node, ast.Slice) for node in nodes) or not _adds_safely(list(arguments))):
+        return False
     names = {node.id for node in nodes if isinstance(node, ast.Name)}
-    return names <= {*PLAIN, *arguments} and text not in names and not any(word in text for word in NEEDS_DATA)
+    return names <= {*PLAIN, *arguments.values()} and text not in names and not any(word in text for word in NEEDS_DATA)
+
+
+def _adds_safely(arrays: Sequence[Array]) -> bool:
+    """Whether no array can have one axis only that is not its last: Keras 3.15 on TensorFlow takes it for a bias of the channels."""
+    shapes = {item.shape for item in arrays if item.rank}
+    last = {shape[-1] for shape in shapes}
+    return len(shapes) < 2 or len(last) == 1 and all(isinstance(extent, int) and extent > 1 for extent in last)
 
 
 class _Renaming(ast.NodeTransformer):

@@ -1,10 +1,12 @@
 """Imports, functions and layers that a generated Keras module contains, word for word, where its program needs them."""
 # mypy: disable-error-code="no-untyped-def,var-annotated"
 
+import functools
 from pathlib import Path  # noqa: F401
 
 import keras
-import numpy as np  # noqa: F401
+import ml_dtypes
+import numpy as np
 from keras import layers, ops  # noqa: F401
 
 from onward.converters.targets.numpy.prelude import non_max_suppression  # noqa: F401
@@ -64,8 +66,9 @@ def safe_divisor(right):
 def integer_divide(left, right):
     """Division of whole numbers, towards zero; 0 where the divisor is 0."""
     left, safe = ops.convert_to_tensor(left), safe_divisor(right)
-    quotient = ops.floor_divide(left, ops.cast(safe, left.dtype))
-    rest = ops.cast(ops.logical_and(quotient < 0, quotient * safe != left), quotient.dtype)
+    safe = ops.cast(safe, left.dtype)
+    quotient = ops.cast(ops.floor_divide(left, safe), left.dtype)
+    rest = ops.cast(ops.logical_and(quotient < 0, quotient * safe != left), left.dtype)
     return ops.where(ops.equal(right, 0), ops.zeros_like(quotient), quotient + rest)
 
 
@@ -104,7 +107,47 @@ def shift_right(value, amount):
 
 def bit_cast(value, dtype):
     """The same bits as elements of another type of the same width."""
-    return ops.view(value, dtype)
+    if "bool" in (keras.backend.standardize_dtype(value.dtype), dtype):
+        return ops.cast(value, dtype)
+    return value.view(dtype) if keras.backend.backend() == "numpy" else ops.view(value, dtype)  # NumPy's narrows 64 bits first
+
+
+@functools.cache
+def numbers_of(kind):
+    """The numbers that the codes of a small type of floats stand for."""
+    return np.arange(1 << ml_dtypes.finfo(kind).bits, dtype=np.uint8).view(kind).astype(np.float32)
+
+
+@functools.cache
+def codes_of(kind, saturate):
+    """The code of the nearest number of a small type, for the sign, exponent and four bits of a float each, and whether lower bits are set."""
+    beginning = np.arange(1 << 14, dtype=np.uint32)
+    value = (beginning >> 1 << 19 | beginning & 1).view(np.float32)
+    limit = float(ml_dtypes.finfo(kind).max)
+    value = np.where(np.isnan(value), value, np.clip(value, -limit, limit)) if saturate else value
+    with np.errstate(all="ignore"):
+        codes = value.astype(kind).view(np.uint8)
+    codes[0] = 0  # a type without 0 has its least number there, which backends take for 0
+    return codes
+
+
+def decoded(codes, kind):
+    """The numbers of codes of a small type of floats."""
+    return ops.take(ops.convert_to_tensor(numbers_of(kind)), ops.cast(codes, "int32"), axis=0)
+
+
+def encoded(value, kind, saturate):
+    """The codes of the nearest numbers of a small type of floats; what is too large becomes the largest, if `saturate`."""
+    bits = ops.view(ops.convert_to_tensor(value), "int32")
+    beginning = ops.bitwise_and(ops.right_shift(bits, 18), 0x3FFE)
+    rest = ops.cast(ops.not_equal(ops.bitwise_and(bits, 0x7FFFF), 0), "int32")
+    return ops.take(ops.convert_to_tensor(codes_of(kind, saturate)), beginning + rest, axis=0)
+
+
+def lowest_bits(value, bits, dtype):
+    """Whole numbers of the lowest `bits` bits."""
+    start = 0 if dtype == "uint8" else 1 << bits - 1
+    return ops.cast(ops.mod(value + start, 1 << bits) - start, dtype)
 
 
 def elements(value, *indices):

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from onward.converters.targets.printing import bytes
 from onward.converters.targets.printing.words import Words
+from onward.errors import UnsupportedOperator
 from onward.ir.datatypes import DataType
 
 FUNCTIONS = {
@@ -27,13 +29,14 @@ class KerasWords(Words):
     prefix = "ops"
     counts_from_end = False
     functions = FUNCTIONS
+    kept_in = {**bytes.WHOLE, **bytes.FLOATS}
     reductions = {"sum": "sum", "prod": "prod", "max": "max", "min": "min", "argmax": "argmax", "argmin": "argmin"}
 
     def dtype(self, dtype: DataType) -> str:
-        return repr(dtype.numpy.name)
+        return repr(self.kept_in.get(dtype, dtype).numpy.name)
 
     def knows(self, dtype: DataType) -> bool:
-        return dtype in FLOATS or dtype in INTEGERS or dtype == DataType.BOOL
+        return dtype in FLOATS or dtype in INTEGERS or dtype in self.kept_in or dtype == DataType.BOOL
 
     def weight(self, name: str, dtype: DataType) -> str:
         return f"self.{name}"
@@ -43,6 +46,8 @@ class KerasWords(Words):
 
     def literal(self, value: Any, dtype: DataType) -> str:
         text = super().literal(value, dtype)
+        if dtype == DataType.UINT64 and int(text) >= 2**32:
+            raise UnsupportedOperator(f"Keras computes with unsigned whole numbers of 32 bits at most, and {text} is larger (random numbers need such)")
         return f"ops.convert_to_tensor({text}, 'int64')" if dtype.is_integer and dtype.is_signed and abs(int(text)) > 2**31 - 1 else text
 
     def small_array(self, array: np.ndarray, dtype: DataType) -> str:

@@ -80,7 +80,7 @@ class Expressions(ABC):
             case Cast():
                 argument = self._plain(scalar.argument)
                 inner = words.typed(argument.value, argument.dtype) if isinstance(argument, Literal) else self.scalar(argument, frame)
-                return words.cast(inner, argument.dtype, scalar.dtype, scalar.saturate)
+                return words.converted(inner, argument.dtype, scalar.dtype, scalar.saturate)
             case Select():
                 padded = self._padded(scalar, frame)
                 if padded is not None:
@@ -95,7 +95,7 @@ class Expressions(ABC):
                 operands = without_neutral(scalar.name, [self._plain(item) for item in scalar.arguments])
                 typed = all_literal(*operands) or not words.mixes_numbers(scalar.name, operands[0].dtype)
                 arguments = [self._operand(item, inside, typed) for item in operands]
-                return arguments[0] if len(arguments) < len(scalar.arguments) else words.operation(scalar.name, arguments, operands[0].dtype)
+                return arguments[0] if len(arguments) < len(scalar.arguments) else words.computed(scalar.name, arguments, operands[0].dtype)
         raise TypeError(f"no rule for {type(scalar).__name__}")
 
     def _operand(self, item: Scalar, frame: Frame, typed: bool) -> str:

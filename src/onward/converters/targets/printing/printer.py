@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from onward.converters.targets.printing.bytes import kept
 from onward.converters.targets.printing.expressions import Expressions, Frame
 from onward.converters.targets.printing.forms import (
     bare,
@@ -127,7 +128,7 @@ class Printer(Expressions):
         key = (id(data), dtype)
         if key not in self.stored:
             name = self.scopes.fresh(label)
-            self.weights[name] = data
+            self.weights[name] = kept(data, self.words.kept_in)
             self.kept.append(data)
             self.stored[key] = (self.words.trained_weight if self.trains else self.words.weight)(name, dtype)
         return self.stored[key]

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from onward.converters.targets.printing.bytes import kept
 from onward.converters.targets.printing.naming import number, quoted
 from onward.ir.datatypes import DataType
 from onward.program.array import Parameter
@@ -16,6 +17,9 @@ INFIX = {
     "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "and": "&", "or": "|", "xor": "^", "equal": "==", "not_equal": "!=",
     "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=",
 }  # fmt: skip
+
+TESTS = frozenset({"equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "is_nan", "is_infinite"})
+"""Operations whose results are truth values."""
 
 
 class Words(ABC):
@@ -46,6 +50,9 @@ class Words(ABC):
 
     counts_from_end: ClassVar[bool] = True
     """Whether a negative index counts from the end of its axis."""
+
+    kept_in: ClassVar[Mapping[DataType, DataType]] = {}
+    """Types of elements that the target lacks, and those in which they are kept (`bytes.py`). `decoded`, `encoded` and `lowest_bits` are helper functions then."""
 
     traces_loops: ClassVar[bool] = False
     """Whether the number of a loop's step is traced, so that no slice begins there and no size is made of it."""
@@ -90,7 +97,11 @@ class Words(ABC):
     # -- numbers -------------------------------------------------------------------------------------------------------
     def is_common(self, dtype: DataType) -> bool:
         """Whether plain Python numbers keep arrays of this type as they are."""
-        return dtype.numpy.type.__module__ == "numpy"
+        return dtype in self.kept_in or dtype.numpy.type.__module__ == "numpy"
+
+    def has_codes(self, dtype: DataType) -> bool:
+        """Whether arrays of this type of floats hold their codes."""
+        return dtype in self.kept_in and dtype.is_float
 
     def mixes_numbers(self, operation: str, dtype: DataType) -> bool:
         """Whether a scalar operation, or `where`, takes plain Python numbers beside arrays of a type."""
@@ -103,6 +114,8 @@ class Words(ABC):
             return quoted(value.decode(errors="surrogateescape") if isinstance(value, bytes) else str(value))
         if dtype == DataType.BOOL:
             return repr(bool(value))
+        if self.has_codes(dtype):
+            return number(int(kept(np.asarray(value).astype(dtype.numpy), self.kept_in)))
         if dtype.is_complex:
             return number(complex(value))
         if dtype.is_integer:
@@ -135,6 +148,36 @@ class Words(ABC):
         return f"{self.prefix}.full({shape}, {text}, dtype={self.dtype(dtype)})"
 
     # -- elements ------------------------------------------------------------------------------------------------------
+    def converted(self, text: str, source: DataType, target: DataType, saturate: bool) -> str:
+        """A conversion between any two types, those that are kept in others included."""
+        if self.has_codes(source):
+            text, source = self.decoded(text, source), DataType.FLOAT
+        source = self.kept_in.get(source, source)
+        if self.has_codes(target):
+            return self.encoded(text if source == DataType.FLOAT else self.cast(text, source, DataType.FLOAT, False), target, saturate)
+        if target in self.kept_in:
+            return self.lowest_bits(self.cast(text, source, DataType.INT64, False), target)
+        return text if source == target else self.cast(text, source, target, saturate)
+
+    def decoded(self, text: str, dtype: DataType) -> str:
+        """Codes of small floats as floats of 32 bits."""
+        return self.helper("decoded", text, f"ml_dtypes.{dtype.numpy.name}")
+
+    def encoded(self, text: str, dtype: DataType, saturate: bool) -> str:
+        """Floats of 32 bits as codes of small ones."""
+        return self.helper("encoded", text, f"ml_dtypes.{dtype.numpy.name}", str(saturate))
+
+    def lowest_bits(self, text: str, dtype: DataType) -> str:
+        """Whole numbers of 64 bits as ones of so few that they are kept in bytes."""
+        return self.helper("lowest_bits", text, str(dtype.bits), self.dtype(self.kept_in[dtype]))
+
+    def computed(self, name: str, arguments: Sequence[str], dtype: DataType) -> str:
+        """An operation on operands of any type; codes of floats are decoded for it, and what is no truth value encoded."""
+        if not self.has_codes(dtype):
+            return self.operation(name, arguments, dtype)
+        result = self.operation(name, [self.decoded(item, dtype) for item in arguments], DataType.FLOAT)
+        return result if name in TESTS else self.encoded(result, dtype, False)
+
     def operation(self, name: str, arguments: Sequence[str], dtype: DataType) -> str:
         """`dtype` is that of the operands."""
         if dtype.is_integer and name in self.whole:
@@ -250,4 +293,7 @@ class Words(ABC):
 
     def bit_cast(self, text: str, dtype: DataType) -> str:
         """The same bits as elements of another type of the same width."""
+        if dtype in self.kept_in and dtype.is_integer:
+            wide = self.kept_in[dtype]
+            return self.lowest_bits(self.cast(self.helper("bit_cast", text, self.dtype(wide)), wide, DataType.INT64, False), dtype)
         return self.helper("bit_cast", text, self.dtype(dtype))

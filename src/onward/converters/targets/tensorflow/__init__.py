@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from onward.converters.targets.channels_last import moments_of, with_channels_last
+from onward.converters.targets.printing.bytes import kept
 from onward.converters.targets.printing.module import (
     Function,
     execute,
@@ -86,7 +87,7 @@ def run(result: Any, inputs: list[Any]) -> list[np.ndarray]:
     """Calls the module and gives what it returned as a list of NumPy arrays."""
     import tensorflow as tf
 
-    results = result(*map(tf.convert_to_tensor, inputs))
+    results = result(*(tf.convert_to_tensor(kept(item, TensorflowWords.kept_in)) for item in inputs))
     return [_array(item) for item in (results if isinstance(results, tuple) else (results,))]
 
 

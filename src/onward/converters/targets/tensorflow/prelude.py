@@ -4,7 +4,8 @@
 import functools
 from pathlib import Path  # noqa: F401
 
-import numpy as np  # noqa: F401
+import ml_dtypes  # noqa: F401
+import numpy as np
 import tensorflow as tf
 
 
@@ -104,6 +105,44 @@ def saturated(value, dtype):
     wide = tf.cast(value, tf.float32)
     limit = float(dtype.max)
     return tf.cast(tf.where(tf.math.is_nan(wide), wide, tf.clip_by_value(wide, -limit, limit)), dtype)
+
+
+@functools.cache
+def numbers_of(kind):
+    """The numbers that the codes of a small type of floats stand for."""
+    return np.arange(1 << ml_dtypes.finfo(kind).bits, dtype=np.uint8).view(kind).astype(np.float32)
+
+
+@functools.cache
+def codes_of(kind, saturate):
+    """The code of the nearest number of a small type, for the sign, exponent and four bits of a float each, and whether lower bits are set."""
+    beginning = np.arange(1 << 14, dtype=np.uint32)
+    value = (beginning >> 1 << 19 | beginning & 1).view(np.float32)
+    limit = float(ml_dtypes.finfo(kind).max)
+    value = np.where(np.isnan(value), value, np.clip(value, -limit, limit)) if saturate else value
+    with np.errstate(all="ignore"):
+        codes = value.astype(kind).view(np.uint8)
+    codes[0] = 0  # a type without 0 has its least number there, which TensorFlow takes for 0
+    return codes
+
+
+def decoded(codes, kind):
+    """The numbers of codes of a small type of floats."""
+    return tf.gather(numbers_of(kind), tf.cast(codes, tf.int32))
+
+
+def encoded(value, kind, saturate):
+    """The codes of the nearest numbers of a small type of floats; what is too large becomes the largest, if `saturate`."""
+    bits = tf.bitcast(tf.convert_to_tensor(value), tf.int32)
+    beginning = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 18), 0x3FFE)
+    rest = tf.cast(tf.bitwise.bitwise_and(bits, 0x7FFFF) != 0, tf.int32)
+    return tf.gather(codes_of(kind, saturate), beginning + rest)
+
+
+def lowest_bits(value, bits, dtype):
+    """Whole numbers of the lowest `bits` bits."""
+    start = 0 if dtype.min == 0 else 1 << bits - 1
+    return tf.cast(tf.math.floormod(value + start, 1 << bits) - start, dtype)
 
 
 def elements(value, *indices):

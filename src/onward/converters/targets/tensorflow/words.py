@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from onward.converters.targets.printing import bytes
 from onward.converters.targets.printing.words import INFIX, Words
 from onward.ir.datatypes import DataType
 
@@ -18,6 +19,9 @@ FUNCTIONS = {
     "power": "pow", "erf": "math.erf", "sigmoid": "sigmoid",
 }  # fmt: skip
 
+COMPUTED = (DataType.FLOAT8E4M3FN, DataType.FLOAT8E5M2)
+"""Small types that TensorFlow computes with; others it has by name, but not even conversions of them."""
+
 
 class TensorflowWords(Words):
     """Tensors of TensorFlow, eager or in a graph where sizes are tensors, too. Weights are the variables of a dictionary."""
@@ -26,6 +30,7 @@ class TensorflowWords(Words):
     counts_from_end = False
     functions = FUNCTIONS
     helping = frozenset({"truncate"})
+    kept_in = {dtype: wide for dtype, wide in {**bytes.WHOLE, **bytes.FLOATS}.items() if dtype not in COMPUTED}
     reductions = {
         "sum": "reduce_sum", "prod": "reduce_prod", "max": "reduce_max", "min": "reduce_min", "argmax": "argmax", "argmin": "argmin",
     }  # fmt: skip
@@ -33,11 +38,8 @@ class TensorflowWords(Words):
     def dtype(self, dtype: DataType) -> str:
         if dtype == DataType.STRING:
             return "tf.string"
-        return f"tf.{'' if dtype.bits > 8 or self.is_common(dtype) else 'dtypes.experimental.'}{dtype.numpy.name}"
-
-    def knows(self, dtype: DataType) -> bool:
-        """TensorFlow has other small types by name, but not even conversions of them."""
-        return dtype.bits > 8 or self.is_common(dtype) or dtype in (DataType.FLOAT8E4M3FN, DataType.FLOAT8E5M2, DataType.INT4, DataType.UINT4)
+        dtype = self.kept_in.get(dtype, dtype)
+        return f"tf.{'dtypes.experimental.' if dtype in COMPUTED else ''}{dtype.numpy.name}"
 
     def mixes_numbers(self, operation: str, dtype: DataType) -> bool:
         return operation in INFIX and super().mixes_numbers(operation, dtype)
@@ -73,12 +75,10 @@ class TensorflowWords(Words):
     def cast(self, text: str, source: DataType, target: DataType, saturate: bool) -> str:
         if target == DataType.BOOL:
             return f"tf.cast({text}, tf.bool)" if source.is_complex else f"({text} != 0)"
-        if saturate and target.name.startswith(("FLOAT8", "FLOAT4", "FLOAT6")):
+        if saturate and target in COMPUTED:
             return self.helper("saturated", text, self.dtype(target))
         if source.is_float and target.is_integer and target.bits < 32:
             text = f"tf.cast({text}, tf.int64)"
-        if source in (DataType.INT4, DataType.UINT4):
-            text = f"tf.cast({text}, tf.int8)"
         return f"tf.cast({text}, {self.dtype(target)})"
 
     def full(self, shape: str, text: str, dtype: DataType) -> str:
