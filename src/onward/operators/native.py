@@ -72,7 +72,8 @@ class Claims:
         sources = native.sources if native.sources is not None else inputs
         outputs = [(item.shape, item.dtype) for item in call.results]
         changing = [item for item in dict.fromkeys(sources) if item.content is None and not self.is_weight(item)]
-        return P.routine("native", changing, outputs, call=call, write=native.write)
+        defined = dict.fromkeys(symbol for item in call.results if isinstance(item, P.RoutineOutput) for symbol in item.routine.symbols)
+        return P.routine("native", changing, outputs, list(defined), call=call, write=native.write)
 
 
 def call_of(array: P.Array) -> Call | None:

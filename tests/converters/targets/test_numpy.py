@@ -27,7 +27,6 @@ from tests.operators.test_symbolic_sizes import EXCLUDED as SYMBOLIC_EXCLUDED
 
 EXCLUDED = {
     r"test_(image_decoder|string_|strnormalizer_|regex_).*": "text and pictures: NumPy has no words for them",
-    r"test_ai_onnx_ml_label_encoder_.*": "looking up text in a dictionary",
     r"test_(bernoulli|training_dropout)(_.*)?": "expects NumPy's random numbers",
     r"test_loop13_seq|test_loop16_seq_none|test_loop11": "a loop whose state is a sequence or grows",
     r"test_dft_inverse(_opset19)?": "expects rounding noise above the tolerance where the exact answer is 0",

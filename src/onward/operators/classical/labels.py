@@ -86,15 +86,6 @@ def _table(given: dict[str, Any]) -> P.Array:
 def _replaced(x: P.Array, keys: P.Array, values: P.Array, default: Any) -> P.Array:
     """The last key that x equals says which value; NaN equals NaN."""
     missing = P.scalar(default.item() if isinstance(default, np.generic) else default, values.dtype)
-    if x.dtype == DataType.STRING and keys.known is not None:
-        places = {key: place for place, key in enumerate(keys.known.tolist())}
-
-        def looked_up(text: np.ndarray) -> tuple[np.ndarray, ...]:
-            found = np.fromiter((places.get(item, -1) for item in text.flat), np.int64, text.size)
-            return (found.reshape(text.shape),)
-
-        (place,) = P.routine("host", [x], [(x.shape, DataType.INT64)], function=looked_up)
-        return P.compute(x.shape, lambda *i: P.where(place[i] < 0, missing, values[place[i]]))
 
     def found(*position: P.Dimension) -> P.Scalar:
         *place, number = position
@@ -104,5 +95,13 @@ def _replaced(x: P.Array, keys: P.Array, values: P.Array, default: Any) -> P.Arr
             same = same | (P.is_nan(element) & P.is_nan(key))
         return P.where(same, P.scalar(number), P.scalar(-1))
 
-    where = P.reduce("max", x.shape, keys.shape, found)
+    where: P.Array = P.reduce("max", x.shape, keys.shape, found)
+    if x.dtype == DataType.STRING and keys.known is not None:
+        places = {key: place for place, key in enumerate(keys.known.tolist())}
+
+        def looked_up(text: np.ndarray) -> tuple[np.ndarray, ...]:
+            numbers = np.fromiter((places.get(item, -1) for item in text.flat), np.int64, text.size)
+            return (numbers.reshape(text.shape),)
+
+        (where,) = P.routine("host", [x], [(x.shape, DataType.INT64)], function=looked_up, definition=where)
     return P.compute(x.shape, lambda *i: P.where(where[i] < 0, missing, values[where[i]]))

@@ -31,10 +31,10 @@ def string_concat(left: P.Array, right: P.Array) -> P.Array:
 def regex_full_match(x: P.Array, *, pattern: str) -> P.Array:
     """Whether all of a string matches a regular expression. ONNX RegexFullMatch-20.
 
-    The standard means the syntax of RE2, which is almost a part of Python's; `\\z` and `\\C` are translated or refused.
+    The standard means the syntax of RE2, which is almost a part of Python's: `\\w`, `\\d` and `\\b` are about ASCII; `\\z` and `\\C` are translated or refused.
     """
     try:
-        expression = re.compile(pattern.replace(r"\z", r"\Z"))
+        expression = re.compile(pattern.replace(r"\z", r"\Z"), re.ASCII)
     except re.error as problem:
         raise InvalidArgument(f"'{pattern}' is no regular expression: {problem}") from problem
 

@@ -45,7 +45,8 @@ def refuse_unknown(words: Words, results: Sequence[Any]) -> None:
             if isinstance(item, RoutineOutput):
                 body = item.routine.attributes.get("body")
                 pending.extend((*body.following, *body.collected) if body is not None else ())
-                if item.routine.name not in ROUTINES:
+                pending.extend(definition_of(item.routine))
+                if item.routine.name not in ROUTINES or item.routine.name == "host" and not definition_of(item.routine):
                     missing[_where(item) or item.routine.name] = None
             if not words.knows(item.dtype):
                 missing[f"{_where(item) or item.label} of elements {item.dtype.name.lower()}"] = None
@@ -132,6 +133,17 @@ def native(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
         printer.known.update(zip(routine.results, said))
     else:
         _results(printer, routine, bare(said), [wish(result) for result in routine.results])
+
+
+def definition_of(routine: Routine) -> list[Array]:
+    """What a function of Python computes, as an array of the program, where it has that form too."""
+    return [routine.attributes["definition"]] if "definition" in routine.attributes else []  # type: ignore[list-item]
+
+
+@rule("host")
+def host(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
+    """A function of Python that is a shorter way to what the program can say, too."""
+    printer.known[routine.results[0]] = printer.array(definition_of(routine)[0])
 
 
 @rule("recurrence")

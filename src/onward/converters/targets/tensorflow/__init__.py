@@ -21,7 +21,7 @@ from onward.converters.targets.printing.module import (
 )
 from onward.converters.targets.printing.naming import Names
 from onward.converters.targets.proof import Subject
-from onward.converters.targets.tensorflow.native import RULES
+from onward.converters.targets.tensorflow.text import RULES
 from onward.converters.targets.tensorflow.words import TensorflowWords
 from onward.ir import Model
 
@@ -92,7 +92,10 @@ def run(result: Any, inputs: list[Any]) -> list[np.ndarray]:
 
 
 def _array(item: Any) -> Any:
-    return [_array(part) for part in item] if isinstance(item, list) else np.asarray(item)
+    if isinstance(item, list):
+        return [_array(part) for part in item]
+    array = np.asarray(item)
+    return np.array([text.decode() for text in array.flat], object).reshape(array.shape) if array.dtype == object else array
 
 
 def save(subject: Subject, path: Path, constants: Mapping[str, Any]) -> None:

@@ -145,6 +145,29 @@ def lowest_bits(value, bits, dtype):
     return tf.cast(tf.math.floormod(value + start, 1 << bits) - start, dtype)
 
 
+def split_text(text, separator, most):
+    """The parts of each text along a new last axis, filled up with "", and their numbers; without a separator white space separates."""
+    flat = tf.reshape(text, [-1])
+    parts = tf.strings.split(flat, separator, most)
+    if separator is None:
+        parts = tf.ragged.boolean_mask(parts, parts != "")
+    counts = tf.where(flat == "", tf.zeros_like(parts.row_lengths()), parts.row_lengths())
+    longest = tf.reduce_max(tf.concat([counts, [0]], 0))
+    shape = tf.shape(text, tf.int64)
+    return tf.reshape(parts.to_tensor("")[:, :longest], tf.concat([shape, [longest]], 0)), tf.reshape(counts, shape)
+
+
+def normalized_text(text, left_out, case_sensitive, case):
+    """The words but for those that are left out, in another case maybe; one "" if there is none."""
+    words = tf.reshape(text, [-1])
+    compared = words if case_sensitive else tf.strings.lower(words, "utf-8")
+    words = words if case is None else case(words, "utf-8")
+    if left_out:
+        words = tf.boolean_mask(words, tf.reduce_all(compared[:, None] != tf.constant(left_out), 1))
+    words = tf.concat([words, tf.fill([tf.cast(tf.equal(tf.size(words), 0), tf.int32)], "")], 0)
+    return words[None] if text.shape.rank == 2 else words
+
+
 def elements(value, *indices):
     """The elements at indices of all axes, which are broadcast against each other."""
     places = [tf.cast(index, tf.int64) for index in indices]
