@@ -61,20 +61,35 @@ def _branch(c: Emitter, index: Array, operands: Sequence[Array], branches: Seque
 def while_(
     c: Emitter, *arguments: Array, cond_jaxpr: Any, body_jaxpr: Any, cond_nconsts: int, body_nconsts: int, **parameters: Any
 ) -> list[Value]:
+    """A condition with axes (of loops that vmap maps) goes on while one of its elements holds, and then changes those states alone."""
     of_condition, of_body = arguments[:cond_nconsts], arguments[cond_nconsts : cond_nconsts + body_nconsts]
     carried = arguments[cond_nconsts + body_nconsts :]
     (first,) = c.walker.closed(cond_jaxpr, [*of_condition, *carried])
-    if first.rank:
-        raise UnsupportedOperator("a loop whose condition has axes")
+    many = first.rank > 0
     with c.inner_graph("body") as inner:
         c.port("turn", DataType.INT64, ())
         c.port("condition", DataType.BOOL, ())
+        running = [_port(c, first, "running")] if many else []
         ports = [_port(c, item, "state") for item in carried]
         after = c.walker.closed(body_jaxpr, [*of_body, *ports])
+        if many:
+            after = [_where(c, running[0], new, old) for new, old in zip(after, ports, strict=True)]
         (again,) = c.walker.closed(cond_jaxpr, [*of_condition, *after])
-        _, *types = c.give_back(_values(c, [again, *after]))
-    made = c.op("Loop", None, first, *carried, body=inner, outputs=len(carried), types=types)
-    return [made] if len(carried) == 1 else made
+        _, *types = c.give_back([_any(c, again), *_values(c, [again] if many else []), *_values(c, after)])
+    states = [first, *carried] if many else carried
+    made = c.op("Loop", None, _any(c, first), *states, body=inner, outputs=len(states), types=types)
+    results = [made] if len(states) == 1 else made
+    return results[1:] if many else results
+
+
+def _any(c: Emitter, test: Array) -> Value:
+    return c.op("ReduceMax", test, keepdims=0) if test.rank else _values(c, [test])[0]
+
+
+def _where(c: Emitter, test: Array, new: Array, old: Array) -> Array:
+    """The new elements where a test of the first axes holds."""
+    wide = c.unsqueeze(test, *range(test.rank, old.rank + len(old.tail)))
+    return Array(c.where(wide, new, old), old.dtype, old.shape)
 
 
 @_both("scan")
