@@ -11,8 +11,9 @@ import numpy as np
 from onward import operators
 from onward import program as P
 from onward.converters.targets.channels_last import with_channels_last
-from onward.converters.targets.keras.layers import FUNCTIONS, LAYERS, numbers, plain
+from onward.converters.targets.keras.layers import FUNCTIONS, numbers, plain
 from onward.converters.targets.keras.network import Network
+from onward.converters.targets.keras.recurrent import LAYERS
 from onward.converters.targets.keras.words import KerasWords
 from onward.converters.targets.printing.bytes import kept
 from onward.converters.targets.printing.module import (

@@ -17,6 +17,7 @@ from onward.converters.targets.printing.forms import wish
 from onward.converters.targets.printing.naming import Names
 from onward.converters.targets.printing.printer import Printer
 from onward.errors import UnsupportedOperator
+from onward.ir import Node
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Expression, SymbolAtom
 from onward.program.array import Array, Input, RoutineOutput
@@ -78,7 +79,7 @@ class LayerPrinter(Printer):
 class Network(Printer):
     """The statements that build the model. `layers` are the weights of its layers by their names, `classes` the texts of generated ones.
 
-    `carriers` say for each symbol which array has it as an extent. `reserved` are names that the module uses for something else.
+    `carriers` say for each symbol which array has it as an extent, `parts` what layers gave for results of nodes before these had ONNX's axes. `reserved` are names that the module uses for something else.
     """
 
     def __init__(self, words: KerasWords, reserved: Iterable[str]) -> None:
@@ -88,6 +89,7 @@ class Network(Printer):
         self.layer_names: set[str] = set()
         self.classes: dict[str, str] = {}
         self.carriers: dict[str, Array] = {}
+        self.parts: dict[tuple[Node, int], str] = {}
         self.first: Input | None = None
 
     def input(self, array: Input, name: str) -> None:
