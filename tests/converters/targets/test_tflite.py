@@ -10,6 +10,7 @@ import pytest
 import onward
 from onward.converters.builder import ModelBuilder
 from onward.errors import UnsupportedOperator
+from onward.ir import Model
 from onward.ir.datatypes import DataType
 from tests.converters.targets.test_numpy import mlp
 from tests.converters.targets.test_tensorflow import convolutional
@@ -42,6 +43,45 @@ def test_names_and_open_sizes_are_in_the_signature() -> None:
     assert runner(x=np.ones((3, 5), np.float32))["y"].shape == (3, 16)
 
 
+@pytest.mark.parametrize("pads", [[0, 0, 0, 0], [1, 1, 1, 1], [1, 2, 0, 0], [0, 0, 1, 1]], ids=str)
+def test_transposed_convolutions(pads: list[int]) -> None:
+    """The conversion proves itself, at open sizes."""
+    b = ModelBuilder("larger")
+    x = b.input("x", DataType.FLOAT, ["batch", 4, "height", "width"])
+    kernel = b.constant(np.random.default_rng(0).standard_normal((4, 6, 3, 3)).astype(np.float32), "kernel")
+    b.output(b.op("ConvTranspose", x, kernel, strides=[2, 2], pads=pads, output_padding=[0, 1] if sum(pads) else [0, 0]), "y")
+    assert onward.convert(b.model(), to="tflite")
+
+
+def test_a_network_of_convolutions_of_all_kinds() -> None:
+    assert onward.convert(convolutional(), to="tflite")
+
+
+def recurrent(batch: int | str) -> Model:
+    random = np.random.default_rng(0)
+    b = ModelBuilder("recurrent")
+    x = b.input("x", DataType.FLOAT, ["steps", batch, 3])
+    weights = [b.constant((random.standard_normal(shape) / 2).astype(np.float32)) for shape in ((2, 20, 3), (2, 20, 5), (2, 40))]
+    y, last, _ = b.op("LSTM", x, *weights, outputs=3, hidden_size=5, direction="bidirectional")
+    b.output(y, "y")
+    b.output(last, "last")
+    return b.model()
+
+
+def test_recurrent_layers_of_any_number_of_steps() -> None:
+    content = onward.convert(recurrent(2), to="tflite")
+    runner = tf.lite.Interpreter(model_content=content).get_signature_runner()
+    x = np.random.default_rng(1).standard_normal((23, 2, 3)).astype(np.float32)
+    expected = onward.InferenceSession(recurrent(2).to_bytes()).run(None, {"x": x})
+    found = runner(x=x)
+    for name, item in zip(("y", "last"), expected, strict=True):
+        np.testing.assert_allclose(found[name], item, atol=1e-6)
+
+
 def test_what_is_missing_is_named() -> None:
-    with pytest.raises(UnsupportedOperator, match="TensorFlow Lite has no equivalent of .*Conv2DBackpropInput"):
-        onward.convert(convolutional(), to="tflite")
+    with pytest.raises(UnsupportedOperator, match="only the number of steps may be open"):
+        onward.convert(recurrent("batch"), to="tflite")
+    b = ModelBuilder("text")
+    b.output(b.op("StringConcat", b.input("x", DataType.STRING, ["n"]), b.input("y", DataType.STRING, ["n"])), "z")
+    with pytest.raises(UnsupportedOperator, match="TensorFlow Lite has no equivalent of .*Add"):
+        onward.convert(b.model(), to="tflite")

@@ -152,6 +152,8 @@ def transposed_convolution(call: Call) -> Writer | None:
     strides, dilations = (list(given.get(name) or [1] * rank) for name in ("strides", "dilations"))
     if not is_float(call) or rank != 2 or given.get("group", 1) != 1 or any(step != 1 for step in dilations):
         return None
+    if any(isinstance(extent, Expression) for extent in w.shape[:rank]):
+        return None
     extents = channels_first(x).shape[2:]
     full = [(extent - 1) * step + size for extent, step, size in zip(extents, strides, w.shape[:rank])]
     pads = given.get("pads") or [0] * (2 * rank)
@@ -159,18 +161,23 @@ def transposed_convolution(call: Call) -> Writer | None:
     ends = [whole - size - start for whole, size, start in zip(full, sizes, starts)]
     if any(not isinstance(amount, int) for amount in (*starts, *ends)) or min(map(int, starts)) < 0:  # type: ignore[arg-type]
         return None
-    amounts = [(int(start), max(int(end), 0)) for start, end in zip(starts, ends)]  # type: ignore[arg-type]
+    cut = [(int(start), int(end)) for start, end in zip(starts, ends)]  # type: ignore[arg-type]
+    spare = [size - step for size, step in zip(w.shape[:rank], strides)]
+    same = all(pair == (more // 2, more - more // 2) for pair, more in zip(cut, spare))
 
     def write(printer: Printer) -> str:
+        """The whole of it, cut to what is wanted: TensorFlow Lite has no other paddings than these two."""
         data = printer.array(x)
+        added = [0] * rank if same else [more + max(-end, 0) for more, (_, end) in zip(spare, cut)]
         spatial = [
-            str(size) if isinstance(size, int) else f"{printer.words.size(data, axis)} * {step} + {printer.extent(size - extent * step)}"
-            for axis, (size, extent, step) in enumerate(zip(sizes, extents, strides), 1)
+            str(extent * step + more) if isinstance(extent, int) else f"{printer.words.size(data, axis)} * {step}" + (f" + {more}" if more else "")
+            for axis, (extent, step, more) in enumerate(zip(extents, strides, added), 1)
         ]
         channels = printer.extent(call.results[0].shape[-1])
         shape = f"tf.cast([{', '.join([printer.words.size(data, 0), *spatial, channels])}], tf.int32)"
-        how = [[0, 0], *map(list, amounts), [0, 0]] if any(map(any, amounts)) else repr("VALID")
-        return _biased(printer, f"tf.nn.conv2d_transpose({data}, {printer.array(w)}, {shape}, strides={strides}, padding={how})", b)
+        text = f"tf.nn.conv2d_transpose({data}, {printer.array(w)}, {shape}, strides={strides}, padding={'SAME' if same else 'VALID'!r})"
+        slices = [] if same else [f"{start or ''}:{-end if end > 0 else ''}" for start, end in cut]
+        return _biased(printer, printer.words.slice(text, [":", *slices]), b)
 
     return write
 

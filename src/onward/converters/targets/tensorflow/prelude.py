@@ -256,7 +256,8 @@ def recurrence(step, states, length, backwards, condition, collected):
     """Takes steps: states -> states and rows, which are collected (the shape and type of one row is given); a state may be the condition to go on."""
     count = tf.cast(length, tf.int64)
     states = tuple(map(tf.convert_to_tensor, states))
-    arrays = tuple(tf.TensorArray(dtype, size=tf.cast(count, tf.int32), element_shape=[None] * len(shape)) for shape, dtype in collected)
+    known = [[extent if isinstance(extent, int) else None for extent in shape] for shape, _ in collected]
+    arrays = tuple(tf.TensorArray(dtype, size=tf.cast(count, tf.int32), element_shape=shape) for shape, (_, dtype) in zip(known, collected))
 
     def goes_on(turn, states, arrays):
         return (turn < count) & (True if condition is None else tf.reshape(states[condition], []))
@@ -268,6 +269,8 @@ def recurrence(step, states, length, backwards, condition, collected):
         return turn + 1, tuple(tf.ensure_shape(new, old.shape) for new, old in zip(following, states)), arrays
 
     turn, states, arrays = tf.while_loop(goes_on, take, (tf.constant(0, tf.int64), states, arrays))
+    if condition is None and not any(None in shape for shape in known):  # all that TensorFlow Lite can put together
+        return *states, *(array.stack() for array in arrays)
     return *states, *(stacked(array, turn, count, backwards, *kind) for array, kind in zip(arrays, collected))
 
 

@@ -31,7 +31,10 @@ def native(model: Model, constants: Mapping[str, Any]) -> Subject:
         try:
             result = converter.convert()
         except Exception as problem:  # the converter's own class is not public
-            missing = sorted(set(re.findall(r"\btf\.(\w+)(?= ?[({:])", str(problem)))) or [str(problem)[:300]]
+            missing = sorted(set(re.findall(r"\btf\.(\w+)(?= ?[({:])", str(problem))))
+            if "TensorList" in str(problem):
+                missing.append("loops whose rows have an open size: of a recurrent layer only the number of steps may be open, not the batch")
+            missing = missing or [str(problem)[:300]]
             raise UnsupportedOperator(f"TensorFlow Lite has no equivalent of {', '.join(missing)}") from problem
     names = [argument.name for argument in module.named.input_signature]
     results = list(module.named.get_concrete_function().structured_outputs)
