@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,9 +14,11 @@ from onward.compiler.entry import EntryBuilder, Event, Launch, LoopBegin, LoopEn
 from onward.compiler.layout import Buffer
 from onward.compiler.memory import Lifetime, aligned, plan_memory
 from onward.compiler.native import compile_modules
-from onward.compiler.plan import LoopRegion, Plan
+from onward.compiler.plan import BlockRegion, LoopRegion, Plan
 from onward.compiler.schedule import schedule_step
-from onward.compiler.steps import CopyStep, RoutineStep, Step
+from onward.compiler.schedule.kernel import Kernel
+from onward.compiler.schedule.row_blocks import block_kernel
+from onward.compiler.steps import BlockStep, CopyStep, RoutineStep, Step
 from onward.compiler.targets import Target
 from onward.errors import UnsupportedOperator
 from onward.ir import Model
@@ -67,10 +68,21 @@ class _Compilation:
             if isinstance(step, RoutineStep) and step.routine.name == "recurrence":
                 events += self._loop(step, plan)
                 continue
-            for kernel in schedule_step(step, plan.layouts, self.target, needed):
+            kernels = (
+                [self._in_blocks(step, plan)] if isinstance(step, BlockStep)
+                else schedule_step(step, plan.layouts, self.target, needed)
+            )  # fmt: skip
+            for kernel in kernels:
                 kernel.origins = _origins(step)
                 events.append(Launch(kernel, self._next_number(), tuple(kernel.symbol_slots)))
         return events
+
+    def _in_blocks(self, step: BlockStep, plan: Plan) -> Kernel:
+        """The kernels of a block inside one that goes over all blocks."""
+        region = BlockRegion(step.blocks, plan.layouts)
+        needed = region.plan.needed()
+        parts = [kernel for item in region.plan.steps for kernel in schedule_step(item, region.plan.layouts, self.target, needed)]
+        return block_kernel(step.blocks, parts, region.outside, self.target)
 
     def _next_number(self) -> int:
         self.launched += 1
@@ -172,14 +184,11 @@ class _Compilation:
         return offsets, pieces, position
 
     def _name_kernels(self) -> dict[str, str]:
-        """Names kernels by the hash of their text, so that equal ones are compiled once."""
+        """The text of each kernel, by its name."""
         texts: dict[str, str] = {}
         for launch in self.launches:
-            kernel = launch.kernel
-            digest = hashlib.sha256(kernel.text.encode()).hexdigest()[:20]
-            name = f"{kernel.kind}_{digest}"
-            texts[name] = kernel.text.replace(f"@{kernel.function}(", f"@{name}(")
-            kernel.function = name
+            launch.kernel.name_by_text()
+            texts.update((kernel.function, kernel.text) for kernel in (launch.kernel, *launch.kernel.parts))
         return texts
 
     def _info(self, launch: Launch) -> KernelInfo:
@@ -204,6 +213,8 @@ def _origins(step: Step) -> tuple[str, ...]:
     root = getattr(step, "root", None)
     if root is not None:
         arrays += [root.array, *([root.reduce] if root.reduce is not None else [])]
+    if isinstance(step, BlockStep):
+        arrays += [*step.blocks.interior, step.blocks.root.array]
     if isinstance(step, RoutineStep):
         arrays.extend(step.routine.results)
     names: dict[str, None] = {}

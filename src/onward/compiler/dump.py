@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from onward.compiler.layout import LayoutPlanner
-from onward.compiler.steps import ContractionStep, CopyStep, Nest, RoutineStep, Step
+from onward.compiler.steps import BlockStep, ContractionStep, CopyStep, Nest, RoutineStep, Step
 from onward.ir import Model
 
 
@@ -54,6 +54,9 @@ def describe(step: Step, layouts: LayoutPlanner) -> str:
             f"contraction {step.root.array.label} {step.root.shape} = sum of {contraction.left} * {contraction.right} over "
             f"{list(zip(map(str, step.root.reduction), step.root.extents))}; element {str(step.root.body)[:300]}"
         )
+    if isinstance(step, BlockStep):
+        blocks = step.blocks
+        return f"blocks of {blocks.rows} rows of {blocks.root.array.label} {blocks.root.shape}, {blocks.counts} of them; for each:"
     if isinstance(step, CopyStep):
         return f"copy {step.source} into {step.target} at {step.shift}"
     if isinstance(step, RoutineStep):

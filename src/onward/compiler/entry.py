@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from onward.compiler.builder import Builder, Module, Type, Value
 from onward.compiler.context import Slot, Status
 from onward.compiler.layout import Buffer
-from onward.compiler.memory import aligned
 from onward.compiler.schedule.emitter import Emitter
-from onward.compiler.schedule.kernel import Kernel
+from onward.compiler.schedule.kernel import Kernel, touched_bytes
 from onward.compiler.targets import Target
 from onward.ir.expressions import Dimension, Expression
 from onward.program.guards import Guard
@@ -113,7 +112,7 @@ class EntryBuilder:
         b = self.b
         launches = [event for event in events if isinstance(event, Launch)]
         loops: list[contextlib.ExitStack] = []
-        most = max((_slot_count(item.kernel) for item in launches), default=1)
+        most = max((item.kernel.slots for item in launches), default=1)
         b.store(b.offset(self.context, b.constant(I64, int(Slot.SIZES)), I64), self.size_slots)
         slots = b.allocate_stack(I64, most, 64)
         later = {name for launch in launches for name in launch.defines}
@@ -207,7 +206,7 @@ class EntryBuilder:
         places = [b.constant(I64, self.symbols[name]) for name in kernel.symbol_slots]
         values = [*map(self._base, kernel.buffers), *map(self.dimension, kernel.sizes), *places, self.context]
         if self.target.checked:
-            values += [self.dimension(_bytes(buffer)) for buffer in kernel.buffers]
+            values += [self.dimension(touched_bytes(buffer)) for buffer in kernel.buffers]
         for position, value in enumerate(values):
             b.store(b.offset(slots, b.constant(I64, position), I64), value)
         function = self.module.declare(kernel.function, [("arguments", POINTER), ("begin", I64), ("end", I64)])
@@ -269,16 +268,6 @@ class EntryBuilder:
         record = self._slot(Slot.PROFILE)
         time = b.call_pointer(now, I64, [])
         b.store(b.offset(record, b.constant(I64, position), I64), time)
-
-
-def _slot_count(kernel: Kernel) -> int:
-    return 2 * len(kernel.buffers) + len(kernel.sizes) + len(kernel.symbol_slots) + 1
-
-
-def _bytes(buffer: Buffer) -> Dimension:
-    """What may be touched: of inputs and outputs their elements alone, of our own memory whole cache lines."""
-    size = buffer.data().nbytes if buffer.kind == "constant" else buffer.bytes
-    return size if buffer.kind in ("input", "output") else aligned(size)
 
 
 def symbols_of(dimensions: Sequence[Dimension]) -> set[str]:

@@ -8,7 +8,8 @@ from onward.compiler import dump
 from onward.compiler.entry import LoopBegin
 from onward.compiler.layout import Buffer, LayoutPlanner, View, contiguous_strides
 from onward.compiler.roots import Root, RootFinder
-from onward.compiler.steps import BorderStep, RoutineStep, Step, StepPlanner
+from onward.compiler.row_blocks import RowBlocks, find_blocks
+from onward.compiler.steps import BlockStep, BorderStep, RoutineStep, Step, StepPlanner
 from onward.program.array import Array, Constant, Input, Reshape, Routine
 from onward.program.content import depends_on_constants_alone
 from onward.program.functions import compute
@@ -19,7 +20,7 @@ class Plan:
     """Roots, layouts and steps for some outputs. `given` arrays lie in memory when the program begins, at their views.
 
     The outputs of a whole program lie where the caller of a run says. Those of a loop's body have `homes`: inside what the
-    loop collects, or (None) in memory of their own.
+    loop collects, or (None) in memory of their own. Nothing is cut `in_blocks` in what is the body of blocks itself.
     """
 
     def __init__(
@@ -27,11 +28,14 @@ class Plan:
         outputs: Sequence[Array],
         given: Mapping[Array, View] | None = None,
         homes: Sequence[View | None] = (),
+        *,
+        in_blocks: bool = True,
     ) -> None:
         given = given or {}
         self.outputs = distinct_outputs(outputs)
         finder = RootFinder(self.outputs, given.keys())
         self.roots = finder.find()
+        blocks = find_blocks(finder, self.roots) if in_blocks else []
         self.order = [array for array in finder.order if array not in finder.known and array not in given]
         extra = [root.array for root in self.roots if root.array not in set(finder.order)]
         stored = [array for array in finder.order if array in finder.stored] + extra
@@ -39,7 +43,7 @@ class Plan:
         for array, home in zip(self.outputs, homes):
             buffer = Buffer("arena", array.dtype, array.size, label=array.label)
             self.layouts.views[array] = home or View(buffer, contiguous_strides(array.shape))
-        self.steps: list[Step] = StepPlanner(self.order, self.roots, self.layouts).steps
+        self.steps: list[Step] = StepPlanner(self.order, self.roots, self.layouts, blocks).steps
         dump.steps(self.steps, self.layouts)
 
     def needed(self) -> set[Array]:
@@ -85,6 +89,19 @@ class LoopRegion:
         self.begin = LoopBegin(str(body.time), length, backwards, kept, flag, limited)
 
 
+class BlockRegion:
+    """What is done for one block of rows, planned like a program; its result lies where the block's part of the whole does."""
+
+    def __init__(self, blocks: RowBlocks, layouts: LayoutPlanner) -> None:
+        given = {array: layouts.view(array) for array in blocks.given}
+        whole = layouts.view(blocks.root.array)
+        along = next(axis for axis, place in enumerate(blocks.indices) if place is blocks.first)
+        strides = (whole.strides[along], *(whole.strides[axis] for axis in blocks.axes))
+        self.plan = Plan([blocks.body], given, [View(whole.buffer, strides, whole.address(blocks.indices))], in_blocks=False)
+        self.plan.layouts.views.update(given)
+        self.outside = {whole.buffer, *(view.buffer for view in given.values())}
+
+
 def _at(view: View, body: Body) -> View:
     """The slice of a sequence that belongs to a step."""
     return View(view.buffer, view.strides[1:], view.offset + body.time * view.strides[0])
@@ -116,6 +133,8 @@ def _reads(step: Step) -> list[Array]:
     if getattr(step, "root", None) is not None:
         roots.append(step.root)  # type: ignore[union-attr]
     found = [read.array for root in roots for read in root.reads()]
+    if isinstance(step, BlockStep):
+        found.extend(step.blocks.given)
     if isinstance(step, RoutineStep):
         found.extend(step.routine.inputs)
     if isinstance(step, BorderStep):  # whoever reads the padded array reads its inside, which the source's step writes

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from onward.compiler.layout import LayoutPlanner, Padding
 from onward.compiler.rewrite import substitute
 from onward.compiler.roots import Root, dependencies
+from onward.compiler.row_blocks import RowBlocks
 from onward.ir.expressions import Dimension, Expression, Symbol, product
 from onward.program.array import Array, Concatenate, Reshape, Routine, RoutineOutput
 from onward.program.scalar import Read, Scalar
@@ -62,6 +63,13 @@ class ContractionStep:
 
 
 @dataclass(eq=False)
+class BlockStep:
+    """A kernel that does several steps for a block of rows before the next: what `blocks` say."""
+
+    blocks: RowBlocks
+
+
+@dataclass(eq=False)
 class RoutineStep:
     """A call of a routine's native code."""
 
@@ -85,20 +93,28 @@ class BorderStep:
     padding: Padding
 
 
-Step = Nest | ContractionStep | RoutineStep | CopyStep | BorderStep
+Step = Nest | ContractionStep | BlockStep | RoutineStep | CopyStep | BorderStep
 
 
 class StepPlanner:
     """Builds the list of steps in execution order."""
 
-    def __init__(self, order: Sequence[Array], roots: Sequence[Root], layouts: LayoutPlanner) -> None:
+    def __init__(
+        self, order: Sequence[Array], roots: Sequence[Root], layouts: LayoutPlanner, blocks: Sequence[RowBlocks] = ()
+    ) -> None:
         self.layouts = layouts
         self.steps: list[Step] = []
         self.position: dict[Array, int] = {}
         self.nest_of: dict[Array, Nest] = {}
         by_array = {root.array: root for root in roots}
+        in_blocks = {item.root.array: item for item in blocks}
+        interior = {array for item in blocks for array in item.interior}
         for array in _execution_order(order, roots):
-            if array in by_array:
+            if array in interior:
+                continue
+            if array in in_blocks:
+                self._append(BlockStep(in_blocks[array]), array)
+            elif array in by_array:
                 self._add_root(by_array[array])
             elif isinstance(array, Reshape):
                 self._add_reshape(array)
@@ -308,6 +324,6 @@ def own_value(stage: Stage) -> Read:
 
 
 __all__ = [
-    "BorderStep", "ContractionStep", "CopyStep", "Nest", "RoutineStep", "Stage", "Step", "StepPlanner", "Symbol",
+    "BlockStep", "BorderStep", "ContractionStep", "CopyStep", "Nest", "RoutineStep", "Stage", "Step", "StepPlanner", "Symbol",
     "own_value", "work_of",
 ]  # fmt: skip

@@ -9,13 +9,17 @@ from onward.compiler.schedule.matrix import contraction_kernels
 from onward.compiler.schedule.moves import border_kernels, copy_kernel
 from onward.compiler.schedule.nest import NestSchedule
 from onward.compiler.schedule.routine import routine_kernels
-from onward.compiler.steps import BorderStep, ContractionStep, CopyStep, Nest, Step
+from onward.compiler.steps import BlockStep, BorderStep, ContractionStep, CopyStep, Nest, Step
 from onward.compiler.targets import Target
 from onward.program.array import Array
 
 
 def schedule_step(step: Step, layouts: LayoutPlanner, target: Target, needed: set[Array]) -> list[Kernel]:
-    """The kernels of one step, in order. `needed` are the arrays that other steps read."""
+    """The kernels of one step, in order. `needed` are the arrays that other steps read.
+
+    A step in blocks is made of the kernels of others, so whoever plans those puts it together (`schedule/row_blocks.py`).
+    """
+    assert not isinstance(step, BlockStep)
     match step:
         case Nest():
             schedule = LaneSchedule if step.stages[0].kind == "lane" else NestSchedule

@@ -6,12 +6,14 @@ buffers in `Kernel.buffers`, then the sizes in `Kernel.sizes`, then the context.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from onward.compiler.builder import Builder, Type, Value
 from onward.compiler.context import ErrorCode, emit_fail
 from onward.compiler.layout import Buffer
+from onward.compiler.memory import aligned
 from onward.ir.expressions import Dimension
 
 POINTER = Type("ptr")
@@ -38,11 +40,30 @@ class Kernel:
     flops: Dimension = 0
     symbol_slots: list[str] = field(default_factory=list)
     """Sizes the kernel defines; the number of each one's slot follows the sizes in the arguments."""
+    parts: list[Kernel] = field(default_factory=list)
+    """Kernels that this one calls."""
+
+    def name_by_text(self) -> None:
+        """Gives the function the hash of its text for a name, so that equal ones are compiled once."""
+        name = f"{self.kind}_{hashlib.sha256(self.text.encode()).hexdigest()[:20]}"
+        self.text = self.text.replace(f"@{self.function}(", f"@{name}(")
+        self.function = name
+
+    @property
+    def slots(self) -> int:
+        """How many arguments it may have, the ends of buffers in checked code included."""
+        return 2 * len(self.buffers) + len(self.sizes) + len(self.symbol_slots) + 1
 
     @property
     def read(self) -> list[Buffer]:
         """Buffers that are only read."""
         return [buffer for buffer in self.buffers if buffer not in self.written]
+
+
+def touched_bytes(buffer: Buffer) -> Dimension:
+    """What may be touched: of inputs and outputs their elements alone, of our own memory whole cache lines."""
+    size = buffer.data().nbytes if buffer.kind == "constant" else buffer.bytes
+    return size if buffer.kind in ("input", "output") else aligned(size)
 
 
 class Arguments:

@@ -1,0 +1,109 @@
+"""Several kernels, one after another, for a block of rows before the next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+
+from onward.compiler.builder import I8, I64, POINTER, Builder, Module, Value
+from onward.compiler.layout import Buffer
+from onward.compiler.memory import Lifetime, plan_memory
+from onward.compiler.row_blocks import RowBlocks
+from onward.compiler.schedule.emitter import Emitter
+from onward.compiler.schedule.kernel import Arguments, Kernel, touched_bytes
+from onward.compiler.targets import Target
+from onward.ir.datatypes import DataType
+from onward.ir.expressions import Dimension, Expression, Symbol, maximum, minimum, product
+
+MOST_LOTS = 64
+"""Blocks are handed out in at most so many lots. Each has memory of its own for what lies inside a block."""
+
+
+def block_kernel(blocks: RowBlocks, parts: Sequence[Kernel], outside: Set[Buffer], target: Target) -> Kernel:
+    """A kernel over lots of blocks that calls the `parts` for each block. Their arena buffers that are not `outside` live for a block.
+
+    A thread that runs several lots uses the memory of the first of them, so that it stays in its cache.
+    """
+    for part in parts:
+        part.name_by_text()
+    return _BlockSchedule(blocks, parts, outside, target).kernel()
+
+
+class _BlockSchedule:
+    def __init__(self, blocks: RowBlocks, parts: Sequence[Kernel], outside: Set[Buffer], target: Target) -> None:
+        self.blocks, self.parts, self.target = blocks, list(parts), target
+        self.count = product(blocks.counts)
+        self.lots = minimum(self.count, MOST_LOTS)
+        used = dict.fromkeys(buffer for part in parts for buffer in part.buffers)
+        inside = [buffer for buffer in used if buffer.kind == "arena" and buffer not in outside]
+        self.memory = plan_memory([self._lifetime(buffer) for buffer in inside])
+        self.scratch = Buffer("arena", DataType.UINT8, self.lots * self.memory.total, label="scratch")
+        self.buffers = [*(buffer for buffer in used if buffer not in inside), self.scratch]
+        self.places = {str(place): place for place in blocks.places} | {str(blocks.first): blocks.first}
+
+    def _lifetime(self, buffer: Buffer) -> Lifetime:
+        users = [number for number, part in enumerate(self.parts) if buffer in part.buffers]
+        return Lifetime(buffer, users[0], users[-1], buffer.bytes)
+
+    def kernel(self) -> Kernel:
+        """The compiled form."""
+        names = self._sizes()
+        module = Module(self.target)
+        b = module.function("kernel", [("arguments", POINTER), ("begin", I64), ("end", I64)])
+        slots, begin, end = b.arguments
+        arguments = Arguments(b, slots, self.buffers, names)
+        self._emit(b, arguments, begin, end)
+        b.ret()
+        written = dict.fromkeys(buffer for part in self.parts for buffer in part.written if buffer in self.buffers)
+        work: Dimension = 0
+        flops: Dimension = 0
+        for part in self.parts:
+            work, flops = work + self.count * part.work, flops + self.count * part.flops
+        return Kernel(
+            "kernel", module.text(), self.buffers, [Symbol(name) for name in names], self.lots, work, [*written, self.scratch],
+            "blocks", flops=flops, parts=self.parts,
+        )  # fmt: skip
+
+    def _sizes(self) -> list[str]:
+        wanted: list[Dimension] = [*self.blocks.counts, self.blocks.begin, self.memory.total, *self.memory.offsets.values()]
+        for part in self.parts:
+            wanted += [*part.sizes, part.blocks, *(buffer.bytes for buffer in part.buffers)]
+        names = {name for item in wanted if isinstance(item, Expression) for name in item.symbols}
+        return sorted(names - self.places.keys())
+
+    def _emit(self, b: Builder, arguments: Arguments, begin: Value, end: Value) -> None:
+        point = Emitter(b, arguments, None, {})  # type: ignore[arg-type]
+        count, lots = point.index(self.count), point.index(maximum(self.lots, 1))  # there may be none
+        home = b.offset(arguments.pointer(self.scratch), begin * point.index(self.memory.total), I8)
+        bases = {buffer: arguments.pointer(buffer) for buffer in self.buffers}
+        bases |= {buffer: b.offset(home, point.index(offset), I8) for buffer, offset in self.memory.offsets.items()}
+        slots = b.allocate_stack(I64, max(part.slots for part in self.parts), 64)
+        first, last = (b.unsigned_divide(lot * count, lots) for lot in (begin, end))
+        with b.loop(first, last) as block:
+            indices = self._place(b, point, block)
+            inside = Emitter(b, arguments, None, indices)  # type: ignore[arg-type]
+            indices[str(self.blocks.first)] = inside.index(self.blocks.begin)
+            inside = Emitter(b, arguments, None, indices)  # type: ignore[arg-type]
+            for part in self.parts:
+                self._call(b, inside, part, bases, slots, arguments.context)
+
+    def _place(self, b: Builder, point: Emitter, block: Value) -> dict[str, Value]:
+        """The values of the places of a block."""
+        indices: dict[str, Value] = {}
+        rest = block
+        for place, extent in reversed(list(zip(self.blocks.places, self.blocks.counts))[1:]):
+            size = point.index(extent)
+            indices[str(place)] = b.unsigned_remainder(rest, size)
+            rest = b.unsigned_divide(rest, size)
+        indices[str(self.blocks.places[0])] = rest
+        return indices
+
+    def _call(
+        self, b: Builder, point: Emitter, part: Kernel, bases: dict[Buffer, Value], slots: Value, context: Value
+    ) -> None:
+        values = [*(bases[buffer] for buffer in part.buffers), *map(point.index, part.sizes), context]
+        if self.target.checked:
+            values += [point.index(touched_bytes(buffer)) for buffer in part.buffers]
+        for position, value in enumerate(values):
+            b.store(b.offset(slots, b.constant(I64, position), I64), value)
+        function = b.module.declare(part.function, [("arguments", POINTER), ("begin", I64), ("end", I64)])
+        b.call(function, slots, b.constant(I64, 0), point.index(part.blocks))
