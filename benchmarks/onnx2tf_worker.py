@@ -1,7 +1,8 @@
 """Converts the models of a folder with onnx2tf, in an environment of its own: `python onnx2tf_worker.py FOLDER`.
 
 For NAME.onnx it leaves the SavedModel NAME/ and NAME.json: seconds, or why there is no result. NAME.begun says that a model was begun;
-one that has only that has ended the process, and is left out when the worker is started again.
+one that has only that has ended the process, and is left out when the worker is started again. The files of TensorFlow Lite, which onnx2tf writes afterwards,
+are not made: they take minutes and are not compared.
 """
 
 import json
@@ -11,6 +12,19 @@ from pathlib import Path
 
 import onnx
 import onnx2tf
+import tensorflow as tf
+
+
+class Finished(Exception):
+    """The SavedModel is there."""
+
+
+def finish(*_: object, **__: object) -> None:
+    raise Finished
+
+
+tf.lite.TFLiteConverter.from_keras_model = finish
+tf.lite.TFLiteConverter.from_concrete_functions = finish
 
 
 def convert(path: Path) -> dict[str, object]:
@@ -23,6 +37,8 @@ def convert(path: Path) -> dict[str, object]:
             input_onnx_file_path=str(path), output_folder_path=str(path.with_suffix("")), keep_shape_absolutely_input_names=inputs,
             output_signaturedefs=True, non_verbose=True,
         )  # fmt: skip
+    except Finished:
+        pass
     except (Exception, SystemExit) as problem:  # it ends the process where it has no rule
         return {"reason": f"{type(problem).__name__}: {problem}"[:300]}
     return {"seconds": time.perf_counter() - begin}

@@ -109,7 +109,7 @@ class Lowering:
         self.shapes = shapes or {}
         self.constants = constants or {}
         self.parameters = parameters
-        self.claims = None if native is None else Claims(native)
+        self.claims = None if native is None else Claims(native, getattr(native, "of_weights", frozenset()))
         self.values: dict[Value, Any] = {}
         self.unsupported: list[Unsupported] = []
         self.calls: list[Any] = []

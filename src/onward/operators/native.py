@@ -6,7 +6,7 @@ routine named `native` instead, which is opaque to everybody but who asked for i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,29 +49,31 @@ Form = Callable[[Call], Native | None]
 
 @dataclass
 class Claims:
-    """Offers calls to a form."""
+    """Offers calls to a form. `of_weights` are the operators that it has words for even where they are applied to weights alone."""
 
     form: Form
+    of_weights: Set[str] = frozenset()
     is_weight: Constancy = field(default_factory=lambda: Constancy(parameters=True))
 
     def results(self, call: Call) -> tuple[P.Array, ...]:
         """What the definition made, or the results of a routine `native` with the attributes `call` and `write`.
 
         Nothing is offered that is known before the run, sizes and what is made of them above all: shapes depend on it. What is made of
-        parameters alone is not offered, so that forms can see what a weight is made of.
+        parameters alone is not offered, so that forms can see what a weight is made of, but for operators that training changes.
         Sequences, optional values and nodes with graphs are not offered either.
         """
         inputs = [item for item in call.inputs if item is not None]
         if not all(isinstance(item, P.Array) for item in (*inputs, *call.results)) or any(True for _ in call.node.subgraphs()):
             return call.results
-        if any(item.content is not None or self.is_weight(item) for item in call.results):
+        is_weight = any(self.is_weight(item) for item in call.results)
+        if any(item.content is not None for item in call.results) or is_weight and call.node.op_type not in self.of_weights:
             return call.results
         native = self.form(call)
         if native is None:
             return call.results
         sources = native.sources if native.sources is not None else inputs
         outputs = [(item.shape, item.dtype) for item in call.results]
-        changing = [item for item in dict.fromkeys(sources) if item.content is None and not self.is_weight(item)]
+        changing = [item for item in dict.fromkeys(sources) if item.content is None and (is_weight or not self.is_weight(item))]
         defined = dict.fromkeys(symbol for item in call.results if isinstance(item, P.RoutineOutput) for symbol in item.routine.symbols)
         return P.routine("native", changing, outputs, list(defined), call=call, write=native.write)
 

@@ -89,7 +89,7 @@ def depends_on_constants_alone(array: Array, parameters: bool = False) -> bool:
             return False
         if not item.sources and not isinstance(item, (Constant, Compute, Reduce)):
             return False
-        if is_recurrence(item):
+        if is_recurrence(item) or isinstance(item, RoutineOutput) and item.routine.name == "native":  # what a target says in its own words has no value here
             return False
         pending.extend(item.sources)
     return True

@@ -334,6 +334,55 @@ def test_loops_are_loops() -> None:
     assert given.grad.tolist() == [1, 0]
 
 
+def quantized_network() -> Model:
+    """A convolution with a scale for each filter and a product with one, with 8 bits between them; weights and biases are whole numbers."""
+    random = np.random.default_rng(0)
+    b = ModelBuilder("quantized")
+
+    def steps(value: Any, scale: float, zero: int) -> Any:
+        parameters = b.constant(np.float32(scale)), b.constant(np.int8(zero))
+        return b.op("DequantizeLinear", b.op("QuantizeLinear", value, *parameters), *parameters)
+
+    def weight(name: str, shape: tuple[int, ...], scale: Any, axis: int) -> Any:
+        data = b.constant(random.integers(-128, 128, shape).astype(np.int8), f"{name}_quantized")
+        zero = b.constant(np.zeros(np.shape(scale), np.int8), f"{name}_zero_point")
+        return b.op("DequantizeLinear", data, b.constant(np.float32(scale), f"{name}_scale"), zero, axis=axis)
+
+    x = steps(b.input("x", DataType.FLOAT, ["batch", 3, 6, 6]), 0.03, 4)
+    bias = b.op("DequantizeLinear", b.constant(random.integers(-900, 900, 4).astype(np.int32), "conv.bias_quantized"), b.constant(np.full(4, 1e-4, np.float32)), axis=0)
+    y = b.op("Conv", x, weight("conv.weight", (4, 3, 3, 3), [0.01, 0.02, 0.005, 0.01], 0), bias)
+    y = steps(b.op("ReduceMean", b.op("Relu", y), b.constant(np.array([2, 3])), keepdims=0), 0.01, -128)
+    b.output(steps(b.op("Gemm", y, weight("fc.weight", (5, 4), 0.02, 0), transB=1), 0.02, 0), "y")
+    return b.model()
+
+
+def test_quantised_models_are_trained_as_floats(tmp_path: Path) -> None:
+    """The numbers are those of onnxruntime, and gradients are those of PyTorch's own quantisation in training."""
+    import onnxruntime
+
+    model = quantized_network()
+    made = onward.convert(model, to="torch")
+    x = torch.randn(2, 3, 6, 6, requires_grad=True)
+    (expected,) = onnxruntime.InferenceSession(model.to_bytes()).run(None, {"x": x.detach().numpy()})
+    result = made(x)
+    assert float((result - torch.tensor(expected)).abs().max()) <= 0.021  # one step, where a sum in another order is rounded the other way
+    assert float((result - torch.tensor(expected)).abs().mean()) < 1e-3
+    assert {name for name, _ in made.named_parameters()} == {"conv.weight", "conv.bias", "fc.weight"}
+    assert {"conv.weight_scale", "conv.weight_zero_point"} <= made.state_dict().keys()
+
+    state = {name: item.detach().clone().requires_grad_() for name, item in made.named_parameters()}
+    fake, each = torch.fake_quantize_per_tensor_affine, torch.fake_quantize_per_channel_affine
+    filters = each(state["conv.weight"], made.conv.weight_scale, torch.zeros(4, dtype=torch.int32), 0, -128, 127)
+    hidden = torch.relu(torch.nn.functional.conv2d(fake(x, 0.03, 4, -128, 127), filters, state["conv.bias"])).mean((2, 3))
+    again = fake(fake(hidden, 0.01, -128, -128, 127) @ fake(state["fc.weight"], 0.02, 0, -128, 127).T, 0.02, 0, -128, 127)
+    torch.testing.assert_close(result, again)
+    slopes = torch.autograd.grad(again.square().sum(), [x, *state.values()])
+    result.square().sum().backward()
+    for one, other in zip([x, *made.parameters()], slopes):
+        assert float(other.abs().max()) > 0
+        torch.testing.assert_close(one.grad, other)
+
+
 def test_everything_that_is_missing_is_named(tmp_path: Path) -> None:
     b = ModelBuilder("text")
     x = b.input("x", DataType.STRING, ["n"])

@@ -20,9 +20,10 @@ Rule = Callable[[Call], Writer | Native | None]
 
 
 class NativeRules:
-    """The rules of a target. `operators.lower(model, native=rules)` asks them."""
+    """The rules of a target. `operators.lower(model, native=rules)` asks them; of what is made of weights alone only those of `of_weights`."""
 
     def __init__(self) -> None:
+        self.of_weights: set[str] = set()
         self._rules: dict[tuple[str, str], Rule] = {}
 
     def __call__(self, call: Call) -> Native | None:
@@ -31,8 +32,9 @@ class NativeRules:
         said = None if found is None else found(call)
         return said if said is None or isinstance(said, Native) else Native(said)
 
-    def rule(self, *names: str, domain: str = "") -> Callable[[Rule], Rule]:
-        """Registers the rule of operators."""
+    def rule(self, *names: str, domain: str = "", of_weights: bool = False) -> Callable[[Rule], Rule]:
+        """Registers the rule of operators; `of_weights` where it knows what becomes of weights, too."""
+        self.of_weights.update(names if of_weights else ())
 
         def register(function: Rule) -> Rule:
             for name in names:

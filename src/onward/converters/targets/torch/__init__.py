@@ -20,6 +20,7 @@ from onward.converters.targets.printing.module import (
 from onward.converters.targets.proof import Subject
 from onward.converters.targets.torch.files import write_program
 from onward.converters.targets.torch.modules import Modules
+from onward.converters.targets.torch.quantized import scales_of, with_float_weights
 from onward.converters.targets.torch.rules import RULES
 from onward.converters.targets.torch.source import classes_text
 from onward.converters.targets.torch.words import TorchWords
@@ -64,10 +65,11 @@ def source_of(model: Model, constants: Mapping[str, Any] | None = None) -> tuple
     Raises UnsupportedOperator with all operators that cannot be said in PyTorch.
     """
     state = State.of(model)
-    model = recognized(model) if state is None else model
+    model = with_float_weights(recognized(model)) if state is None else model
     initializers = {name: value for name, value in model.graph.initializers.items() if value.tensor is not None}
-    parameters = weights_of(model) if state is None else {initializers[name] for name in (*state.parameters, *state.buffers)}
-    modules = Modules([name for name, value in initializers.items() if value in parameters], state)
+    scales = scales_of(model) if state is None else set()
+    parameters = weights_of(model) | scales if state is None else {initializers[name] for name in (*state.parameters, *state.buffers)}
+    modules = Modules([name for name, value in initializers.items() if value in parameters], state, {value.name for value in scales})
     words = TorchWords(modules, main_type(model, parameters))
     taken = reserved(PRELUDE, *RESERVED)
     function = Function(model, words, taken, constants, RULES, parameters)

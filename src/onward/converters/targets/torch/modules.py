@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,10 +67,11 @@ def is_identifier(name: str) -> bool:
 
 
 class Modules:
-    """The tree of modules under construction. `weights` holds the data of every weight by its path."""
+    """The tree of modules under construction. `weights` holds the data of every weight by its path; `buffers` are those that are not trained."""
 
-    def __init__(self, names: Iterable[str] = (), state: State | None = None) -> None:
+    def __init__(self, names: Iterable[str] = (), state: State | None = None, buffers: Container[str] = ()) -> None:
         self.state = state
+        self._buffers = buffers
         self.root = Module()
         self.weights: dict[str, np.ndarray] = {}
         self.ties: dict[str, str] = {}
@@ -132,7 +133,7 @@ class Modules:
 
     def _kind(self, name: str, data: np.ndarray) -> str:
         if self.state is None:
-            return PARAMETER if data.dtype.kind == "f" or data.dtype.name == "bfloat16" else BUFFER
+            return PARAMETER if (data.dtype.kind == "f" or data.dtype.name == "bfloat16") and name not in self._buffers else BUFFER
         return PARAMETER if name in self.state.parameters else BUFFER if name in self.state.buffers else CONSTANT
 
     # -- layers ----------------------------------------------------------------------------------------------------------

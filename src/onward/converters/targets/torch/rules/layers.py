@@ -202,8 +202,10 @@ def general_product(call: Call) -> Writer | None:
         return None
     if given["transB"]:
         sizes = extents(weight, 1, 0)
-        if sizes is None or not is_weight(weight, bias) or bias is not None and bias.shape != (weight.shape[0],):
+        if sizes is None or bias is not None and bias.shape != (weight.shape[0],):
             return None
+        if not is_weight(weight, bias):
+            return lambda printer: called_with(printer, "F.linear", printer.array(x), {"weight": weight, "bias": bias})
         layer = f"nn.Linear({arguments(*sizes, bias=None if bias is not None else 'False', dtype=dtype_of(x))})"
         return lambda printer: said(printer, call, layer, {"weight": weight, "bias": bias}, printer.array(x), "F.linear")
     return linear(call, x, weight, bias)
@@ -279,12 +281,12 @@ def layer_normalization(call: Call) -> Writer | None:
     sizes = str(shape[0]) if len(shape) == 1 else str(tuple(shape))
     if is_filled(scale, 1) and is_filled(bias, 0):
         return lambda printer: f"F.layer_norm({arguments(printer.array(x), tuple(shape), eps=option)})"
-    if not is_weight(scale, bias) or scale.shape != shape or bias is not None and bias.shape != shape:
+    if scale.shape != shape or bias is not None and bias.shape != shape:
         return None
     layer = f"nn.LayerNorm({arguments(sizes, eps=option, bias=None if bias is not None else 'False', dtype=dtype_of(scale))})"
 
     def write(printer: Printer) -> str:
-        path = printer.words.modules.layer(call, layer, {"weight": scale, "bias": bias})  # type: ignore[attr-defined]
+        path = printer.words.modules.layer(call, layer, {"weight": scale, "bias": bias}) if is_weight(scale, bias) else None  # type: ignore[attr-defined]
         text = printer.array(x)
         if path is not None:
             return f"{path}({text})"
