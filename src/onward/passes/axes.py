@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onward.ir import Node, TensorType, Value
+from onward.ir import Graph, Node, TensorType, Value
 from onward.ir.tensor import Tensor
 
 
@@ -29,10 +29,22 @@ class Turning:
 
     def replace(self, place: int, array: np.ndarray) -> None:
         """Another constant at an input."""
-        graph = self.node.graph
+        graph, old = self.node.graph, self.node.inputs[place]
         assert graph is not None
-        name = f"{self.node.name or self.node.op_type}_{place}"
-        self.node.replace_input(place, graph.add_initializer(Tensor.of(np.asarray(array, order="C")), name))
+        name = old.name if old is not None else f"{self.node.name or self.node.op_type}_{place}"
+        new = graph.add_initializer(Tensor.of(np.asarray(array, order="C")), name)
+        self.node.replace_input(place, new)
+        if old is not None:
+            succeed(graph, old, new)
+
+
+def succeed(graph: Graph, old: Value, new: Value) -> None:
+    """Gives an initialiser the name of another, which goes, unless something reads that still."""
+    if old.uses or old in graph.outputs or old in graph.inputs or graph.initializers.get(old.name) is not old:
+        return
+    del graph.initializers[old.name], graph.initializers[new.name]
+    new.name = old.name
+    graph.initializers[new.name] = new
 
 
 def shape_of(value: Value | None) -> tuple[object, ...] | None:

@@ -18,6 +18,7 @@ from onward.operators.layout.channels_last import DOMAIN, channels_first
 from onward.operators.native import Call
 from onward.operators.pooling.window import window_over
 from onward.operators.schema import find_schema
+from onward.passes.axes import succeed
 from onward.passes.orientation import FIRST, LAST, fewest_transpositions, permutation, rank_of
 from onward.passes.preparation import constants_are_initializers
 
@@ -37,6 +38,8 @@ def with_channels_last(model: Model) -> Model:
     constants_are_initializers(result)
     infer(result)
     turning = _Turning(result)
+    for node in list(result.graph.nodes):
+        turning.shape(node)
     for node in list(result.graph.nodes):
         if node.op_type in TURNED and not node.domain:
             turning.turn(node)
@@ -61,6 +64,21 @@ class _Turning:
         self.graph = model.graph
         self.version = model.opset_imports.get("", 1)
         self.kernels: dict[tuple[Value, tuple[int, ...]], Value] = {}
+
+    def shape(self, node: Node) -> None:
+        """Makes one weight of a weight and the node that gives it more axes: then its order of axes can be another."""
+        if node.op_type not in ("Unsqueeze", "Reshape") or node.domain or node.outputs[0] in self.graph.outputs:
+            return
+        value, extents = node.inputs[0], node.outputs[0].shape
+        if value is None or value.tensor is None or value in self.graph.inputs or value.dtype not in FLOATS or extents is None:
+            return
+        shape = tuple(extent for extent in extents if isinstance(extent, int))
+        if len(shape) < len(extents):
+            return
+        made = self.graph.add_initializer(Tensor.of(value.tensor.numpy().reshape(shape)), value.name)
+        self.graph.replace_value(node.outputs[0], made)
+        self.graph.remove(node)
+        succeed(self.graph, value, made)
 
     def turn(self, node: Node) -> None:
         """Does so with one node, unless it has more results than its first or moments of its own."""

@@ -16,7 +16,7 @@ from onward.ir.expressions import Expression
 from onward.operators.layout.channels_last import DOMAIN, channels_first
 from onward.operators.linear.transposed_convolution import placement
 from onward.operators.native import Call, Native, call_of
-from onward.program.array import Array, Compute, Constant, Reduce
+from onward.program.array import Array, Compute, Constant, Reduce, RoutineOutput
 
 if TYPE_CHECKING:
     from onward.converters.targets.keras.network import Network
@@ -45,6 +45,8 @@ def _is_fixed(array: Array) -> bool:
         if item in seen:
             continue
         seen.add(item)
+        if isinstance(item, RoutineOutput) and item.routine.name == "native":  # a layer: what is before it need not be looked at
+            return False
         if not isinstance(item, Constant) and not item.sources and not isinstance(item, (Compute, Reduce)):
             return False
         if any(isinstance(extent, Expression) for extent in item.shape):

@@ -206,13 +206,19 @@ def average_pool(call: Call) -> Writer | None:
     counts = bool(given.get("count_include_pad")) and padding.name != "VALID"
     if not is_float(call) or len(window) > 3 or any(step != 1 for step in given.get("dilations") or [1]):
         return None
-    if counts and given.get("ceil_mode") or not counts and not padding.name:
+    by_number = not counts and not padding.name
+    if (counts or by_number) and given.get("ceil_mode"):
         return None
     counted = Padding("", padding.amounts) if counts else padding
 
-    def write(printer: Printer) -> str:
-        data, how = _padded(printer, printer.array(data_of(call)), counted, False, "0.0")
+    def pooled(printer: Printer, text: str) -> str:
+        data, how = _padded(printer, text, counted, False, "0.0")
         return f"tf.nn.avg_pool{len(window)}d({data}, ksize={list(window)}, {_steps(call, len(window))}, padding={how})"
+
+    def write(printer: Printer) -> str:
+        text = printer.array(data_of(call))
+        share = f"tf.ones_like({text}[:1, ..., :1])"  # what of a window is no padding
+        return pooled(printer, text) + (f" / {pooled(printer, share)}" if by_number else "")
 
     return write
 

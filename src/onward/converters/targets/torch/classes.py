@@ -209,16 +209,23 @@ class Classes:
         return [start, Statement(ast.parse(loop).body[0], path[:-1], "x")]
 
     def _renamed(self, path: Path, body: Sequence[Statement], wanted: Sequence[str], given: Sequence[str], fixed: bool) -> list[str]:
-        """The lines of a function whose variables are called after what they are."""
+        """The lines of a function whose variables are called after what they are; what is not read any more gives its name, and its memory, to the next of its kind."""
         names = Names(self.reserved)
         mapping: dict[str, str] = {}
         for name in given:
             words = {"x"} if not mapping else _uses(body, name)
             mapping[name] = names.fresh(name if fixed else min(words) if words else _plain(name))
-        for item in body:
-            for name in item.defined:
-                if name not in mapping:
-                    mapping[name] = names.fresh(item.word if item.word and len(item.defined) == 1 else _plain(name))
+        unread = _unread_after(body, wanted)
+        free: dict[str, list[str]] = {}
+        for item, gone in zip(body, unread):
+            kinds = {name: _plain(item.word if item.word and len(item.defined) == 1 else name) for name in item.defined if name not in mapping}
+            at_once = isinstance(item.tree, ast.Assign)  # it is computed before it has a name
+            if at_once:
+                _release(free, gone, mapping)
+            for name, kind in kinds.items():
+                mapping[name] = free[kind].pop(0) if free.get(kind) else names.fresh(kind)
+            if not at_once:
+                _release(free, gone, mapping)
         head = f"def forward({', '.join(['self', *(mapping[name] for name in given)])}):"
         lines = [line for item in body for line in ast.unparse(ast.fix_missing_locations(item.changed(mapping, path))).splitlines()]
         places = self._places(path, lines, [mapping[name] for name in given])
@@ -311,6 +318,19 @@ def _data_read(tree: ast.AST) -> set[str]:
         if size_read(node) is None:
             pending.extend(ast.iter_child_nodes(node))
     return found
+
+
+def _unread_after(body: Sequence[Statement], wanted: Sequence[str]) -> list[list[str]]:
+    """For each statement the variables that nothing reads after it; functions read theirs whenever they are called."""
+    kept = {*wanted, *(name for item in body if isinstance(item.tree, ast.FunctionDef) for name in item.read)}
+    last = {name: place for place, item in enumerate(body) for name in (*item.defined, *item.read)}
+    return [[name for name, end in last.items() if end == place and name not in kept] for place in range(len(body))]
+
+
+def _release(free: dict[str, list[str]], gone: Iterable[str], mapping: Mapping[str, str]) -> None:
+    for name in gone:
+        if name in mapping:
+            free.setdefault(_plain(mapping[name]), []).append(mapping[name])
 
 
 def _plain(name: str) -> str:

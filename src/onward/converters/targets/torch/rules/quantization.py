@@ -22,6 +22,12 @@ def is_single(array: Array) -> bool:
     return array.size == 1 and array.known is not None
 
 
+def only(array: Array) -> float:
+    """The element of an array that has one."""
+    assert array.known is not None
+    return float(array.known.reshape(-1)[0])
+
+
 def steps(call: Call) -> tuple[Array, Array, Array, int | None] | None:
     """The tensor, its scale and zero point, and their axis (None: one for the whole tensor); None where these are not known ahead or PyTorch does not train with them."""
     x, scale, zero = call.inputs
@@ -61,7 +67,7 @@ def quantize(call: Call) -> Writer | None:
 
 def _aligned(printer: Printer, array: Array, x: Array, axis: int | None) -> str:
     if axis is None:
-        return number_of(array.known.reshape(-1)[0].item())
+        return number_of(only(array))
     return f"{printer.array(array)}.reshape({', '.join(['-1', *['1'] * (x.rank - axis - 1)])})"
 
 
@@ -80,7 +86,7 @@ def fake_quantize(call: Call) -> Native | None:
     def write(printer: Printer) -> str:
         text = printer.array(source)
         if axis is None:
-            numbers = number_of(scale.known.reshape(-1)[0].item()), int(zero.known.reshape(-1)[0])
+            numbers = number_of(only(scale)), int(only(zero))
             return f"torch.fake_quantize_per_tensor_affine({arguments(text, *numbers, low, high)})"
         return f"torch.fake_quantize_per_channel_affine({arguments(text, printer.array(scale), f'{printer.array(zero)}.to(torch.int32)', axis, low, high)})"
 
