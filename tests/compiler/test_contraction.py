@@ -63,6 +63,23 @@ def test_a_number_of_rows_that_only_the_run_knows(target: str, rows: int) -> Non
     compare([x], {"y": P.matmul(x, P.constant(right))}, {"x": left}, target)
 
 
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("rows", [1, 6])
+def test_a_concatenation_is_multiplied_where_it_lies(rows: int, turned: bool) -> None:
+    """The values of a cache, the new ones behind the old; or parts that lie the other way round, which take a way of their own."""
+    g = np.random.default_rng(rows)
+    x = P.Input((rows, 20), DataType.FLOAT, "x")
+    old, new = P.Input((2, 19, 33), DataType.FLOAT, "old"), P.Input((2, 1, 33), DataType.FLOAT, "new")
+    parts: list[P.Array] = [old, new]
+    if turned:
+        parts = [P.transpose(P.matmul(P.transpose(part, [0, 2, 1]), P.constant(np.eye(part.shape[1], dtype=np.float32))), [0, 2, 1]) for part in parts]
+    feeds = {item.label: g.standard_normal(item.shape).astype(np.float32) for item in (x, old, new)}
+    whole = P.concatenate(parts, 1)
+    artifact = compare([x, old, new], {"y": P.matmul(x, whole)}, feeds, "host")
+    if not turned:
+        assert [kernel.kind for kernel in artifact.kernels].count("map") == 2, "one for each part"
+
+
 @pytest.mark.parametrize("target", ["generic", "avx2", "avx512", "aarch64"])
 @pytest.mark.parametrize("rows, columns, depth", [(128, 768, 768), (128, 768, 3072), (1, 1024, 768), (7, 512, 512), (196, 256, 1024)])
 def test_tiles_stay_in_registers(target: str, rows: int, columns: int, depth: int, monkeypatch: pytest.MonkeyPatch) -> None:

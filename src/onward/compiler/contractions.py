@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from onward.compiler.rewrite import substitute
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, SymbolAtom, ceiling_divide, product
-from onward.program.array import Compute, Input, Reduce, Reshape, RoutineOutput, compute
+from onward.program.array import Compute, Concatenate, Input, Reduce, Reshape, RoutineOutput, compute
 from onward.program.scalar import Cast, Operation, Read, Scalar, scalar
 from onward.program.scalar import select as where
 
@@ -92,7 +92,8 @@ def uses(place: Dimension, variable: Expression) -> bool:
 
 def unit_stride_last(read: Read, columns: tuple[Expression, ...]) -> bool:
     """Whether the last column variable walks the last axis of a row-major array, and nothing else does."""
-    return bool(read.indices) and read.indices[-1] == columns[-1] and isinstance(read.array, (Compute, Reduce, Input, Reshape, RoutineOutput))
+    kinds = (Compute, Reduce, Reshape, Concatenate, Input, RoutineOutput)
+    return bool(read.indices) and read.indices[-1] == columns[-1] and isinstance(read.array, kinds)
 
 
 def in_groups(

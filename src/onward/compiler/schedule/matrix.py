@@ -36,6 +36,8 @@ MOST_WRITTEN_OUT = 7
 """Steps of an innermost loop that is written out whole."""
 CACHE_LINE = 64
 """Bytes that a prefetch brings."""
+STREAM_AHEAD = 16 << 10
+"""Bytes by which a product of few rows asks ahead for its weights: past the page, where hardware stops (4 to 16 KB are as good)."""
 SMALL_PANEL = 4096
 """Bytes of a panel that hardware fetches early enough by itself."""
 
@@ -254,7 +256,8 @@ class MatrixSchedule:
     def _look_ahead(self, b: Builder, outer: Sequence[Value], tile: Value) -> None:
         """Each tile of rows asks for its share of the next panel, which lies where this one ends, while it walks this one.
 
-        `ahead` is the distance to the first cache line to ask for beside the place of a turn of the innermost loop.
+        A single tile, which streams the panels once, asks for what it needs soon. `ahead` is the distance to the first cache
+        line to ask for beside the place of a turn of the innermost loop.
         """
         panel = self._steps() * self.width * self.product.group
         if not self.constant or int(panel) * self.element.bits < 8 * SMALL_PANEL:  # type: ignore[call-overload]
@@ -269,7 +272,8 @@ class MatrixSchedule:
         for place in outer:
             turn = turn + place * self.point.index(self._grid()[-1])  # near enough for more than one
         share = b.unsigned_remainder(turn * b.constant(I64, self.lines), b.constant(I64, walked))
-        self.ahead = b.constant(I64, int(panel)) + share * b.constant(I64, per_line)  # type: ignore[call-overload]
+        distance = min(int(panel), STREAM_AHEAD * 8 // self.element.bits) if turns == 1 else int(panel)  # type: ignore[call-overload]
+        self.ahead = b.constant(I64, distance) + share * b.constant(I64, per_line)
 
     def _emit_columns(
         self, b: Builder, arguments: Arguments, indices: dict[str, Value], panel: Value, tile: Value
