@@ -15,7 +15,7 @@ import pytest
 import onward
 from onward.converters.builder import ModelBuilder
 from onward.converters.targets import keras as page
-from onward.ir import Model
+from onward.ir import Model, Value
 from onward.ir.datatypes import DataType
 from tests.converters.targets.test_numpy import HOSTILE, mlp
 from tests.converters.targets.test_tensorflow import convolutional, recurrent, structure
@@ -145,6 +145,37 @@ def test_a_transformer_of_pytorch() -> None:
     model = onward.convert(module, (x,), to="keras")
     np.testing.assert_allclose(model(x.numpy()), module(x).detach().numpy(), atol=1e-5)
     assert kinds(model).count("Dense") >= 3 and kinds(model).count("LayerNormalization") == 2
+
+
+def shared() -> Model:
+    """Two pictures go through the same convolution, norm, and dense layer; a third dense layer has equal numbers, but its own."""
+    random = np.random.default_rng(0)
+    b = ModelBuilder("siamese")
+
+    def weight(name: str, *shape: int) -> Value:
+        return b.constant(random.standard_normal(shape).astype(np.float32) / 4, name)
+
+    kernel, bias, dense, offset = weight("conv.w", 4, 3, 3, 3), weight("conv.b", 4), weight("dense.w", 4, 5), weight("dense.b", 5)
+    scale, shift = weight("norm.w", 5), weight("norm.b", 5)
+    assert dense.tensor is not None
+    other = b.constant(dense.tensor.numpy().copy(), "other.w")
+    for name in ("x", "y"):
+        data = b.op("Conv", b.input(name, DataType.FLOAT, ["n", 3, 8, 8]), kernel, bias)
+        data = b.op("Flatten", b.op("GlobalAveragePool", data))
+        b.output(b.op("LayerNormalization", b.op("Add", b.op("MatMul", data, dense), offset), scale, shift), f"{name}_out")
+        b.output(b.op("MatMul", data, other), f"{name}_other")
+    return b.model()
+
+
+def test_a_layer_that_is_used_twice_is_one(tmp_path: Path) -> None:
+    model = onward.convert(shared(), to="keras", output=tmp_path / "shared.keras")
+    assert sorted(layer.name for layer in model.layers if layer.weights) == ["conv", "dense", "norm", "other"]
+    assert model.count_params() == 4 * 27 + 4 + 2 * 20 + 5 + 10
+    assert [len(model.get_layer(name)._inbound_nodes) for name in ("conv", "dense", "norm", "other")] == [2, 2, 2, 2]
+    again = keras.models.load_model(tmp_path / "shared.keras")
+    x, y = np.random.default_rng(1).standard_normal((2, 2, 3, 8, 8)).astype(np.float32)
+    for ours, theirs in zip(again([x, y]), model([x, y]), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_several_inputs_and_outputs_are_lists() -> None:

@@ -77,7 +77,7 @@ def one(call: Call, kind: str, arguments: Sequence[str] = (), weights: Sequence[
     x: Any = call.inputs[0]
 
     def write(network: Network) -> str:
-        return network.layer(f"layers.{kind}", arguments, name or plain(call), network.array(x), weights, x.dtype)
+        return network.layer(f"layers.{kind}", arguments, name or plain(call), network.array(x), weights, x.dtype, call.inputs[1:])
 
     return Native(write, (x,))
 
@@ -116,11 +116,11 @@ def gelu(call: Call) -> Writer | None:
 
 
 # -- products ---------------------------------------------------------------------------------------------------------------
-def _dense(call: Call, x: Array, kernel: np.ndarray, bias: np.ndarray | None, name: str) -> Native:
+def _dense(call: Call, x: Array, kernel: np.ndarray, bias: np.ndarray | None, arrays: Sequence[Array | None]) -> Native:
     def write(network: Network) -> str:
         arguments = [str(kernel.shape[1])] + (["use_bias=False"] if bias is None else [])
         weights = [kernel] if bias is None else [kernel, bias]
-        return network.layer("layers.Dense", arguments, name, network.array(x), weights, x.dtype)
+        return network.layer("layers.Dense", arguments, scope(arrays[0], call), network.array(x), weights, x.dtype, arrays)
 
     return Native(write, (x,))
 
@@ -134,7 +134,7 @@ def gemm(call: Call) -> Native | None:
         return None
     if c is not None and (bias is None or bias.size != call.results[0].shape[1]):
         return None
-    return _dense(call, x, kernel.T if given["transB"] else kernel, None if bias is None else bias.reshape(-1), scope(w, call))
+    return _dense(call, x, kernel.T if given["transB"] else kernel, None if bias is None else bias.reshape(-1), (w, c))
 
 
 @LAYERS.rule("MatMul")
@@ -143,7 +143,7 @@ def matmul(call: Call) -> Native | None:
     kernel = numbers(w)
     if kernel is None or kernel.ndim != 2 or x is None or x.rank < 2 or numbers(x) is not None or not is_float(call):
         return None
-    return _dense(call, x, kernel, None, scope(w, call))
+    return _dense(call, x, kernel, None, (w,))
 
 
 @LAYERS.rule("Add")
@@ -157,7 +157,7 @@ def bias_of_product(call: Call) -> Native | None:
         x, w = before.inputs
         kernel = numbers(w)
         if kernel is not None and x is not None and bias.shape == kernel.shape[1:] and bias.dtype == kernel.dtype:
-            return _dense(call, x, kernel, bias, scope(w, call))
+            return _dense(call, x, kernel, bias, (w, offset))
     return merged(call)
 
 
@@ -277,7 +277,7 @@ def embedding(call: Call) -> Native | None:
         return None
 
     def write(network: Network) -> str:
-        return network.layer("layers.Embedding", [str(data.shape[0]), str(data.shape[1])], scope(table, call), network.array(places), [data], table.dtype)
+        return network.layer("layers.Embedding", [str(data.shape[0]), str(data.shape[1])], scope(table, call), network.array(places), [data], table.dtype, (table,))
 
     return Native(write, (places,))
 
@@ -323,7 +323,7 @@ def convolution(call: Call) -> Native | None:
     def write(network: Network) -> str:
         data, how = _padded(network, network.array(x), padding, rank, x.dtype, name)
         kind = f"layers.{'Depthwise' if depthwise else ''}Conv{rank}D"
-        return network.layer(kind, [*what, how, LAST], name, data, [kernel] if bias is None else [kernel, bias], x.dtype)
+        return network.layer(kind, [*what, how, LAST], name, data, [kernel] if bias is None else [kernel, bias], x.dtype, (w, b))
 
     return Native(write, (x,))
 
@@ -355,7 +355,7 @@ def transposed_convolution(call: Call) -> Native | None:
 
     def write(network: Network) -> str:
         text = network.layer(
-            f"layers.Conv{rank}DTranspose", [*what, LAST], name, network.array(x), [kernel] if bias is None else [kernel, bias], x.dtype
+            f"layers.Conv{rank}DTranspose", [*what, LAST], name, network.array(x), [kernel] if bias is None else [kernel, bias], x.dtype, (w, b)
         )
         if same or not any(map(any, cut)):
             return text

@@ -90,6 +90,7 @@ class Network(Printer):
         self.classes: dict[str, str] = {}
         self.carriers: dict[str, Array] = {}
         self.parts: dict[tuple[Node, int], str] = {}
+        self.made: dict[tuple[Any, ...], str] = {}
         self.first: Input | None = None
 
     def input(self, array: Input, name: str) -> None:
@@ -128,13 +129,35 @@ class Network(Printer):
         for item in arrays:
             self._carry(item)
 
-    def layer(self, kind: str, arguments: Sequence[str], name: str, inputs: str, weights: Sequence[np.ndarray] = (), dtype: DataType = DataType.FLOAT) -> str:
-        """A call of a layer with the given weights, in the order of its `set_weights`; `name` is what it would like to be called."""
+    def layer(
+        self, kind: str, arguments: Sequence[str], name: str, inputs: str, weights: Sequence[np.ndarray] = (), dtype: DataType = DataType.FLOAT,
+        arrays: Sequence[Array | None] = (),
+    ) -> str:  # fmt: skip
+        """A call of a layer with the given weights, in the order of its `set_weights`; `name` is what it would like to be called.
+
+        A layer whose weights are made of the same `arrays` as those of one before is that one.
+        """
+        others = [f"dtype={self.words.dtype(dtype)}"] if dtype in FLOATS and dtype != DataType.FLOAT else []
+        key = (kind, *arguments, *others, *arrays)
+        if weights and key in self.made:
+            return f"{self._variable(key)}({inputs})"
         fresh = self._layer_name(name)
+        text = f"{kind}({', '.join([*arguments, *others, f'name={fresh!r}'])})"
         if weights:
             self.layers[fresh] = [np.ascontiguousarray(item) for item in weights]
-        others = [f"dtype={self.words.dtype(dtype)}"] if dtype in FLOATS and dtype != DataType.FLOAT else []
-        return f"{kind}({', '.join([*arguments, *others, f'name={fresh!r}'])})({inputs})"
+        if weights and arrays:
+            self.made[key] = text
+        return f"{text}({inputs})"
+
+    def _variable(self, key: tuple[Any, ...]) -> str:
+        """The variable of a layer that is called once more; the line of its first call is made two."""
+        text = self.made[key]
+        if not text.isidentifier():
+            place = next(number for number, line in enumerate(self.lines) if text in line)
+            variable = self.made[key] = self.names.fresh("layer")
+            self.lines[place : place + 1] = [f"    {variable} = {text}", self.lines[place].replace(text, variable)]
+            self.origins.insert(place, self.origins[place])
+        return self.made[key]
 
     def _layer_name(self, wish: str) -> str:
         """A name that no layer has yet: letters, digits and underscores."""

@@ -149,7 +149,7 @@ def _written(network: Network, call: Call, data: str, arguments: Sequence[str], 
         options.append("go_backwards=True")
     begin = [f"{network.array(item)}[{':, ' if last else ''}{number}]" for number in range(int(directions)) for item in states]
     inputs = f"{data}, initial_state=[{', '.join(begin)}]" if begin else data
-    text = network.layer(kind, options, scope(w, call), inputs, weights, dtype)
+    text = network.layer(kind, options, scope(w, call), inputs, weights, dtype, call.inputs[1:4])
     count = 2 if call.node.op_type == "LSTM" else 1
     names = [network.names.fresh("sequence"), *(network.names.fresh(name) for _ in range(int(directions)) for name in ("hidden", "cell")[:count])]
     network.write(f"{', '.join(names)} = {text}")
