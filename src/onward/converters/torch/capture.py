@@ -19,7 +19,7 @@ from torch.utils import _pytree as pytree
 from onward.converters.torch import operators  # noqa: F401 (registers the translations)
 from onward.converters.torch.buffers import as_it_is
 from onward.converters.torch.caches import register_caches
-from onward.converters.torch.graph import all_calls, missing
+from onward.converters.torch.graph import all_calls, untranslated
 from onward.converters.torch.registry import COMPLEX, OPERATORS, find, name_of
 from onward.converters.torch.scans import scanning
 from onward.converters.torch.stand_ins import standing_in
@@ -256,16 +256,25 @@ def _doubled(example: Example) -> Example | None:
 
 
 def decomposed(program: ExportedProgram) -> ExportedProgram:
-    """Without operators that write in place; those with a translation stay, others become simpler ones where PyTorch knows how."""
-    if not missing(program.graph_module) and not _writes(program.graph_module):
-        return program
-    # With example inputs PyTorch adds checks of the inputs' sizes, which it cannot run again where inputs are nested.
-    example = program._example_inputs
-    program._example_inputs = None
-    try:
-        return program.run_decompositions(_rules())
-    finally:
-        program._example_inputs = example
+    """Without operators that write in place; those with a translation stay, others become simpler ones where PyTorch knows how.
+
+    An operator may have a translation for real numbers alone: where it is given complex ones, it is taken apart too.
+    """
+    tried: set[Any] = set()
+    while True:
+        targets = {node.target for node in untranslated(program.graph_module)}
+        if targets <= tried and not _writes(program.graph_module):
+            return program
+        tried |= targets
+        # With example inputs PyTorch adds checks of the inputs' sizes, which it cannot run again where inputs are nested.
+        example = program._example_inputs
+        program._example_inputs = None
+        try:
+            made = program.run_decompositions(_rules(frozenset(tried)))
+        finally:
+            program._example_inputs = example
+        made._example_inputs = example
+        program = made
 
 
 def _writes(module: torch.fx.GraphModule) -> bool:
@@ -274,11 +283,10 @@ def _writes(module: torch.fx.GraphModule) -> bool:
     return any(schema is not None and schema.is_mutable for schema in schemas)
 
 
-def _rules() -> dict[Any, Any]:
-    """How PyTorch takes operators apart, without those that have a translation. One for complex numbers alone leaves the rule for
-    real ones in force."""
+def _rules(apart: frozenset[Any] = frozenset()) -> dict[Any, Any]:
+    """How PyTorch takes operators apart, without those that have a translation, unless they are among `apart`."""
     table = {**_every_rule()}
-    for target in list(table):
+    for target in table.keys() - apart:
         if find(OPERATORS, name_of(target)) or find(COMPLEX, name_of(target)):
             del table[target]
     return table

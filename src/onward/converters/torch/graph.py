@@ -171,17 +171,24 @@ def _at(node: fx.Node) -> str:
     return f"{module} at {origin['onward.source']}" if "onward.source" in origin else module
 
 
-def missing(module: fx.GraphModule) -> dict[str, str]:
-    """The operators without a translation, each with the place in the source where it comes first."""
-    found: dict[str, str] = {}
+def untranslated(module: fx.GraphModule) -> Iterator[fx.Node]:
+    """The nodes whose operators have no translation for what they are given."""
     for node in all_calls(module):
         name = name_of(node.target)
         if name in ASSERTIONS or _checks_only(node) or name.endswith("::getitem") or node.target in SYMBOLIC:
             continue
         arguments = [item.meta.get("val") for item in node.all_input_nodes]
         if translation_of(name, (arguments, node.args), node.meta.get("val")) is None:
-            of = " of complex numbers" if find(OPERATORS, name) else ""
-            found.setdefault(f"{name}{of}", _at(node))
+            yield node
+
+
+def missing(module: fx.GraphModule) -> dict[str, str]:
+    """The operators without a translation, each with the place in the source where it comes first."""
+    found: dict[str, str] = {}
+    for node in untranslated(module):
+        name = name_of(node.target)
+        of = " of complex numbers" if find(OPERATORS, name) else ""
+        found.setdefault(f"{name}{of}", _at(node))
     return found
 
 

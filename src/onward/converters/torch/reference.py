@@ -200,7 +200,7 @@ def tensor_of(array: np.ndarray, like: Any) -> Any:
     if not isinstance(like, torch.Tensor):
         return int(array)
     if like.is_complex():
-        return torch.view_as_complex(torch.from_numpy(array.copy()))
+        return torch.complex(*(torch.from_numpy(np.array(array[..., place])) for place in (0, 1)))
     if like.dtype is torch.bfloat16:
         return torch.from_numpy(array.astype(np.float32)).to(like.dtype)
     return torch.from_numpy(np.array(array))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from onward.converters.torch.operators import (
     arithmetic,
     bags,
+    complex_functions,
     complex_numbers,
     control_flow,
     convolution,
