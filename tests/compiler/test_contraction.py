@@ -24,7 +24,7 @@ HAS_AVX512 = Target.parse("host").name == "avx512"
 TARGETS = ["generic", "avx2", pytest.param("avx512", marks=pytest.mark.skipif(not HAS_AVX512, reason="no AVX-512 here"))]
 
 
-def texts_of(program: Program, target: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def texts_of(program: Program, target: str, monkeypatch: pytest.MonkeyPatch, precision: str = "float32") -> list[str]:
     """The LLVM text of a program's kernels."""
     found: list[str] = []
     original = matrix.MatrixSchedule.kernel
@@ -35,7 +35,7 @@ def texts_of(program: Program, target: str, monkeypatch: pytest.MonkeyPatch) -> 
         return kernel
 
     monkeypatch.setattr(matrix.MatrixSchedule, "kernel", keep)
-    compile_program(program, CompileOptions(target=target))
+    compile_program(program, CompileOptions(target=target, precision=precision))
     return found
 
 

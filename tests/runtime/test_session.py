@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import numpy_helper, parser
 
 import onward
-from onward.errors import InvalidInput, NoSuchFile, Terminated
+from onward import ort
+from onward.errors import InvalidArgument, InvalidInput, NoSuchFile, Terminated
 from onward.runtime import SessionOptions, cache, threads
 from tests.shapes import draw, predict, to_model, train
 
@@ -216,3 +218,47 @@ def test_the_cache_keeps_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     session = onward.InferenceSession(MODEL, options)
     assert session.get_inputs()[0].shape == [3, 1, 12, 12]
     assert len([item for item in tmp_path.iterdir() if item.name != "files"]) == 1
+
+
+def few_rows() -> tuple[bytes, np.ndarray, np.ndarray]:
+    """A product of one row with a matrix, the row, and the exact result."""
+    g = np.random.default_rng(0)
+    row, matrix = g.standard_normal((1, 300), np.float32), g.standard_normal((300, 100), np.float32)
+    text = '<ir_version: 9, opset_import: ["" : 17]> g (float[1,300] x) => (float[1,100] y) <float[300,100] w> { y = MatMul(x, w) }'
+    model = parser.parse_model(text)
+    model.graph.ClearField("initializer")
+    model.graph.initializer.append(numpy_helper.from_array(matrix, "w"))
+    return model.SerializeToString(), row, row.astype(np.float64) @ matrix
+
+
+def error_of(session: onward.InferenceSession, row: np.ndarray, exact: np.ndarray) -> float:
+    """Relative, in norm."""
+    return float(np.linalg.norm(session.run(None, {"x": row})[0] - exact) / np.linalg.norm(exact))
+
+
+def test_products_may_be_rounded_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an argument or a configuration entry, and not from the cache's entry of the exact model, nor the other way round."""
+    monkeypatch.setenv("ONWARD_CACHE", str(tmp_path))
+    model, row, exact = few_rows()
+    options = SessionOptions()
+    options.add_session_config_entry("onward.precision", "bfloat16")
+    for _ in range(2):
+        exactly = onward.InferenceSession(model)
+        assert error_of(exactly, row, exact) < 1e-6
+        rounded = onward.InferenceSession(model, precision="bfloat16")
+        for session in (rounded, onward.InferenceSession(model, options), pickle.loads(pickle.dumps(rounded))):
+            assert 1e-4 < error_of(session, row, exact) < 2**-8
+        assert error_of(onward.InferenceSession(model, options, precision="float32"), row, exact) < 1e-6
+    assert options.get_session_config_entry("onward.precision") == "bfloat16"
+    assert len([item for item in tmp_path.iterdir() if item.name != "files"]) == 2
+
+
+@pytest.mark.parametrize("name", ["float16", "BFLOAT16", ""])
+def test_another_precision_is_refused(name: str) -> None:
+    model, *_ = few_rows()
+    options = ort.SessionOptions()
+    options.add_session_config_entry("onward.precision", name)
+    with pytest.raises(InvalidArgument, match=f"onward.precision is '{name}', expected float32 or bfloat16"):
+        onward.InferenceSession(model, precision=name)
+    with pytest.raises(ort.InvalidArgument, match="expected float32 or bfloat16"):
+        ort.InferenceSession(model, options)

@@ -64,6 +64,10 @@ class Artifact:
     guards: Sequence[Guard] = ()
 
 
+PRECISIONS = ("float32", "bfloat16")
+"""What operands of products may be rounded to; the first is the default."""
+
+
 @dataclass(frozen=True)
 class CompileOptions:
     """How to compile.
@@ -73,6 +77,7 @@ class CompileOptions:
     - `optimize`: run the graph passes first.
     - `disabled_passes`: names of rules and passes to leave out.
     - `processes`: how many processes may compile at once; 0 for as many as there are cores.
+    - `precision`: what operands of products of float32 may be rounded to, where that makes them faster: one of PRECISIONS.
     """
 
     target: str | None = None
@@ -80,4 +85,4 @@ class CompileOptions:
     optimize: bool = True
     disabled_passes: Sequence[str] = ()
     processes: int = 0
-    precision: str = "float32"
+    precision: str = PRECISIONS[0]

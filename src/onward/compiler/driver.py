@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -43,7 +44,7 @@ def compile_program(program: operators.Program, options: CompileOptions) -> Arti
     refusal = Capability().refusal(program.outputs.values())
     if refusal is not None:
         raise UnsupportedOperator(refusal)
-    target = Target.parse(options.target)
+    target = replace(Target.parse(options.target), narrow=options.precision == "bfloat16")
     return _Compilation(program, target, options).artifact()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,8 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from onward.compiler.artifact import PRECISIONS
 from onward.compiler.support import PATIENCE
 from onward.errors import InvalidArgument, RunError, Terminated
+
+PRECISION_ENTRY = "onward.precision"
+"""The session configuration entry for `CompileOptions.precision`."""
 
 
 class GraphOptimizationLevel(IntEnum):
@@ -46,7 +51,8 @@ class SessionOptions:
     `intra_op_num_threads` is the number of threads of a run (0: as many as there are cores to use). The session
     configuration entries `session.intra_op.allow_spinning` ("0" lets workers sleep at once) and
     `session.intra_op.spin_duration_us` are obeyed, and so is `onward.loop_limit` (the most turns that a loop may take,
-    after which a run fails; without it only `RunOptions.terminate` ends a loop without end); other entries are kept and have no effect. Fields about memory arenas
+    after which a run fails; without it only `RunOptions.terminate` ends a loop without end) and `onward.precision` (`float32`, or
+    `bfloat16`: operands of products of float32 may be rounded to it); other entries are kept and have no effect. Fields about memory arenas
     and execution order are accepted: the arena is always planned and reused.
     """
 
@@ -146,6 +152,19 @@ class SessionOptions:
         if limit is not None and not limit.isdecimal():
             raise InvalidArgument(f"onward.loop_limit is '{limit}', expected a number of turns")
         return None if limit is None else int(limit)
+
+    def precision(self) -> str:
+        """What operands of products may be rounded to: one of PRECISIONS. Raises InvalidArgument for anything else."""
+        name = self._entries.get(PRECISION_ENTRY, PRECISIONS[0])
+        if name not in PRECISIONS:
+            raise InvalidArgument(f"{PRECISION_ENTRY} is '{name}', expected {' or '.join(PRECISIONS)}")
+        return name
+
+    def with_precision(self, name: str) -> SessionOptions:
+        """A copy with another precision."""
+        result = copy.copy(self)
+        object.__setattr__(result, "_entries", {**self._entries, PRECISION_ENTRY: str(name)})
+        return result
 
     def patience(self) -> int:
         """For how many nanoseconds workers look for work before they sleep. Raises InvalidArgument for nonsense."""

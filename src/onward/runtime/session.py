@@ -48,7 +48,8 @@ class InferenceSession:
     """Runs a model.
 
     `path_or_bytes` is a path, bytes, an `onward.Model` or an object with SerializeToString. `sess_options` and
-    `providers` are as in onnxruntime; the only provider is the CPU. Sessions can be used from many threads at once,
+    `providers` are as in onnxruntime; the only provider is the CPU. `precision` is the session configuration entry
+    `onward.precision` in another form. Sessions can be used from many threads at once,
     pickled, and are freed with the last reference.
 
     Raises NoSuchFile, FormatError, InvalidGraph, UnsupportedOperator or InferenceError, each naming what is wrong.
@@ -60,6 +61,8 @@ class InferenceSession:
         sess_options: SessionOptions | None = None,
         providers: Sequence[Any] | None = None,
         provider_options: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        precision: str | None = None,
         **kwargs: Any,
     ) -> None:
         _check_providers(providers)
@@ -69,6 +72,8 @@ class InferenceSession:
                 f"sess_options is a {type(sess_options).__module__}.{type(sess_options).__name__}; expected onward's SessionOptions"
             )
         self._options = sess_options or SessionOptions()
+        if precision is not None:
+            self._options = self._options.with_precision(precision)
         self._disabled = tuple(kwargs.get("disabled_optimizers") or ())
         self._started = time.time_ns()
         self._load()
@@ -92,6 +97,7 @@ class InferenceSession:
             profile=options.enable_profiling,
             optimize=options.graph_optimization_level != GraphOptimizationLevel.ORT_DISABLE_ALL,
             disabled_passes=self._disabled,
+            precision=options.precision(),
         )
         model: Model | None = None
         if path is not None and not options.changes_model():

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 
 from onward.compiler.builder import I64, Builder, Value
 from onward.compiler.operations import emit_literal
-from onward.compiler.schedule.blocks import cut, pieces
 from onward.compiler.schedule.emitter import Emitter
 from onward.compiler.schedule.kernel import Arguments, Kernel
 from onward.compiler.schedule.nest import NestSchedule, adds, combine, identity_of, least
+from onward.compiler.schedule.summation import cut, pieces
 from onward.compiler.steps import Stage
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, ceiling_divide, product

@@ -9,14 +9,22 @@ deeper reduction nest. What a step of the reduction is, a multiply-add of floats
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
 
-from onward.compiler.builder import I64, POINTER, Builder, Module, Type, Value, Variable
+from onward.compiler.builder import I64, POINTER, Builder, Module, Type, Value
 from onward.compiler.layout import Buffer, LayoutPlanner
+from onward.compiler.operations import storage_type
 from onward.compiler.rewrite import substitute
 from onward.compiler.roots import Root, cost
-from onward.compiler.schedule.blocks import PRODUCTS, cut, pieces
+from onward.compiler.schedule.accumulation import (
+    CACHE_LINE,
+    Accumulation,
+    LookAhead,
+    Loop,
+    alignment_of,
+    steps_written_out,
+    turns_of,
+)
 from onward.compiler.schedule.emitter import Emitter
 from onward.compiler.schedule.kernel import Arguments, Kernel
 from onward.compiler.schedule.lanes import LaneSchedule
@@ -25,33 +33,18 @@ from onward.compiler.schedule.products import product_of
 from onward.compiler.schedule.tiles import TYPICAL_ROWS, choose_tile
 from onward.compiler.steps import ContractionStep, Nest, Stage
 from onward.compiler.targets import Target
+from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, Symbol, ceiling_divide, product
 from onward.ir.expressions import substitute as substitute_index
 from onward.program.scalar import IndexValue, Read
 
-UNROLL = 4
-"""Steps of the innermost reduction loop that are written out."""
-
-MOST_WRITTEN_OUT = 7
-"""Steps of an innermost loop that is written out whole."""
-CACHE_LINE = 64
-"""Bytes that a prefetch brings."""
 STREAM_AHEAD = 16 << 10
 """Bytes by which a product of few rows asks ahead for its weights: past the page, where hardware stops (4 to 16 KB are as good)."""
+ROWS_PER_LANE = 3.5
+"""Up to so many rows for each lane of a vector, half the bytes of weights are worth what it takes to make floats of them: with
+16 lanes one row takes 0.4 of the time, 32 rows 0.8, 49 rows 0.9, but 64 rows 1.04 and 128 rows 1.07 (measured)."""
 SMALL_PANEL = 4096
 """Bytes of a panel that hardware fetches early enough by itself."""
-
-
-@dataclass(frozen=True)
-class Loop:
-    """A loop of the reduction and how far the operands move in a step, in elements.
-
-    The innermost one steps over whole groups of the product; `extent` counts elements.
-    """
-
-    extent: Dimension
-    left: Dimension
-    right: Dimension
 
 
 def contraction_kernels(step: ContractionStep, layouts: LayoutPlanner, target: Target) -> list[Kernel]:
@@ -81,9 +74,7 @@ class MatrixSchedule:
         self.variables: tuple[Dimension, ...] = root.variables
         pairs = zip((*root.variables, *root.reduction), (*root.shape, *root.extents))
         self.extents = {str(variable): extent for variable, extent in pairs}
-        self.product = product_of(self.right.dtype, target)
-        self.element, self.total = self.product.element, self.product.total
-        self.lanes = max(1, target.vector_bits // self.total.bits)
+        self._multiply_as(self.right.dtype)
         self._drop_units()
         order = layouts.orders.get(root.array) or range(len(root.variables))
         placed = [self.variables[axis] for axis in order]
@@ -100,6 +91,21 @@ class MatrixSchedule:
         known = all(isinstance(self.extents[str(variable)], int) for variable in read)
         self.constant = known and layouts.view(self.right.array).buffer.kind == "constant"
         self.fits = self.constant or self.product.group > 1 or self._step(self.right, self.column) == 1
+        if self._is_narrow():
+            self._multiply_as(DataType.BFLOAT16)
+
+    def _multiply_as(self, stored: DataType) -> None:
+        """Settles how the right operand is stored, and with it how products are made."""
+        self.stored = stored
+        self.product = product_of(self.right.dtype, self.target, stored)
+        self.total = self.product.total
+        self.lanes = max(1, self.target.vector_bits // self.total.bits)
+
+    def _is_narrow(self) -> bool:
+        """Whether the weights are stored as bfloat16: they may be, and they come from memory more slowly than they are used."""
+        rows = product(self.extents[str(variable)] for variable in self.rows)
+        few = not isinstance(rows, int) or rows <= ROWS_PER_LANE * self.lanes
+        return few and self.target.narrow and self.constant and self.right.dtype == DataType.FLOAT
 
     # -- the loops ---------------------------------------------------------------------------------------------
     def _drop_units(self) -> None:
@@ -184,9 +190,9 @@ class MatrixSchedule:
 
         panels = -(-extents[-1] // width)
         size = product(self.extents[str(variable)] for variable in self.batch) * panels * self._steps() * width * group
-        key: tuple[Hashable, ...] = (tuple(extents), tuple(steps), origin, width, batch, run, group)
-        packing = packing_of(axes, origin, extents, steps, batch, width, run, group)
-        return Buffer("constant", self.right.dtype, size, 0, constant, axes, "packed", packing, key)
+        key: tuple[Hashable, ...] = (tuple(extents), tuple(steps), origin, width, batch, run, group, self.stored)
+        packing = packing_of(axes, origin, extents, steps, batch, width, run, group, self.stored.numpy)
+        return Buffer("constant", self.stored, size, 0, constant, axes, "packed", packing, key)
 
     # -- the kernel --------------------------------------------------------------------------------------------
     def kernel(self) -> Kernel:
@@ -197,7 +203,7 @@ class MatrixSchedule:
         column_extent = self.extents[str(self.column)]
         most = 16 if isinstance(self.row_step, int) else 6
         self.depth = product(self.extents[str(variable)] for variable in self.inner)
-        step_bytes = self.element.bits // 8 * self.product.group
+        step_bytes = self.product.right_element.bits // 8 * self.product.group
         self.tile = choose_tile(
             self.row_extent, column_extent, self._depths(), step_bytes, self.target, most, self.product
         )
@@ -250,30 +256,28 @@ class MatrixSchedule:
             batch, panel = places[: len(self.batch)], places[len(self.batch)]
             outer, tile = places[len(self.batch) + 1 : -1], places[-1]
             indices = {str(variable): place for variable, place in zip((*self.batch, *self.rows[:-1]), (*batch, *outer))}
-            self._look_ahead(b, outer, tile)
+            self.look_ahead = self._look_ahead(b, outer, tile)
             self._emit_columns(b, arguments, indices, panel, tile)
 
-    def _look_ahead(self, b: Builder, outer: Sequence[Value], tile: Value) -> None:
+    def _look_ahead(self, b: Builder, outer: Sequence[Value], tile: Value) -> LookAhead | None:
         """Each tile of rows asks for its share of the next panel, which lies where this one ends, while it walks this one.
 
-        A single tile, which streams the panels once, asks for what it needs soon. `ahead` is the distance to the first cache
-        line to ask for beside the place of a turn of the innermost loop.
+        A single tile, which streams the panels once, asks for what it needs soon.
         """
-        panel = self._steps() * self.width * self.product.group
-        if not self.constant or int(panel) * self.element.bits < 8 * SMALL_PANEL:  # type: ignore[call-overload]
-            self.lines, self.ahead = 0, None
-            return
-        per_line = CACHE_LINE * 8 // self.element.bits
-        walked = -(-UNROLL * self.width * self.product.group // per_line)
+        panel, bits = self._steps() * self.width * self.product.group, self.product.right_element.bits
+        if not self.constant or int(panel) * bits < 8 * SMALL_PANEL:  # type: ignore[call-overload]
+            return None
+        per_line = CACHE_LINE * 8 // bits
+        walked = -(-steps_written_out(self.product) * self.width * self.product.group // per_line)
         tiles = product([*(self.extents[str(variable)] for variable in self.rows[:-1]), self._grid()[-1]])
         turns = tiles if isinstance(tiles, int) else TYPICAL_ROWS // self.tile.rows
-        self.lines = max(1, -(-walked // turns))
+        lines = max(1, -(-walked // turns))
         turn = tile
         for place in outer:
             turn = turn + place * self.point.index(self._grid()[-1])  # near enough for more than one
-        share = b.unsigned_remainder(turn * b.constant(I64, self.lines), b.constant(I64, walked))
-        distance = min(int(panel), STREAM_AHEAD * 8 // self.element.bits) if turns == 1 else int(panel)  # type: ignore[call-overload]
-        self.ahead = b.constant(I64, distance) + share * b.constant(I64, per_line)
+        share = b.unsigned_remainder(turn * b.constant(I64, lines), b.constant(I64, walked))
+        distance = min(int(panel), STREAM_AHEAD * 8 // bits) if turns == 1 else int(panel)  # type: ignore[call-overload]
+        return LookAhead(lines, b.constant(I64, distance) + share * b.constant(I64, per_line))
 
     def _emit_columns(
         self, b: Builder, arguments: Arguments, indices: dict[str, Value], panel: Value, tile: Value
@@ -347,8 +351,6 @@ class MatrixSchedule:
         """The register tile: accumulate over the reduction, spill to scratch, then the epilogue row by row."""
         kind = self.total.with_lanes(lanes)
         masks = self._masks(b, left_over, vectors, lanes)
-        zero = b.constant(kind, 0)
-        totals = [[b.variable(zero) for _ in range(vectors)] for _ in range(count)]
         here = dict(indices)
         if self.rows:
             here[str(self.rows[-1])] = row
@@ -358,37 +360,20 @@ class MatrixSchedule:
             right = self._panel(b, arguments, here, panel, lane)
         else:
             right = self._start(b, arguments, self.right, here)
-        loops = self._loops()
-        block = cut([loop.extent for loop in loops], PRODUCTS, UNROLL) if self.total.is_float else None
-        if block is not None:
-            self._store_sums(b, totals, lanes, add=False)
-        self._accumulate(b, totals, left, right, loops, kind, None if self.constant else masks, block)
-        if block is None:
-            self._store_sums(b, totals, lanes, add=False)
+        Accumulation(
+            self.point, self.product, self._loops(), self.row_step, self.scratch, count, vectors, kind,
+            None if self.constant else masks, self.look_ahead,
+        ).run(left, right)  # fmt: skip
         wide = vectors * lanes
         with b.loop(b.constant(I64, 0), b.constant(I64, count)) as position:
             for vector in range(vectors):
                 place = position * b.constant(I64, wide) + b.constant(I64, vector * lanes)
-                value = b.load(b.offset(self.scratch, place, self.total), kind, self._aligned(lanes))
+                value = b.load(b.offset(self.scratch, place, self.total), kind, alignment_of(kind))
                 spot = dict(here)
                 if self.rows:
                     spot[str(self.rows[-1])] = row + position
                 spot[str(self.column)] = column + b.constant(I64, vector * lanes)
                 self._finish(b, arguments, spot, value, lanes, masks[vector] if masks else None)
-
-    def _store_sums(self, b: Builder, totals: list[list[Variable]], lanes: int, *, add: bool) -> None:
-        """The sums go to scratch, or are added to what is there and begin again."""
-        for number, total in enumerate(total for line in totals for total in line):
-            place = b.offset(self.scratch, b.constant(I64, number * lanes), self.total)
-            value = total.get()
-            if add:
-                total.set(b.constant(value.type, 0))
-                # Volatile, or LLVM keeps the sums of all blocks in registers, which then do not suffice for those of one.
-                value = b.load(place, value.type, self._aligned(lanes), volatile=True) + value
-            b.store(place, value, self._aligned(lanes))
-
-    def _aligned(self, lanes: int) -> int:
-        return min(64, lanes * self.total.bits // 8)
 
     def _masks(self, b: Builder, left_over: Value | None, vectors: int, lanes: int) -> list[Value] | None:
         if left_over is None:
@@ -403,7 +388,7 @@ class MatrixSchedule:
         view = self.layouts.view(read.array)
         zero = b.constant(I64, 0)
         point = Emitter(b, arguments, self.layouts, {**indices, **{str(v): zero for v in self.inner}})
-        return b.offset(arguments.pointer(view.buffer), point.index(view.address(read.indices)), self.element)
+        return b.offset(arguments.pointer(view.buffer), point.index(view.address(read.indices)), storage_type(read.dtype))
 
     def _panel(self, b: Builder, arguments: Arguments, indices: dict[str, Value], panel: Value, lane: Value) -> Value:
         """The address of a packed panel."""
@@ -414,7 +399,7 @@ class MatrixSchedule:
         place = place * self.point.index(panels) + panel
         group = b.constant(I64, self.product.group)
         place = (place * self.point.index(self._steps() * self.width) + lane) * group
-        return b.offset(arguments.pointer(self.right_buffer), place, self.element)
+        return b.offset(arguments.pointer(self.right_buffer), place, self.product.right_element)
 
     def _loops(self) -> list[Loop]:
         """The reduction loops with their strides; neighbours that walk both operands as one become one.
@@ -432,132 +417,19 @@ class MatrixSchedule:
             found = [Loop(loop.extent, loop.left, self.root.contraction.group_step) for loop in found]  # type: ignore[union-attr]
         if self.constant:
             step: Dimension = self.width * self.product.group
-            for place, extent in reversed(list(enumerate(self._counts(found)))):
+            for place, extent in reversed(list(enumerate(turns_of(found, self.product.group)))):
                 found[place] = Loop(found[place].extent, found[place].left, step)
                 step = step * extent
         return found
 
-    def _counts(self, loops: Sequence[Loop]) -> list[Dimension]:
-        """Turns of the loops: the innermost one takes a group at a time."""
-        counts = [loop.extent for loop in loops]
-        return counts[:-1] + [ceiling_divide(extent, self.product.group) for extent in counts[-1:]]
-
     def _depths(self) -> list[Dimension]:
         """The turns of the reduction loops as they will be merged."""
         self.width = 1  # any will do: it cancels out
-        return self._counts(self._loops())
+        return turns_of(self._loops(), self.product.group)
 
     def _steps(self) -> Dimension:
         """Steps of the whole reduction."""
-        return product(self._counts(self._loops()))
-
-    def _accumulate(
-        self, b: Builder, totals: list[list[Variable]], left: Value, right: Value, loops: list[Loop], kind: Type,
-        masks: list[Value] | None, block: tuple[int, int] | None,
-    ) -> None:  # fmt: skip
-        """The loops from the outermost to the innermost; `block` says which is cut into pieces, counted from here."""
-        if not loops:
-            self._multiply(b, totals, left, right, Loop(1, 1, 0), 1, kind, masks)
-            return
-        loop, rest = loops[0], loops[1:]
-        if not rest:
-            self._accumulate_innermost(b, totals, left, right, loop, kind, masks, block[1] if block else None)
-            return
-        deeper = (block[0] - 1, block[1]) if block and block[0] else None
-
-        def turns(begin: Value, end: Value) -> None:
-            with b.loop(begin, end) as k:
-                inner_left, inner_right = self._advance(b, left, k, loop.left), self._advance(b, right, k, loop.right)
-                self._accumulate(b, totals, inner_left, inner_right, rest, kind, masks, deeper)
-
-        self._in_pieces(b, totals, self.point.index(loop.extent), block[1] if block and not block[0] else None, kind, turns)
-
-    def _in_pieces(
-        self, b: Builder, totals: list[list[Variable]], stop: Value, piece: int | None, kind: Type,
-        turns: Callable[[Value, Value], None],
-    ) -> None:  # fmt: skip
-        """`turns` over a whole loop, or over each of its pieces, whose sums are added to the scratch."""
-        if piece is None:
-            turns(b.constant(I64, 0), stop)
-            return
-        with pieces(b, stop, piece) as (begin, end):
-            turns(begin, end)
-            self._store_sums(b, totals, kind.lanes, add=True)
-
-    def _accumulate_innermost(
-        self, b: Builder, totals: list[list[Variable]], left: Value, right: Value, loop: Loop, kind: Type,
-        masks: list[Value] | None, piece: int | None,
-    ) -> None:  # fmt: skip
-        group = self.product.group
-        steps = loop.extent // group
-        turn = Loop(steps, loop.left * group, loop.right)
-        stop, unroll = self.point.index(steps), b.constant(I64, UNROLL)
-
-        def several(first: Value, count: int) -> None:
-            # Opaque, or strength reduction spends 100 ms on the 60 addresses of the body (measured; 4 ms without).
-            at_left = b.opaque(self._advance(b, left, first, turn.left))
-            at_right = b.opaque(self._advance(b, right, first, turn.right))
-            self._ask_ahead(b, at_right)
-            for step in range(count):
-                number = b.constant(I64, step)
-                self._multiply(
-                    b, totals, self._advance(b, at_left, number, turn.left),
-                    self._advance(b, at_right, number, turn.right), loop, group, kind, masks,
-                )  # fmt: skip
-
-        def turns(begin: Value, end: Value) -> None:
-            with b.loop(begin, end, unroll) as k:
-                several(k, UNROLL)
-
-        def turns_and_rest(begin: Value, end: Value) -> None:
-            whole = begin + b.unsigned_divide(end - begin, unroll) * unroll
-            turns(begin, whole)
-            with b.loop(whole, end) as k:
-                several(k, 1)
-
-        if not isinstance(steps, int):
-            self._in_pieces(b, totals, stop, piece, kind, turns_and_rest)
-        elif steps <= MOST_WRITTEN_OUT:
-            several(b.constant(I64, 0), steps)
-        else:
-            rest = steps % UNROLL
-            whole = b.constant(I64, steps - rest)
-            if rest:  # first, for it belongs to the first block then
-                several(whole, rest)
-            self._in_pieces(b, totals, whole, piece, kind, turns)
-        if group > 1 and loop.extent % group:
-            assert isinstance(loop.extent, int)
-            at_left, at_right = self._advance(b, left, stop, turn.left), self._advance(b, right, stop, turn.right)
-            self._multiply(b, totals, at_left, at_right, loop, loop.extent % group, kind, masks)
-
-    def _ask_ahead(self, b: Builder, at_right: Value) -> None:
-        for line in range(self.lines):
-            assert self.ahead is not None
-            ahead = b.offset(at_right, self.ahead, self.element)
-            b.prefetch(b.offset(ahead, b.constant(I64, line * CACHE_LINE * 8 // self.element.bits), self.element), 2)
-
-    def _advance(self, b: Builder, pointer: Value, count: Value, step: Dimension) -> Value:
-        if isinstance(step, int) and not count.name.startswith("%"):
-            return b.offset(pointer, b.constant(I64, int(count.name) * step), self.element)
-        return b.offset(pointer, count * self.point.index(step), self.element)
-
-    def _multiply(
-        self, b: Builder, totals: list[list[Variable]], left: Value, right: Value, loop: Loop, count: int, kind: Type,
-        masks: list[Value] | None,
-    ) -> None:  # fmt: skip
-        """One step of the reduction, of `count` elements: an outer product of a column of the left and a row of the right operand."""
-        columns = []
-        for vector in range(len(totals[0])):
-            place = b.offset(right, b.constant(I64, vector * kind.lanes * self.product.group), self.element)
-            columns.append(self.product.right(b, place, kind.lanes, masks[vector] if masks else None))
-        step, along = self.point.index(self.row_step), self.point.index(loop.left)
-        for position, line in enumerate(totals):
-            shift = b.constant(I64, position * self.row_step) if isinstance(self.row_step, int) else (
-                b.constant(I64, position) * step
-            )
-            value = self.product.left(b, b.offset(left, shift, self.element), along, count, kind.lanes)
-            for column, total in zip(columns, line):
-                total.set(self.product.add(b, total.get(), value, column))
+        return product(turns_of(self._loops(), self.product.group))
 
     def _finish(
         self, b: Builder, arguments: Arguments, indices: dict[str, Value], value: Value, lanes: int, mask: Value | None
@@ -565,6 +437,6 @@ class MatrixSchedule:
         assert self.root.reduce is not None
         point = Emitter(
             b, arguments, self.layouts, indices, lane=str(self.column), lanes=lanes, mask=mask,
-            values={self.root.reduce: value}, fused=self.product.group > 1,
+            values={self.root.reduce: value}, fused=not self.total.is_float,
         )  # fmt: skip
         point.store(self.root.array, self.variables, point.vector(self.body))

@@ -14,9 +14,9 @@ from onward.compiler.layout import Buffer, LayoutPlanner
 from onward.compiler.operations import emit_literal, emit_operation
 from onward.compiler.rewrite import substitute
 from onward.compiler.roots import cost
-from onward.compiler.schedule.blocks import cut, pieces
 from onward.compiler.schedule.emitter import Emitter
 from onward.compiler.schedule.kernel import Arguments, Kernel
+from onward.compiler.schedule.summation import cut, pieces
 from onward.compiler.steps import Nest, Stage
 from onward.compiler.targets import Target
 from onward.ir.datatypes import DataType
@@ -309,7 +309,7 @@ class NestSchedule:
     ) -> None:
         """Serial loops over all but the last variable, a vector loop over the last.
 
-        `block` says which one is walked in pieces (see `blocks.cut`), each of which ends with `end_block`.
+        `block` says which one is walked in pieces (see `summation.cut`), each of which ends with `end_block`.
         """
         indices = indices or {}
         if not loops:

@@ -8,18 +8,19 @@ import numpy as np
 
 
 def packing_of(
-    axes: Sequence[int], origin: int, extents: Sequence[int], steps: Sequence[int], batch: int, width: int, run: int, group: int
-) -> Callable[[np.ndarray], np.ndarray]:
+    axes: Sequence[int], origin: int, extents: Sequence[int], steps: Sequence[int], batch: int, width: int, run: int, group: int,
+    stored: np.dtype,
+) -> Callable[[np.ndarray], np.ndarray]:  # fmt: skip
     """What makes panels of a constant whose axes lie in the order `axes`.
 
-    The operand begins at `origin` and has `extents` (batch, reduction, columns), `steps` elements apart; for the rest see
-    `pack_panels`.
+    The operand begins at `origin` and has `extents` (batch, reduction, columns), `steps` elements apart; it is `stored` as
+    numbers of that type, rounded to the nearest. For the rest see `pack_panels`.
     """
 
     def packing(array: np.ndarray) -> np.ndarray:
         flat = np.ascontiguousarray(array.transpose(axes) if axes else array).reshape(-1)[origin:]
         whole = np.lib.stride_tricks.as_strided(flat, extents, [step * flat.itemsize for step in steps])
-        return pack_panels(whole, batch, width, run, group)
+        return pack_panels(whole, batch, width, run, group).astype(stored, copy=False)
 
     return packing
 

@@ -2,14 +2,15 @@
 
 Floats go one by one. 8-bit integers go in groups of four neighbours along the reduction, an unsigned left and a signed right
 one, whose products are summed in 32 bits: one instruction where the processor has it. The right operand lies as (groups,
-columns, 4) then, and each lane of a vector holds the group of a column.
+columns, 4) then, and each lane of a vector holds the group of a column. Weights that are stored as bfloat16 lie in the same way in groups of two, which
+is what instructions for products of bfloat16 take, too; where there are none, each half becomes a float when it is used.
 """
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from onward.compiler.builder import I8, I16, I32, I64, Builder, Type, Value
+from onward.compiler.builder import BF16, F32, I8, I16, I32, I64, Builder, Type, Value
 from onward.compiler.operations import storage_type
 from onward.compiler.targets import Target
 from onward.ir.datatypes import DataType
@@ -20,8 +21,14 @@ class Product(Protocol):
 
     group: int
     """Neighbours along the reduction in one step."""
-    element: Type
-    """An element of either operand in memory."""
+    outer: int
+    """Outer products in one step, each of a column of the left and a row of the right operand."""
+    expansion: float
+    """Cycles in which the units for multiply-add make a vector of the right operand ready for an outer product."""
+    left_element: Type
+    """An element of the left operand in memory."""
+    right_element: Type
+    """An element of the right operand in memory."""
     total: Type
     """A sum."""
 
@@ -33,8 +40,8 @@ class Product(Protocol):
         """`count` neighbours, `step` elements apart, as the group of every lane; zeros for the rest of the group."""
         ...
 
-    def right(self, b: Builder, pointer: Value, lanes: int, mask: Value | None) -> Value:
-        """The groups of `lanes` columns."""
+    def right(self, b: Builder, pointer: Value, lanes: int, mask: Value | None, turn: int) -> Value:
+        """What the outer product number `turn` of a step takes of the groups of `lanes` columns."""
         ...
 
     def add(self, b: Builder, total: Value, left: Value, right: Value) -> Value:
@@ -42,8 +49,14 @@ class Product(Protocol):
         ...
 
 
-def product_of(operand: DataType, target: Target) -> Product:
-    """The way to multiply operands of a type: floats, or 8-bit integers (the type of either)."""
+def product_of(operand: DataType, target: Target, stored: DataType | None = None) -> Product:
+    """The way to multiply operands of a type: floats, or 8-bit integers (the type of either).
+
+    A right operand of float32 may be `stored` as bfloat16. No processor that was measured multiplies those faster than floats
+    (`vdpbf16ps` has 0.7 of their speed); the place for one that does, with tiles (AMX), is here.
+    """
+    if stored == DataType.BFLOAT16:
+        return ExpandedProduct(target)
     if operand.is_float:
         return FloatProduct(storage_type(operand), target)
     return _BYTE_PRODUCTS[target.byte_product](target)
@@ -53,9 +66,11 @@ class FloatProduct:
     """Floats, with fused multiply-add where there is one."""
 
     group = 1
+    outer = 1
+    expansion = 0.0
 
     def __init__(self, element: Type, target: Target) -> None:
-        self.element = self.total = element
+        self.left_element = self.right_element = self.total = element
         self.target = target
 
     def registers(self, rows: int, vectors: int) -> int:
@@ -64,22 +79,46 @@ class FloatProduct:
 
     def left(self, b: Builder, pointer: Value, step: Value, count: int, lanes: int) -> Value:
         """An element in every lane."""
-        return b.splat(b.load(pointer, self.element), lanes)
+        return b.splat(b.load(pointer, self.left_element), lanes)
 
-    def right(self, b: Builder, pointer: Value, lanes: int, mask: Value | None) -> Value:
+    def right(self, b: Builder, pointer: Value, lanes: int, mask: Value | None, turn: int) -> Value:
         """A vector of columns."""
-        return b.load(pointer, self.element.with_lanes(lanes), mask=mask)
+        return b.load(pointer, self.right_element.with_lanes(lanes), mask=mask)
 
     def add(self, b: Builder, total: Value, left: Value, right: Value) -> Value:
         """total + left * right."""
         return b.fma(left, right, total)
 
 
+class ExpandedProduct(FloatProduct):
+    """Floats and weights of bfloat16, two neighbours of a column in 32 bits: either half is a float once it stands in the upper one."""
+
+    group = 2
+    outer = 2
+    expansion = 0.5
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(F32, target)
+        self.right_element = BF16
+
+    def registers(self, rows: int, vectors: int) -> int:
+        """The pairs stay while their first halves are used."""
+        return super().registers(rows, vectors) + vectors
+
+    def right(self, b: Builder, pointer: Value, lanes: int, mask: Value | None, turn: int) -> Value:
+        """One half of each pair."""
+        pair = b.load(pointer, I32.with_lanes(lanes), mask=mask)
+        upper = pair & b.constant(pair.type, -1 << 16) if turn else pair << b.constant(pair.type, 16)
+        return b.bitcast(upper, F32.with_lanes(lanes))
+
+
 class ByteProduct:
     """Groups of four bytes, one instruction a vector: `vpdpbusd` on x86, `usdot` on ARM."""
 
     group = 4
-    element = I8
+    outer = 1
+    expansion = 0.0
+    left_element = right_element = I8
     total = I32
 
     def __init__(self, target: Target) -> None:
@@ -93,7 +132,7 @@ class ByteProduct:
         """Four bytes in every lane."""
         return b.splat(_group(b, pointer, step, count), lanes)
 
-    def right(self, b: Builder, pointer: Value, lanes: int, mask: Value | None) -> Value:
+    def right(self, b: Builder, pointer: Value, lanes: int, mask: Value | None, turn: int) -> Value:
         """A group of each column."""
         return b.load(pointer, I32.with_lanes(lanes), alignment=1, mask=mask)
 

@@ -37,18 +37,19 @@ def legal_tiles(target: Target, product: Product | None = None) -> list[Tile]:
     return [tile for tile in tiles if product.registers(tile.rows, tile.vectors) <= budget and tile != Tile(9, 3)]
 
 
-def tile_cycles(tile: Tile, *, near: bool = False, far: bool = False) -> float:
+def tile_cycles(tile: Tile, *, near: bool = False, far: bool = False, expansion: float = 0) -> float:
     """Cycles for one step of the reduction: two multiply-adds and two loads a cycle, and four cycles of latency.
 
     Fewer than 12 sums do not quite hide that latency. A vector of the right operand costs 0.15 more, for the second-level
     cache it comes from, and an element of the left one 0.1, or half of it where the tile's rows are `near`, in the first
-    level. A right operand whose panel is too `far` for the second level costs 0.6. Fitted to 128 x 768 x 768 on Zen 5, as fractions of the peak: AVX2 4x3 1.00, 6x2 0.97, 5x2 0.96, 3x3 0.93,
+    level. A right operand whose panel is too `far` for the second level costs 0.6. What its `expansion` takes, the units for
+    multiply-add lack. Fitted to 128 x 768 x 768 on Zen 5, as fractions of the peak: AVX2 4x3 1.00, 6x2 0.97, 5x2 0.96, 3x3 0.93,
     2x4 0.89, 4x2 0.87; AVX-512 within 2 % for 8x3, 13x2, 6x4 and 12x2, and with 9.4 MB of weights 5x4 0.96, 8x3 0.92,
     6x4 0.91, 13x2 0.84.
     """
     sums, loads = tile.rows * tile.vectors, tile.rows + tile.vectors
     exposed = 0.15 * min(4, max(0, 12 - sums))
-    return max(sums / 2, loads / 2, 4.0) + exposed + (0.6 if far else 0.15) * tile.vectors + (0.05 if near else 0.1) * tile.rows
+    return max(sums / 2 + expansion * tile.vectors, loads / 2, 4.0) + exposed + (0.6 if far else 0.15) * tile.vectors + (0.05 if near else 0.1) * tile.rows
 
 
 def choose_tile(
@@ -61,16 +62,17 @@ def choose_tile(
     """
     row_count = rows if isinstance(rows, int) else TYPICAL_ROWS
     column_count = columns if isinstance(columns, int) else TYPICAL_ROWS
+    kind = kind or FloatProduct(F32, target)
     lanes = max(1, target.vector_bits // 8 // element_bytes)
     depth, innermost = product(depths), depths[-1] if depths else 1
     start = LOOP_CYCLES / max(1, innermost) if isinstance(innermost, int) else 0.0
 
     def cycles(tile: Tile) -> float:
         if not isinstance(depth, int):
-            return tile_cycles(tile)
+            return tile_cycles(tile, expansion=kind.expansion)
         near = tile.rows * depth * element_bytes <= target.l1 // 2
         far = tile.vectors * lanes * depth * element_bytes > target.l2 // 2
-        return tile_cycles(tile, near=near, far=far) + start
+        return tile_cycles(tile, near=near, far=far, expansion=kind.expansion) + start
 
     def time(tile: Tile) -> float:
         panels = -(-column_count // (tile.vectors * lanes))

@@ -24,6 +24,8 @@ class Target:
     l2: int = 1 << 20
     checked: bool = False
     """Whether every access to memory is compared with the ends of its buffer (ONWARD_CHECKED=1; see bounds.py)."""
+    narrow: bool = False
+    """Whether operands of products may be rounded to bfloat16 where that makes them faster (`CompileOptions.precision`)."""
 
     @property
     def has_float16(self) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from onward import program as P
-from onward.compiler.schedule.blocks import PRODUCTS, cut
+from onward.compiler.schedule.summation import PRODUCTS, cut
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Symbol
 from onward.runtime.executable import Executable

@@ -1,0 +1,195 @@
+"""The reduction of one register tile of a contraction: loops over both operands, with the sums in registers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from onward.compiler.builder import I8, I64, Builder, Type, Value, Variable
+from onward.compiler.schedule.emitter import Emitter
+from onward.compiler.schedule.products import Product
+from onward.compiler.schedule.summation import PRODUCTS, cut, pieces
+from onward.ir.expressions import Dimension, ceiling_divide
+
+UNROLL = 4
+"""Outer products of the innermost reduction loop that are written out."""
+MOST_WRITTEN_OUT = 7
+"""Steps of an innermost loop that is written out whole."""
+CACHE_LINE = 64
+"""Bytes that a prefetch brings."""
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A loop of the reduction and how far the operands move in a step, in elements.
+
+    The innermost one steps over whole groups of the product; `extent` counts elements.
+    """
+
+    extent: Dimension
+    left: Dimension
+    right: Dimension
+
+
+@dataclass(frozen=True)
+class LookAhead:
+    """How many cache lines each turn of the innermost loop asks for, and how far the first lies from its place, in elements."""
+
+    lines: int
+    distance: Value
+
+
+def turns_of(loops: Sequence[Loop], group: int) -> list[Dimension]:
+    """Turns of the loops: the innermost one takes a group at a time."""
+    counts = [loop.extent for loop in loops]
+    return counts[:-1] + [ceiling_divide(extent, group) for extent in counts[-1:]]
+
+
+def steps_written_out(product: Product) -> int:
+    """Steps in a turn of the innermost loop, once it is unrolled."""
+    return UNROLL // product.outer
+
+
+class Accumulation:
+    """Emits the reduction of a tile of `rows` x `vectors` sums of type `kind`, which end in `scratch`, row by row."""
+
+    def __init__(
+        self, point: Emitter, product: Product, loops: Sequence[Loop], row_step: Dimension, scratch: Value,
+        rows: int, vectors: int, kind: Type, masks: list[Value] | None, look_ahead: LookAhead | None,
+    ) -> None:  # fmt: skip
+        self.b: Builder = point.b
+        self.point, self.product, self.loops, self.row_step, self.scratch = point, product, loops, row_step, scratch
+        self.kind, self.masks, self.look_ahead = kind, masks, look_ahead
+        zero = self.b.constant(kind, 0)
+        self.sums: list[list[Variable]] = [[self.b.variable(zero) for _ in range(vectors)] for _ in range(rows)]
+        self.unroll = steps_written_out(product)
+
+    def run(self, left: Value, right: Value) -> None:
+        """Everything, from the addresses of the operands where all loops are at 0."""
+        turns = turns_of(self.loops, self.product.group)
+        block = cut(turns, PRODUCTS // self.product.group, self.unroll) if self.kind.is_float else None
+        if block is not None:
+            self._store(add=False)
+        self._walk(left, right, self.loops, block)
+        if block is None:
+            self._store(add=False)
+
+    def _store(self, *, add: bool) -> None:
+        """The sums go to scratch, or are added to what is there and begin again."""
+        b, alignment = self.b, alignment_of(self.kind)
+        for number, total in enumerate(total for line in self.sums for total in line):
+            place = b.offset(self.scratch, b.constant(I64, number * self.kind.lanes), self.kind.with_lanes(1))
+            value = total.get()
+            if add:
+                total.set(b.constant(self.kind, 0))
+                # Volatile, or LLVM keeps the sums of all blocks in registers, which then do not suffice for those of one.
+                value = b.load(place, self.kind, alignment, volatile=True) + value
+            b.store(place, value, alignment)
+
+    def _walk(self, left: Value, right: Value, loops: Sequence[Loop], block: tuple[int, int] | None) -> None:
+        """The loops from the outermost to the innermost; `block` says which is cut into pieces, counted from here."""
+        if not loops:
+            self._multiply(left, right, Loop(1, 1, 0), 1)
+            return
+        loop, rest = loops[0], loops[1:]
+        piece = block[1] if block and not block[0] else None
+        deeper = (block[0] - 1, block[1]) if block and block[0] else None
+        if not rest:
+            self._walk_innermost(left, right, loop, piece)
+            return
+
+        def turns(begin: Value, end: Value) -> None:
+            with self.b.loop(begin, end) as k:
+                self._walk(self._move_left(left, k, loop.left), self._move_right(right, k, loop.right), rest, deeper)
+
+        self._in_pieces(self.point.index(loop.extent), piece, turns)
+
+    def _in_pieces(self, stop: Value, piece: int | None, turns: Callable[[Value, Value], None]) -> None:
+        """`turns` over a whole loop, or over each of its pieces, whose sums are added to the scratch."""
+        if piece is None:
+            turns(self.b.constant(I64, 0), stop)
+            return
+        with pieces(self.b, stop, piece) as (begin, end):
+            turns(begin, end)
+            self._store(add=True)
+
+    def _walk_innermost(self, left: Value, right: Value, loop: Loop, piece: int | None) -> None:
+        b, group = self.b, self.product.group
+        steps = loop.extent // group
+        turn = Loop(steps, loop.left * group, loop.right)
+        stop, unroll = self.point.index(steps), b.constant(I64, self.unroll)
+
+        def several(first: Value, count: int) -> None:
+            # Opaque, or strength reduction spends 100 ms on the 60 addresses of the body (measured; 4 ms without).
+            at_left = b.opaque(self._move_left(left, first, turn.left))
+            at_right = b.opaque(self._move_right(right, first, turn.right))
+            self._ask_ahead(at_right)
+            for step in range(count):
+                number = b.constant(I64, step)
+                here = self._move_left(at_left, number, turn.left), self._move_right(at_right, number, turn.right)
+                self._multiply(*here, loop, group)
+
+        def turns(begin: Value, end: Value) -> None:
+            with b.loop(begin, end, unroll) as k:
+                several(k, self.unroll)
+
+        def turns_and_rest(begin: Value, end: Value) -> None:
+            whole = begin + b.unsigned_divide(end - begin, unroll) * unroll
+            turns(begin, whole)
+            with b.loop(whole, end) as k:
+                several(k, 1)
+
+        # What is left over comes first: it belongs to the first block then.
+        if group > 1 and loop.extent % group:
+            assert isinstance(loop.extent, int)
+            here = self._move_left(left, stop, turn.left), self._move_right(right, stop, turn.right)
+            self._multiply(*here, loop, loop.extent % group)
+        if not isinstance(steps, int):
+            self._in_pieces(stop, piece, turns_and_rest)
+        elif steps <= MOST_WRITTEN_OUT:
+            several(b.constant(I64, 0), steps)
+        else:
+            rest = steps % self.unroll
+            whole = b.constant(I64, steps - rest)
+            if rest:
+                several(whole, rest)
+            self._in_pieces(whole, piece, turns)
+
+    def _ask_ahead(self, at_right: Value) -> None:
+        if self.look_ahead is None:
+            return
+        first = self.b.offset(at_right, self.look_ahead.distance, self.product.right_element)
+        for line in range(self.look_ahead.lines):
+            self.b.prefetch(self.b.offset(first, self.b.constant(I64, line * CACHE_LINE), I8), 2)
+
+    def _move_left(self, pointer: Value, count: Value, step: Dimension) -> Value:
+        return self._move(pointer, count, step, self.product.left_element)
+
+    def _move_right(self, pointer: Value, count: Value, step: Dimension) -> Value:
+        return self._move(pointer, count, step, self.product.right_element)
+
+    def _move(self, pointer: Value, count: Value, step: Dimension, element: Type) -> Value:
+        if isinstance(step, int) and not count.name.startswith("%"):
+            return self.b.offset(pointer, self.b.constant(I64, int(count.name) * step), element)
+        return self.b.offset(pointer, count * self.point.index(step), element)
+
+    def _multiply(self, left: Value, right: Value, loop: Loop, count: int) -> None:
+        """One step of the reduction, of `count` elements: outer products of a column of the left and a row of the right operand."""
+        b, product, lanes = self.b, self.product, self.kind.lanes
+        along = self.point.index(loop.left)
+        for turn in range(min(product.outer, count)):
+            columns = []
+            for vector in range(len(self.sums[0])):
+                place = b.offset(right, b.constant(I64, vector * lanes * product.group), product.right_element)
+                columns.append(product.right(b, place, lanes, self.masks[vector] if self.masks else None, turn))
+            first = self._move_left(left, b.constant(I64, turn), loop.left)
+            for position, line in enumerate(self.sums):
+                place = self._move_left(first, b.constant(I64, position), self.row_step)
+                value = product.left(b, place, along, count, lanes)
+                for column, total in zip(columns, line):
+                    total.set(product.add(b, total.get(), value, column))
+
+
+def alignment_of(kind: Type) -> int:
+    """Bytes to which the sums of a tile are aligned."""
+    return min(64, kind.lanes * kind.bits // 8)
