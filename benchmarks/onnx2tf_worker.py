@@ -1,12 +1,14 @@
-"""Converts the models of a folder with onnx2tf, in an environment of its own: `python onnx2tf_worker.py FOLDER`.
+"""Converts the models of a folder with onnx2tf, in an environment of its own: `python onnx2tf_worker.py FOLDER SECONDS`.
 
 For NAME.onnx it leaves the SavedModel NAME/ and NAME.json: seconds, or why there is no result. NAME.begun says that a model was begun;
-one that has only that has ended the process, and is left out when the worker is started again. The files of TensorFlow Lite, which onnx2tf writes afterwards,
+one that has only that has ended the process, and is left out when the worker is started again, as is one that takes more than SECONDS. The files of TensorFlow Lite, which onnx2tf writes afterwards,
 are not made: they take minutes and are not compared.
 """
 
 import json
+import os
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -49,7 +51,10 @@ def main() -> None:
         begun = path.with_suffix(".begun")
         if not begun.exists():
             begun.touch()
+            watch = threading.Timer(float(sys.argv[2]), os._exit, [1])
+            watch.start()
             path.with_suffix(".json").write_text(json.dumps(convert(path)))
+            watch.cancel()
 
 
 if __name__ == "__main__":

@@ -40,20 +40,20 @@ def by_onward(_: str, model: onnx.ModelProto) -> Runner:
 
 
 class Onnx2tf:
-    """Converts all models at once, in processes of the environment `venv`, and is then a converter."""
+    """Converts all models at once, in processes of the environment `venv`, and is then a converter; a model may take `limit` seconds."""
 
-    def __init__(self, venv: Path, work: Path, found: Mapping[str, onnx.ModelProto]) -> None:
+    def __init__(self, venv: Path, work: Path, found: Mapping[str, onnx.ModelProto], limit: int) -> None:
         self.work = work
         for name, model in found.items():
             if not (work / f"{name}.onnx").exists():
                 onnx.save(model, work / f"{name}.onnx")
         environment = os.environ | {"PATH": f"{venv / 'bin'}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": ""}
         while len(list(work.glob("*.begun"))) < len(list(work.glob("*.onnx"))):  # again where a model ended the process
-            subprocess.run([venv / "bin" / "python", WORKER, work], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            subprocess.run([venv / "bin" / "python", WORKER, work, str(limit)], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def __call__(self, name: str, model: onnx.ModelProto) -> Runner:
         answer = self.work / f"{name}.json"
-        said = json.loads(answer.read_text()) if answer.exists() else {"reason": "the process ended"}
+        said = json.loads(answer.read_text()) if answer.exists() else {"reason": "the process ended, or it took too long"}
         if "reason" in said:
             raise RuntimeError(said["reason"])
         loaded = tf.saved_model.load(self.work / name)
@@ -102,11 +102,11 @@ def main() -> None:
         for part in ("models", "nodes"):
             (work / part).mkdir(parents=True, exist_ok=True)
         found = models(given.models)
-        converters: dict[str, Converter] = {"onward": by_onward, "onnx2tf": Onnx2tf(given.onnx2tf, work / "models", found)}
+        converters: dict[str, Converter] = {"onward": by_onward, "onnx2tf": Onnx2tf(given.onnx2tf, work / "models", found, 900)}
         show(found, converters, given.seconds)
         if given.nodes:
             cases = [case for case in all_node_tests() if is_plain(case)][:: given.every]
-            converters["onnx2tf"] = Onnx2tf(given.onnx2tf, work / "nodes", {case.name: case.model for case in cases})
+            converters["onnx2tf"] = Onnx2tf(given.onnx2tf, work / "nodes", {case.name: case.model for case in cases}, 30)
             show_node_tests(converters, cases)
 
 
