@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
 from sklearn.datasets import make_classification, make_regression
+from sklearn.linear_model import SGDClassifier
 from sklearn.utils import all_estimators
 from sklearn.utils._test_common.instance_generator import _construct_instances
 
@@ -112,3 +113,17 @@ def test_trees_of_several_targets() -> None:
     x, y = make_regression(60, 6, n_targets=2, random_state=0)
     convert(DecisionTreeRegressor(max_depth=4).fit(x, y), "predict", x)
     convert(DecisionTreeClassifier(max_depth=4).fit(x, (y > 0).astype(int)), "predict", x)
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "modified_huber"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_probabilities_of_stochastic_descent(loss: str, classes: int) -> None:
+    """Rows that no class takes for itself have equal probabilities, too."""
+    random = np.random.default_rng(0)
+    x = random.standard_normal((200, 5))
+    labels = np.digitize(x[:, 0] + x[:, 1], [0.0, 1.0][: classes - 1])
+    estimator = SGDClassifier(loss=loss, random_state=0).fit(x, labels)
+    estimator.intercept_ = estimator.intercept_ - 2
+    found = estimator.predict_proba(x)
+    assert classes == 2 or loss == "log_loss" or (found == 1 / 3).all(1).any()
+    onward.convert(estimator, x)

@@ -8,6 +8,7 @@ from onward.converters.sklearn.operators import (  # noqa: F401
     ensembles,
     forests,
     iterations,
+    linear_classifiers,
     neighbours,
     scalers,
     support_vectors,
