@@ -96,10 +96,7 @@ def main() -> None:
         model = decoder(arguments.layers, past)
         amount = sum(len(item.raw_data) for item in model.graph.initializer)
         g = np.random.default_rng(1)
-        feeds = {
-            item.name: g.standard_normal([axis.dim_value for axis in item.type.tensor_type.shape.dim], np.float32)
-            for item in model.graph.input
-        }
+        feeds = {item.name: g.standard_normal([axis.dim_value for axis in item.type.tensor_type.shape.dim], np.float32) for item in model.graph.input}
         data = model.SerializeToString()
         contestants = [load_onward(data, feeds, 1), load_peer("onnxruntime", data, feeds, 1)]
         before = reading_rate()

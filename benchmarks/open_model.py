@@ -58,10 +58,7 @@ def probe(runtime: str, path: Path) -> tuple[float, float]:
     """Median seconds and bytes of opening a file."""
     preparation, opening = RUNTIMES[runtime]
     script = PROBE.format(preparation=preparation, opening=opening)
-    results = [
-        tuple(map(float, subprocess.run([sys.executable, "-c", script, path], check=True, capture_output=True).stdout.split()))
-        for _ in range(REPEATS)
-    ]
+    results = [tuple(map(float, subprocess.run([sys.executable, "-c", script, path], check=True, capture_output=True).stdout.split())) for _ in range(REPEATS)]
     return statistics.median(result[0] for result in results), statistics.median(result[1] for result in results)
 
 

@@ -1,6 +1,6 @@
 """What one call of `run` costs beside the arithmetic: a three-layer network so small that nothing else is left.
 
-    python benchmarks/overhead.py
+python benchmarks/overhead.py
 """
 
 from __future__ import annotations

@@ -35,9 +35,7 @@ def multiplications(target: Target) -> dict[str, tuple[Type, Type, Step, int]]:
     """Name -> type of the sums, type of the operands, the step, and operations in a step (a product and a sum are two)."""
     bits = target.vector_bits
     floats, sums, bytes_of = F32.with_lanes(bits // 32), I32.with_lanes(bits // 32), I8.with_lanes(bits // 8)
-    found: dict[str, tuple[Type, Type, Step, int]] = {
-        "float32 multiply-add": (floats, floats, lambda b, total, x, y: b.fma(x, y, total), bits // 16)
-    }
+    found: dict[str, tuple[Type, Type, Step, int]] = {"float32 multiply-add": (floats, floats, lambda b, total, x, y: b.fma(x, y, total), bits // 16)}
     if target.is_x86 and target.byte_product == "dot":
         name = f"llvm.x86.avx512.vpdpbusd.{bits}"
         found["uint8 x int8 (vpdpbusd)"] = (sums, bytes_of, lambda b, total, x, y: b.intrinsic(name, sums, total, x, y), bits // 4)

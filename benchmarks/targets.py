@@ -39,7 +39,9 @@ from onward.errors import OnwardError  # noqa: E402
 from onward.ir import Model, as_model, load  # noqa: E402
 
 EXPORTED = ("resnet50", "mobilenetv2", "convnext", "vit", "bert", "gpt2")
-LIGHT = tuple(f"light_{name}" for name in ("bvlc_alexnet", "densenet121", "inception_v1", "inception_v2", "resnet50", "shufflenet", "squeezenet", "vgg19", "zfnet512"))
+LIGHT = tuple(
+    f"light_{name}" for name in ("bvlc_alexnet", "densenet121", "inception_v1", "inception_v2", "resnet50", "shufflenet", "squeezenet", "vgg19", "zfnet512")
+)
 NAMES = (*EXPORTED, *LIGHT)
 TARGETS = ("torch", "tensorflow", "keras", "jax", "numpy")
 

@@ -140,12 +140,8 @@ def _reason(problem: BaseException) -> str:
 def page(results: dict[str, dict[str, str]]) -> str:
     """The page of the results, with what did not work in words below the table."""
     works = {way: sum(_works(found[way]) for found in results.values()) for way in WAYS}
-    rows = [
-        f"| {name} | " + " | ".join(found[way] if _works(found[way]) else "no" for way in WAYS) + " |" for name, found in results.items()
-    ]
-    reasons = [
-        f"- {name}, {way}: {found[way]}" for name, found in results.items() for way in WAYS if not _works(found[way])
-    ]
+    rows = [f"| {name} | " + " | ".join(found[way] if _works(found[way]) else "no" for way in WAYS) + " |" for name, found in results.items()]
+    reasons = [f"- {name}, {way}: {found[way]}" for name, found in results.items() for way in WAYS if not _works(found[way])]
     return "\n".join([
         "# Architectures of transformers: onward and torch.onnx", "",
         "Small random configurations (`tests/converters/torch/architectures.py`), converted by `onward.convert` (which compares with "

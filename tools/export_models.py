@@ -211,9 +211,7 @@ def export(model: RealModel, module: Any, variant: str, path: Path) -> None:
         limits = {"batch": None, "sequence": LARGEST_SEQUENCE}
         shapes = {axis: torch.export.Dim(name, max=limits[name]) for axis, name in model.axes.items()}
         dynamic = {"dynamic_shapes": tuple(shapes for _ in arrays)} if variant == "dynamic" else {}
-        torch.onnx.export(
-            module, arguments, unfinished, dynamo=True, external_data=False, verbose=False, **names, **dynamic
-        )
+        torch.onnx.export(module, arguments, unfinished, dynamo=True, external_data=False, verbose=False, **names, **dynamic)
     unfinished.replace(path)
 
 

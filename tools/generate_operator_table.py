@@ -81,9 +81,7 @@ def main() -> None:
     for target, rows in results.items():
         count = Counter(row["how"] for row in rows if row["passed"])
         failed = sum(not row["passed"] for row in rows)
-        totals.append(
-            f"- {target}: {len(rows)} combinations; {count['native']} native, {count['stages']} in stages, {failed} not."
-        )
+        totals.append(f"- {target}: {len(rows)} combinations; {count['native']} native, {count['stages']} in stages, {failed} not.")
     grouped: dict[tuple[str, str, int], dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for target, rows in results.items():
         for row in rows:
@@ -92,9 +90,7 @@ def main() -> None:
         cells = [f"{sum(row['passed'] for row in found[target])}/{len(found[target])}" for target in TARGETS]
         title = f"{domain}.{name}" if domain else name
         lines.append(f"| {title} | {version} | {described(found[TARGETS[0]])} | {' | '.join(cells)} |")
-    header = HEADER.format(
-        targets=", ".join(TARGETS), summary="\n".join(totals), columns=" | ".join(TARGETS), rules=" | ".join("---" for _ in TARGETS)
-    )
+    header = HEADER.format(targets=", ".join(TARGETS), summary="\n".join(totals), columns=" | ".join(TARGETS), rules=" | ".join("---" for _ in TARGETS))
     (ROOT / "docs" / "operators.md").write_text(header + "\n".join(lines) + "\n")
 
 

@@ -99,9 +99,7 @@ def microsoft_row(schema: Any, types: TypeSets) -> list[Any]:
     def attribute(item: Any) -> list[Any]:
         proto = onnx.AttributeProto.FromString(item._default_value) if item._default_value else None
         default = None if proto is None or not proto.type else helper.get_attribute_value(proto)
-        default = (
-            default.decode() if isinstance(default, bytes) else list(default) if isinstance(default, tuple) else default
-        )
+        default = default.decode() if isinstance(default, bytes) else list(default) if isinstance(default, tuple) else default
         return [item.name, item.type.name, int(item.required), default]
 
     return [
@@ -115,9 +113,7 @@ def microsoft_row(schema: Any, types: TypeSets) -> list[Any]:
     ]
 
 
-def write(
-    name: str, header: dict[str, Any], types: TypeSets, operators: dict[tuple[str, str], list[list[Any]]]
-) -> None:
+def write(name: str, header: dict[str, Any], types: TypeSets, operators: dict[tuple[str, str], list[list[Any]]]) -> None:
     """Writes one file."""
     shared = {"types": list(types.names), "sets": [list(key) for key in types.sets], **header}
     lines = [json.dumps(shared, separators=(",", ":"))]
@@ -135,10 +131,7 @@ def main() -> None:
     operators: dict[tuple[str, str], list[list[Any]]] = {}
     for schema in sorted(defs.get_all_schemas_with_history(), key=lambda s: (s.domain, s.name, -s.since_version)):
         operators.setdefault((schema.domain, schema.name), []).append(schema_row(schema, types))
-    ir_versions = [
-        ["" if domain == "ai.onnx" else domain, opset, ir_version]
-        for (domain, opset), ir_version in helper.OP_SET_ID_VERSION_MAP.items()
-    ]
+    ir_versions = [["" if domain == "ai.onnx" else domain, opset, ir_version] for (domain, opset), ir_version in helper.OP_SET_ID_VERSION_MAP.items()]
     write("schemas.txt", {"ir_versions": ir_versions, "newest_ir_version": int(onnx.IR_VERSION)}, types, operators)
     types, operators = TypeSets(), {}
     for schema in sorted(get_all_operator_schema(), key=lambda s: (s.domain, s.name, -s.since_version)):

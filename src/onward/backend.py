@@ -85,9 +85,7 @@ class OnwardBackend(Backend):
         return cls.prepare(model, device, **kwargs).run(inputs)
 
     @classmethod
-    def run_node(
-        cls, node: Any, inputs: Any, device: str = "CPU", outputs_info: Any = None, **kwargs: Any
-    ) -> tuple[Any, ...]:
+    def run_node(cls, node: Any, inputs: Any, device: str = "CPU", outputs_info: Any = None, **kwargs: Any) -> tuple[Any, ...]:
         """Runs one node (an onnx.NodeProto) in version `opset_version` of its domain, the newest by default."""
         model = _model_of_node(node.SerializeToString(), inputs, kwargs.pop("opset_version", None))
         return cls.run_model(model, inputs, device, **kwargs)

@@ -36,7 +36,5 @@ def compare(
             np.testing.assert_array_equal(ours, reference, err_msg=name)
         else:
             scale = float(np.nanmax(np.abs(reference.astype(np.float64)), initial=1e-30))
-            np.testing.assert_allclose(
-                ours.astype(np.float64), reference.astype(np.float64), rtol=0, atol=tolerance * max(scale, 1e-30), err_msg=name
-            )
+            np.testing.assert_allclose(ours.astype(np.float64), reference.astype(np.float64), rtol=0, atol=tolerance * max(scale, 1e-30), err_msg=name)
     return artifact

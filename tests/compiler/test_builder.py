@@ -36,9 +36,7 @@ LANES = 8
 KINDS = {np.float32: F32, np.float64: F64, np.float16: F16, np.int32: I32, np.int64: I64, np.int8: I8}
 
 
-def run_lanes(
-    emit: Callable[..., Value], arrays: list[np.ndarray], result: type, target: str = "host"
-) -> np.ndarray:
+def run_lanes(emit: Callable[..., Value], arrays: list[np.ndarray], result: type, target: str = "host") -> np.ndarray:
     """Calls a function that loads eight lanes of each array and stores what `emit` makes of them."""
     description = Target.parse(target)
     module = Module(description)

@@ -105,9 +105,7 @@ def convolutions(g: np.random.Generator) -> Case:
     b = P.maximum(convolve(a, g, 16, 3, 1, 1) + a, 0.0)
     c = P.pad(convolve(b, g, 24, 1, 2, 0), (0, 0, 1, 1), (0, 0, 1, 1))
     depthwise = P.constant(normal(g, 24, 1, 3, 3))
-    d = P.reduce(
-        "sum", (BATCH, 24, 7, 7), (1, 3, 3), lambda n, o, h, w, c_, i, j: c[n, o + c_, h + i, w + j] * depthwise[o, c_, i, j]
-    )
+    d = P.reduce("sum", (BATCH, 24, 7, 7), (1, 3, 3), lambda n, o, h, w, c_, i, j: c[n, o + c_, h + i, w + j] * depthwise[o, c_, i, j])
     d = P.minimum(P.maximum(d, 0.0), 6.0)
     pooled = P.reshape(P.mean(d, [2, 3], keepdims=True), (BATCH, 24))
     return [x], {"f": P.matmul(pooled, P.constant(normal(g, 24, 10))), "b": b}, {"x": normal(g, 2, 3, 14, 14)}
@@ -210,9 +208,7 @@ def test_the_number_of_threads_changes_no_bit(threads: int) -> None:
     rows=st.integers(1, 70), inner=st.integers(1, 70), columns=st.integers(1, 70), batch=st.integers(1, 3),
     constant=st.booleans(), symbolic=st.booleans(), target=st.sampled_from(TARGETS),
 )  # fmt: skip
-def test_matrix_products_of_any_size(
-    rows: int, inner: int, columns: int, batch: int, constant: bool, symbolic: bool, target: str
-) -> None:
+def test_matrix_products_of_any_size(rows: int, inner: int, columns: int, batch: int, constant: bool, symbolic: bool, target: str) -> None:
     g = np.random.default_rng(rows * 7919 + inner * 31 + columns)
     x = P.Input((BATCH if symbolic else batch, SEQUENCE if symbolic else rows, inner), FLOAT, "x")
     right = normal(g, inner, columns)
@@ -227,9 +223,7 @@ def test_matrix_products_of_any_size(
     channels=st.integers(1, 20), out=st.integers(1, 40), side=st.integers(3, 17), kernel=st.integers(1, 3),
     stride=st.integers(1, 2), pad=st.integers(0, 1), target=st.sampled_from(TARGETS),
 )  # fmt: skip
-def test_convolutions_of_any_size(
-    channels: int, out: int, side: int, kernel: int, stride: int, pad: int, target: str
-) -> None:
+def test_convolutions_of_any_size(channels: int, out: int, side: int, kernel: int, stride: int, pad: int, target: str) -> None:
     g = np.random.default_rng(channels * 101 + out)
     x = P.Input((BATCH, channels, side, side), FLOAT, "x")
     y = P.maximum(convolve(x, g, out, kernel, stride, pad), 0.0)

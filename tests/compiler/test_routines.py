@@ -23,9 +23,7 @@ NUMBERS = np.round(np.random.default_rng(0).standard_normal((3, 7, 5)) * 3).asty
 @pytest.mark.parametrize("reverse", [False, True])
 def test_cumulative(target: str, axis: int, exclusive: bool, reverse: bool) -> None:
     for operation in ("sum", "prod"):
-        (result,) = P.routine(
-            "cumulative", [X], [(X.shape, FLOAT)], axis=axis, exclusive=exclusive, reverse=reverse, operation=operation
-        )
+        (result,) = P.routine("cumulative", [X], [(X.shape, FLOAT)], axis=axis, exclusive=exclusive, reverse=reverse, operation=operation)
         compare([X], {"y": result}, {"x": NUMBERS}, target)
 
 

@@ -73,9 +73,7 @@ def check(got: np.ndarray, output: P.Array, inputs: list[P.Input], feeds: dict[s
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize(
-    "rows, keys, size, wide", [(70, 33, 8, 8), (7, 130, 5, 19), (1, 17, 64, 64), (129, 1, 16, 3), (65, 65, 1, 1)]
-)
+@pytest.mark.parametrize("rows, keys, size, wide", [(70, 33, 8, 8), (7, 130, 5, 19), (1, 17, 64, 64), (129, 1, 16, 3), (65, 65, 1, 1)])
 def test_known_sizes(target: str, change: str, rows: int, keys: int, size: int, wide: int) -> None:
     feeds = arrays(2, 3, rows, keys, size, wide, rows)
     if change == "boolean":

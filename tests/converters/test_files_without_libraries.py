@@ -38,7 +38,9 @@ def converted_without(library: str, path: Path) -> Path:
 
 
 @pytest.mark.parametrize("ending", ["json", "ubj"])
-@pytest.mark.parametrize("options", [{}, {"booster": "dart", "rate_drop": 0.3}, {"booster": "gblinear"}, {"objective": "multi:softprob", "num_class": 3}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"booster": "dart", "rate_drop": 0.3}, {"booster": "gblinear"}, {"objective": "multi:softprob", "num_class": 3}], ids=str
+)
 def test_xgboost(tmp_path: Path, options: dict[str, Any], ending: str) -> None:
     xgboost = pytest.importorskip("xgboost")
     labels = np.digitize(SUM, [-1, 1]) if "num_class" in options else SUM
@@ -96,7 +98,9 @@ def test_ubjson(data: bytes, value: Any) -> None:
     assert decode(data) == value
 
 
-@pytest.mark.parametrize("data", [b"", b"[", b"[#i\xff", b"{i\x01", b"?", b"[" * 1000, b"i\x01i", b"[$i", b"Sd\x00\x00\x00\x00", b"[#L\x7f\xff\xff\xff\xff\xff\xff\xffZ"])
+@pytest.mark.parametrize(
+    "data", [b"", b"[", b"[#i\xff", b"{i\x01", b"?", b"[" * 1000, b"i\x01i", b"[$i", b"Sd\x00\x00\x00\x00", b"[#L\x7f\xff\xff\xff\xff\xff\xff\xffZ"]
+)
 def test_what_is_no_ubjson(data: bytes) -> None:
     with pytest.raises(FormatError):
         decode(data)

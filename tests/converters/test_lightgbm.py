@@ -63,9 +63,7 @@ def test_objectives(objective: str) -> None:
         assert found["prediction"]["absolute"] == 0
 
 
-@pytest.mark.parametrize(
-    "parameters", [{"sigmoid": 2.5}, {"boosting": "dart", "drop_rate": 0.4}, {"data_sample_strategy": "goss"}]
-)
+@pytest.mark.parametrize("parameters", [{"sigmoid": 2.5}, {"boosting": "dart", "drop_rate": 0.4}, {"data_sample_strategy": "goss"}])
 def test_variants(parameters: dict[str, Any]) -> None:
     check(trained(BINARY, objective="binary", **parameters))
 
@@ -86,9 +84,7 @@ def test_square_roots() -> None:
 
 @pytest.mark.parametrize("missing", [{}, {"use_missing": False}])
 def test_categories(missing: dict[str, Any]) -> None:
-    booster = trained(
-        REAL, categories=[4], objective="regression", max_cat_to_onehot=1, min_data_per_group=2, cat_smooth=1, **missing
-    )
+    booster = trained(REAL, categories=[4], objective="regression", max_cat_to_onehot=1, min_data_per_group=2, cat_smooth=1, **missing)
     assert "num_cat=0" not in booster.model_to_string().partition("Tree=1")[0]
     check(booster)
 
@@ -104,9 +100,7 @@ def test_estimators() -> None:
 
 def test_early_stopping() -> None:
     model = lightgbm.LGBMRegressor(n_estimators=200, learning_rate=0.8, verbose=-1)
-    model.fit(
-        X[:300], REAL[:300], eval_set=[(X[300:], REAL[300:])], callbacks=[lightgbm.early_stopping(3, verbose=False)]
-    )
+    model.fit(X[:300], REAL[:300], eval_set=[(X[300:], REAL[300:])], callbacks=[lightgbm.early_stopping(3, verbose=False)])
     assert model.best_iteration_ < 200
     check(model)
 

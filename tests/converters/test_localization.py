@@ -78,9 +78,7 @@ for layer in ("middle", "last"):
 
 def test_keras() -> None:
     pytest.importorskip("keras")
-    done = subprocess.run(
-        [sys.executable, "-c", KERAS], capture_output=True, text=True, env={**os.environ, "KERAS_BACKEND": "numpy"}, timeout=300
-    )
+    done = subprocess.run([sys.executable, "-c", KERAS], capture_output=True, text=True, env={**os.environ, "KERAS_BACKEND": "numpy"}, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "in module 'sequential/last'" in done.stdout
     assert done.stdout.count("the first value that differs") == 2

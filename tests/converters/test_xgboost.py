@@ -49,17 +49,13 @@ def check(source: Any, units: float = 4.0) -> onnx.ModelProto:
     certificate = Certificate.of(model)
     assert certificate is not None
     for found in certificate.differences.values():
-        assert found.get("units", 0) <= units or found["absolute"] < 2e-7, (
-            "of a probability 1 - p the last places of p count"
-        )
+        assert found.get("units", 0) <= units or found["absolute"] < 2e-7, "of a probability 1 - p the last places of p count"
     onnx.checker.check_model(onnx.load_from_string(model.to_bytes()), full_check=False)
     rows = RANDOM.standard_normal((50, len(X[0]))).astype(np.float32)
     session = onnxruntime.InferenceSession(model.to_bytes())
     port = session.get_inputs()[0]
     rows = rows[:, : port.shape[1]]
-    for ours, theirs in zip(
-        onward.InferenceSession(model).run(None, {port.name: rows}), session.run(None, {port.name: rows})
-    ):
+    for ours, theirs in zip(onward.InferenceSession(model).run(None, {port.name: rows}), session.run(None, {port.name: rows})):
         np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-6)
     return model
 
@@ -76,9 +72,7 @@ def test_margins_are_equal_to_the_bit(objective: str) -> None:
     session = onward.InferenceSession(onward.convert(booster))
     trees = json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]["model"]["trees"]
     splits = np.unique(np.concatenate([tree["split_conditions"] for tree in trees]).astype(np.float32))
-    around = np.concatenate(
-        [splits, np.nextafter(splits, np.float32(9)), np.nextafter(splits, np.float32(-9)), [np.nan, 3e38, -3e38]]
-    )
+    around = np.concatenate([splits, np.nextafter(splits, np.float32(9)), np.nextafter(splits, np.float32(-9)), [np.nan, 3e38, -3e38]])
     rows = RANDOM.choice(around.astype(np.float32), (100_000, 6))
     expected = booster.predict(xgboost.DMatrix(rows, missing=np.nan), output_margin=True)
     np.testing.assert_array_equal(session.run(None, {"x": rows})[0], expected)

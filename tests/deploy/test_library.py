@@ -55,9 +55,7 @@ def test_cpp_program_gets_the_numbers_of_python(model: onward.Model, tmp_path: P
     subprocess.run(
         ["g++", "-o", "program", "main.cpp", "-L.", "-lshapes", "-Wl,-rpath,."], cwd=tmp_path, check=True
     )  # fmt: skip
-    result = subprocess.run(
-        ["./program", "image.bin", "shapes.weights"], cwd=tmp_path, check=True, capture_output=True, text=True
-    )
+    result = subprocess.run(["./program", "image.bin", "shapes.weights"], cwd=tmp_path, check=True, capture_output=True, text=True)
     numbers = np.array(result.stdout.split(), np.float32).reshape(5, 4)
     expected = onward.InferenceSession(model).run(None, {"image": image})[0]
     np.testing.assert_allclose(numbers, expected, rtol=1e-6, atol=1e-7)

@@ -13,6 +13,7 @@ from tests.models.comparison import TOLERANCE, onnxruntime_outputs, relative_err
 
 pytestmark = pytest.mark.models
 
+
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_same_numbers_as_onnxruntime(path: Path) -> None:
     data = with_random_weights(path).SerializeToString()

@@ -33,9 +33,7 @@ from onward.operators.registry import find_definition
 from onward.runtime import InferenceSession
 from tests.operators.coverage_models import CONTROL, MORE, structures
 
-RANDOM = frozenset(
-    {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
-)
+RANDOM = frozenset({"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"})
 """Operators whose values are judged elsewhere, by their distribution; here only shape and type count."""
 
 DIVISORS = frozenset({"Div", "Mod"})
@@ -157,16 +155,12 @@ def _label_cases() -> dict[int, list[Case]]:
     return found
 
 
-def _label_case(
-    version: int, source: str, target: str, attributes: Any, given: np.ndarray, expected: np.ndarray
-) -> Case:
+def _label_case(version: int, source: str, target: str, attributes: Any, given: np.ndarray, expected: np.ndarray) -> Case:
     node = helper.make_node("LabelEncoder", ["x"], ["y"], domain="ai.onnx.ml", **attributes)
     ports = [helper.make_tensor_value_info(name, _number(kind), [2]) for name, kind in (("x", source), ("y", target))]
     graph = helper.make_graph([node], "g", ports[:1], ports[1:])
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", version)]
-    return Case(
-        "own", helper.make_model(graph, opset_imports=opsets, ir_version=10), [given[::-1]], lambda x: [expected[::-1]]
-    )
+    return Case("own", helper.make_model(graph, opset_imports=opsets, ir_version=10), [given[::-1]], lambda x: [expected[::-1]])
 
 
 def _size(data: Any) -> int:
@@ -238,11 +232,7 @@ def _cases_of_version(operator: Operator, schema: Any) -> list[Case]:
             continue
         if opset != version:
             try:
-                data = (
-                    onward.convert_version(model, version).to_bytes()
-                    if not operator.domain
-                    else _relabelled(case, version)
-                )
+                data = onward.convert_version(model, version).to_bytes() if not operator.domain else _relabelled(case, version)
             except onward.errors.OnwardError:
                 continue
             model = onnx.load_from_string(data)
@@ -257,11 +247,7 @@ def _with_constants(case: Case) -> Case:
     model.CopyFrom(case.model)
     kept, inputs = [], []
     for position, (value, data) in enumerate(zip(case.model.graph.input, case.inputs)):
-        known = (
-            isinstance(data, (np.ndarray, np.generic))
-            and (data.dtype.kind in "iu" or data.size == 1)
-            and data.dtype.kind != "O"
-        )
+        known = isinstance(data, (np.ndarray, np.generic)) and (data.dtype.kind in "iu" or data.size == 1) and data.dtype.kind != "O"
         if position and known and value.type.HasField("tensor_type"):
             model.graph.initializer.append(numpy_helper.from_array(np.asarray(data), value.name))
         else:
@@ -356,9 +342,7 @@ def retyped(case: Case, schema: Any, variable: str, kind: str) -> tuple[onnx.Mod
             changed |= "with constants" in case.name
     for output in model.graph.output:
         control = output.name.startswith("T_") and variable in "VS"
-        if (variable in ports.get(output.name, ()) or control) and _structure(output.type) == kind.replace(
-            match[2], "{}"
-        ):
+        if (variable in ports.get(output.name, ()) or control) and _structure(output.type) == kind.replace(match[2], "{}"):
             _tensor_type(output.type).elem_type = number
             changed |= not any(variable in ports.get(value.name, ()) for value in model.graph.input)
     for inner in (graph for item in node.attribute if item.HasField("g") for graph in [item.g]):
@@ -425,9 +409,7 @@ def _produce(node: Any, schema: Any, number: int) -> bool:
     if schema.name in OUTPUT_TYPE and OUTPUT_TYPE[schema.name] in schema.attributes:
         name = OUTPUT_TYPE[schema.name]
         kept = [item for item in node.attribute if item.name != name]
-        value: Any = (
-            TensorProto.DataType.Name(number) if schema.name == "Cast" and schema.since_version == 1 else number
-        )
+        value: Any = TensorProto.DataType.Name(number) if schema.name == "Cast" and schema.since_version == 1 else number
         del node.attribute[:]
         node.attribute.extend([*kept, helper.make_attribute(name, value)])
         return True
@@ -501,9 +483,7 @@ def converted(value: Any, number: int, divisor: bool = False) -> Any:
         words = [str(item) for item in data.reshape(-1).tolist()]
         return np.array(words, object).reshape(data.shape)
     if data.dtype == object:
-        data = np.array(
-            [float(item) if re.fullmatch(r"[-+.\de]+", str(item)) else len(str(item)) for item in data.ravel()]
-        )
+        data = np.array([float(item) if re.fullmatch(r"[-+.\de]+", str(item)) else len(str(item)) for item in data.ravel()])
         data = data.reshape(np.shape(value))
     if np.iscomplexobj(data):
         data = data.real
@@ -556,9 +536,7 @@ def _is_random(schema: Any) -> bool:
     return schema.name in RANDOM or schema.name == "Dropout" and schema.since_version < 7
 
 
-def _judgements(
-    case: Case, schema: Any, outcome: Outcome, model: Any, feeds: dict[str, Any]
-) -> Iterator[tuple[str, list[Any]]]:
+def _judgements(case: Case, schema: Any, outcome: Outcome, model: Any, feeds: dict[str, Any]) -> Iterator[tuple[str, list[Any]]]:
     """What is expected: by the case itself, or by each judge that can run it."""
     if case.expected:
         yield "definition", case.expected(*feeds.values())
@@ -567,11 +545,7 @@ def _judgements(
         ("reference", lambda: _reference(model, feeds)),
         ("onnxruntime", lambda: _onnxruntime(model, feeds)),
     ]
-    judges += [
-        (f"widened to {wide}", functools.partial(_widened, case, schema, outcome, wide, run))
-        for wide in WIDER
-        for run in (_reference, _onnxruntime)
-    ]
+    judges += [(f"widened to {wide}", functools.partial(_widened, case, schema, outcome, wide, run)) for wide in WIDER for run in (_reference, _onnxruntime)]
     for name, judged in judges:
         with warnings.catch_warnings(), np.errstate(all="ignore"), contextlib.suppress(Exception):
             warnings.simplefilter("ignore")
@@ -605,16 +579,12 @@ def _widened(case: Case, schema: Any, outcome: Outcome, wide: str, run: Callable
     models = [case.model] if case.newest is None else [case.model, case.newest]
     for model in models:
         own = schema if model is case.model else onnx.defs.get_schema(schema.name, domain=schema.domain)
-        given = retyped(
-            Case(case.name, model, case.inputs), own, outcome.variable, outcome.type.replace(match[2], wide)
-        )
+        given = retyped(Case(case.name, model, case.inputs), own, outcome.variable, outcome.type.replace(match[2], wide))
         if given is None or exact is None:
             continue
         feeds = {}
         for value, data, wanted in zip(given[0].graph.input, exact[1], given[1]):
-            feeds[value.name] = (
-                np.asarray(data).astype(np.asarray(wanted).dtype) if not isinstance(data, list) else data
-            )
+            feeds[value.name] = np.asarray(data).astype(np.asarray(wanted).dtype) if not isinstance(data, list) else data
         with contextlib.suppress(Exception):
             return run(given[0], feeds)
     return None
@@ -664,11 +634,7 @@ def _difference(ours: Any, theirs: Any, random: bool, widened: bool) -> str:
     if random:
         return ""
     if "O" in (ours.dtype.kind, theirs.dtype.kind) or theirs.dtype.kind in "US":
-        return (
-            ""
-            if ours.astype(str).tolist() == theirs.astype(str).tolist()
-            else f"{ours.tolist()}, expected {theirs.tolist()}"
-        )
+        return "" if ours.astype(str).tolist() == theirs.astype(str).tolist() else f"{ours.tolist()}, expected {theirs.tolist()}"
     if widened and ours.dtype != theirs.dtype:
         theirs = _narrowed(theirs, ours.dtype)
     return _numbers(ours, theirs)

@@ -87,10 +87,7 @@ IMAGE = np.arange(32, dtype=np.float32).reshape(1, 2, 4, 4) / 7
 SEQUENCE = [ROW, X[1]]
 STEPS = np.linspace(-1, 1, 24, dtype=np.float32).reshape(2, 3, 4)
 LENGTHS = np.array([2, 1, 2], np.int32)
-WEIGHTS = {
-    rows: [np.sin(np.arange(rows * columns, dtype=np.float32)).reshape(1, rows, columns) / 2 for columns in (4, 5)]
-    for rows in (5, 15)
-}
+WEIGHTS = {rows: [np.sin(np.arange(rows * columns, dtype=np.float32)).reshape(1, rows, columns) / 2 for columns in (4, 5)] for rows in (5, 15)}
 QUANTIZED = [
     np.arange(9, dtype=np.uint8).reshape(1, 1, 3, 3), np.array(0.5, np.float32), np.array(2, np.uint8),
     np.arange(4, dtype=np.uint8).reshape(1, 1, 2, 2), np.array(0.25, np.float32), np.array(1, np.uint8),
@@ -110,9 +107,7 @@ MORE: list[tuple[Any, ...]] = [
         lambda x: [(np.abs(x.astype(float)) ** 3).sum((2, 3), keepdims=True) ** (1 / 3)],
     ),
     (
-        _default(
-            "(float[1, 2, 4, 4] x, float[1, 5] r) => (float[1, 2, 2, 2] y) { y = MaxRoiPool<pooled_shape = [2, 2]>(x, r) }"
-        ),
+        _default("(float[1, 2, 4, 4] x, float[1, 5] r) => (float[1, 2, 2, 2] y) { y = MaxRoiPool<pooled_shape = [2, 2]>(x, r) }"),
         [IMAGE, np.array([[0, 0, 0, 3, 3]], np.float32)],
         lambda x, r: [x[:, :, 1::2, 1::2]],
     ),
@@ -159,15 +154,11 @@ MORE: list[tuple[Any, ...]] = [
         [IMAGE[..., :1], np.array(4)],
     ),
     (
-        _default(
-            "(float[2, 3, 4] x, float[1, 5, 4] w, float[1, 5, 5] r, int32[3] n) => (float[2, 1, 3, 5] y) { y = RNN<hidden_size = 5>(x, w, r, , n) }"
-        ),
+        _default("(float[2, 3, 4] x, float[1, 5, 4] w, float[1, 5, 5] r, int32[3] n) => (float[2, 1, 3, 5] y) { y = RNN<hidden_size = 5>(x, w, r, , n) }"),
         [STEPS, *WEIGHTS[5], LENGTHS],
     ),
     (
-        _default(
-            "(float[2, 3, 4] x, float[1, 15, 4] w, float[1, 15, 5] r, int32[3] n) => (float[2, 1, 3, 5] y) { y = GRU<hidden_size = 5>(x, w, r, , n) }"
-        ),
+        _default("(float[2, 3, 4] x, float[1, 15, 4] w, float[1, 15, 5] r, int32[3] n) => (float[2, 1, 3, 5] y) { y = GRU<hidden_size = 5>(x, w, r, , n) }"),
         [STEPS, *WEIGHTS[15], LENGTHS],
     ),
     (_default("(float[2, 3] x, float[3] s) => (float[2, 3] y) { y = PRelu(x, s) }", 6), [X, ROW]),
@@ -205,9 +196,7 @@ MORE: list[tuple[Any, ...]] = [
         lambda x: [x.repeat(2, 2).repeat(2, 3)],
     ),
     (
-        _default(
-            "(float[1, 2, 4, 4] x) => (float[1, 2, 8, 8] y) { y = Upsample<scales = [1.0, 1.0, 2.0, 2.0]>(x) }", 7
-        ),
+        _default("(float[1, 2, 4, 4] x) => (float[1, 2, 8, 8] y) { y = Upsample<scales = [1.0, 1.0, 2.0, 2.0]>(x) }", 7),
         [IMAGE],
         lambda x: [x.repeat(2, 2).repeat(2, 3)],
     ),
@@ -274,33 +263,23 @@ MORE: list[tuple[Any, ...]] = [
         lambda x: [np.array([[2.5, -1]], np.float32)],
     ),
     (
-        _classical(
-            '(string[3] x) => (int64[3] y) { y = ai.onnx.ml.CategoryMapper<cats_int64s = [4, 5], cats_strings = ["0", "b"]>(x) }'
-        ),
+        _classical('(string[3] x) => (int64[3] y) { y = ai.onnx.ml.CategoryMapper<cats_int64s = [4, 5], cats_strings = ["0", "b"]>(x) }'),
         [np.array(["b", "0", "c"], object)],
     ),
     (
-        _classical(
-            '(int64[3] x) => (string[3] y) { y = ai.onnx.ml.CategoryMapper<cats_int64s = [4, 5], cats_strings = ["a", "b"]>(x) }'
-        ),
+        _classical('(int64[3] x) => (string[3] y) { y = ai.onnx.ml.CategoryMapper<cats_int64s = [4, 5], cats_strings = ["a", "b"]>(x) }'),
         [np.array([5, 4, 1])],
     ),
     (
-        _classical(
-            "(float[2, 3] x, float[2, 3] z) => (float[2, 6] y) { y = ai.onnx.ml.FeatureVectorizer<inputdimensions = [3, 3]>(x, z) }"
-        ),
+        _classical("(float[2, 3] x, float[2, 3] z) => (float[2, 6] y) { y = ai.onnx.ml.FeatureVectorizer<inputdimensions = [3, 3]>(x, z) }"),
         [X, X],
     ),
     (
-        _classical(
-            "(float[2, 3] x) => (float[2, 3] y) { y = ai.onnx.ml.Imputer<imputed_value_floats = [7.0], replaced_value_float = 3.0>(x) }"
-        ),
+        _classical("(float[2, 3] x) => (float[2, 3] y) { y = ai.onnx.ml.Imputer<imputed_value_floats = [7.0], replaced_value_float = 3.0>(x) }"),
         [X],
     ),
     (
-        _classical(
-            "(int64[2, 3] x) => (int64[2, 3] y) { y = ai.onnx.ml.Imputer<imputed_value_int64s = [7], replaced_value_int64 = 3>(x) }"
-        ),
+        _classical("(int64[2, 3] x) => (int64[2, 3] y) { y = ai.onnx.ml.Imputer<imputed_value_int64s = [7], replaced_value_int64 = 3>(x) }"),
         [np.array([[1, 3, 5], [3, 3, 9]])],
     ),
     (
@@ -318,9 +297,7 @@ MORE: list[tuple[Any, ...]] = [
         [X],
     ),
     (
-        _classical(
-            "(float[2, 3] x) => (float[2, 1] y) { y = ai.onnx.ml.LinearRegressor<coefficients = [1.0, 2.0, 3.0], intercepts = [0.5]>(x) }"
-        ),
+        _classical("(float[2, 3] x) => (float[2, 1] y) { y = ai.onnx.ml.LinearRegressor<coefficients = [1.0, 2.0, 3.0], intercepts = [0.5]>(x) }"),
         [X],
     ),
     (_classical('(float[2, 3] x) => (float[2, 3] y) { y = ai.onnx.ml.Normalizer<norm = "L2">(x) }'), [X]),
@@ -380,15 +357,11 @@ MORE: list[tuple[Any, ...]] = [
         [X],
     ),
     (
-        _classical(
-            "(float[2, 2] x) => (seq(map(int64, float[])) y) { y = ai.onnx.ml.ZipMap<classlabels_int64s = [4, 6]>(x) }"
-        ),
+        _classical("(float[2, 2] x) => (seq(map(int64, float[])) y) { y = ai.onnx.ml.ZipMap<classlabels_int64s = [4, 6]>(x) }"),
         [X[:, :2]],
     ),
     (
-        _classical(
-            '(float[2, 2] x) => (seq(map(string, float[])) y) { y = ai.onnx.ml.ZipMap<classlabels_strings = ["a", "b"]>(x) }'
-        ),
+        _classical('(float[2, 2] x) => (seq(map(string, float[])) y) { y = ai.onnx.ml.ZipMap<classlabels_strings = ["a", "b"]>(x) }'),
         [X[:, :2]],
     ),
 ]
@@ -408,9 +381,7 @@ for _kind in ("float8e4m3fn", "float8e4m3fnuz", "float8e5m2", "float8e5m2fnuz"):
         (
             _default(_text),
             [*map(np.asarray, _inputs), np.zeros((), getattr(ml_dtypes, _kind.replace("float8e", "float8_e")))],
-            lambda a, s, z, b, t, w, u, v: [
-                ((a.astype(float) - z) @ (b.astype(float) - w) * (s * t / u)).astype(v.dtype)
-            ],
+            lambda a, s, z, b, t, w, u, v: [((a.astype(float) - z) @ (b.astype(float) - w) * (s * t / u)).astype(v.dtype)],
         )
     )
 KEYS = {"string": ('string_vocabulary = ["a", "b"]', "a"), "int64": ("int64_vocabulary = [1, 2]", 1)}

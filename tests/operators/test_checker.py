@@ -25,9 +25,7 @@ def model(*nodes: onnx.NodeProto, **parts: object) -> onnx.ModelProto:
     outputs = parts.get("outputs", [value("z")])
     graph = helper.make_graph(list(nodes), str(parts.get("name", "g")), inputs, outputs, parts.get("initializer", []))
     opsets = parts.get("opset_imports", [helper.make_opsetid("", 18)])
-    return helper.make_model(
-        graph, opset_imports=opsets, ir_version=parts.get("ir_version", 9), functions=parts.get("functions", [])
-    )
+    return helper.make_model(graph, opset_imports=opsets, ir_version=parts.get("ir_version", 9), functions=parts.get("functions", []))
 
 
 def node(op: str, inputs: str = "x y", outputs: str = "z", **attributes: object) -> onnx.NodeProto:
@@ -44,15 +42,9 @@ LOCAL = [helper.make_opsetid("", 18), helper.make_opsetid("local", 1)]
 GOOD: dict[str, Callable[[], onnx.ModelProto]] = {
     "one node": lambda: model(node("Add")),
     "optional input left out": lambda: model(node("Clip", "x - y"), inputs=[value("x"), value("y", [])]),
-    "initialiser": lambda: model(
-        node("Add", "x w"), inputs=[value("x")], initializer=[numpy_helper.from_array(np.ones(3, np.float32), "w")]
-    ),
-    "function": lambda: model(
-        node("F", domain="local"), opset_imports=LOCAL, functions=[function("F", node("Add"))]
-    ),
-    "symbolic extents": lambda: model(
-        node("Add"), inputs=[value("x", ["batch", 3]), value("y", ["batch", 1])], outputs=[value("z", ["batch", 3])]
-    ),
+    "initialiser": lambda: model(node("Add", "x w"), inputs=[value("x")], initializer=[numpy_helper.from_array(np.ones(3, np.float32), "w")]),
+    "function": lambda: model(node("F", domain="local"), opset_imports=LOCAL, functions=[function("F", node("Add"))]),
+    "symbolic extents": lambda: model(node("Add"), inputs=[value("x", ["batch", 3]), value("y", ["batch", 1])], outputs=[value("z", ["batch", 3])]),
 }
 
 
@@ -109,9 +101,7 @@ BROKEN: dict[str, tuple[Callable[[], onnx.ModelProto], list[str]]] = {
         ["function F: it calls itself"],
     ),
     "fault inside a function": (
-        lambda: model(
-            node("F", domain="local"), opset_imports=LOCAL, functions=[function("F", node("Add", "x nothing"))]
-        ),
+        lambda: model(node("F", domain="local"), opset_imports=LOCAL, functions=[function("F", node("Add", "x nothing"))]),
         ["function", "'nothing'"],
     ),
     "too many arguments of a function": (

@@ -24,16 +24,14 @@ HEADER = '<ir_version: 9, opset_import: ["" : 18, "local" : 1]>'
 
 def types(model: Model) -> dict[str, str]:
     infer(model)
-    return {
-        value.name: ", ".join(map(str, value.type.shape or ()))
-        for value in model.graph.values()
-        if isinstance(value.type, TensorType)
-    }
+    return {value.name: ", ".join(map(str, value.type.shape or ())) for value in model.graph.values() if isinstance(value.type, TensorType)}
 
 
 def test_sizes_are_followed_through_the_arithmetic_on_shapes() -> None:
     """The usual form of a flattening by an older exporter: Shape, Gather, Unsqueeze, Concat, Reshape."""
-    model = parse(HEADER + """
+    model = parse(
+        HEADER
+        + """
         g (float[batch, 3, length] x) => (float[a, b] y)
         <int64[1] zero = {0}, int64[1] two = {2}, int64[1] minus = {-1}, int64[1] three = {3}> {
             s = Shape(x)
@@ -43,7 +41,8 @@ def test_sizes_are_followed_through_the_arithmetic_on_shapes() -> None:
             target = Concat<axis = 0>(n, m)
             y = Reshape(x, target)
             w = Reshape(x, minus)
-        }""")
+        }"""
+    )
     assert types(model)["y"] == "batch, 3*length"
     assert types(model)["w"] == "3*batch*length"
 
@@ -62,8 +61,7 @@ def test_contradictions_are_named() -> None:
 
 def test_inference_goes_on_after_an_unknown_operator() -> None:
     model = parse(
-        '<ir_version: 9, opset_import: ["" : 18, "com.example" : 1]>'
-        "g (float[2] x) => (float[a] y, float[b] z) { y = com.example.Foo(x)  z = Exp(x) }"
+        '<ir_version: 9, opset_import: ["" : 18, "com.example" : 1]>g (float[2] x) => (float[a] y, float[b] z) { y = com.example.Foo(x)  z = Exp(x) }'
     )
     found = types(model)
     assert found["z"] == "2" and found["y"] == "a"
@@ -86,10 +84,13 @@ def test_a_wrong_node_is_named() -> None:
 
 
 def test_functions_of_the_model_are_inlined_with_their_attributes() -> None:
-    model = parse(HEADER + """
+    model = parse(
+        HEADER
+        + """
         g (float[2, 3] x) => (float[2, 3] y) { y = local.Scaled<factor = 3.0>(x) }
         <domain: "local", opset_import: ["" : 18]>
-        Scaled <factor> (a) => (b) { c = Constant<value_float: float = @factor>()  b = Mul(a, c) }""")
+        Scaled <factor> (a) => (b) { c = Constant<value_float: float = @factor>()  b = Mul(a, c) }"""
+    )
     program = lower(model)
     x = np.arange(6, dtype=np.float32).reshape(2, 3)
     (y,) = P.evaluate(list(program.outputs.values()), {"x": x})
@@ -132,10 +133,7 @@ def branch(name: str, op: str) -> onnx.GraphProto:
 def test_branches() -> None:
     """A known condition leaves one branch; another selects."""
     node = helper.make_node("If", ["c"], ["y"], then_branch=branch("a", "Relu"), else_branch=branch("b", "Neg"))
-    x, y, c = (
-        helper.make_tensor_value_info(name, dtype, shape)
-        for name, dtype, shape in (("x", 1, [2]), ("y", 1, [2]), ("c", TensorProto.BOOL, []))
-    )
+    x, y, c = (helper.make_tensor_value_info(name, dtype, shape) for name, dtype, shape in (("x", 1, [2]), ("y", 1, [2]), ("c", TensorProto.BOOL, [])))
     opsets = [helper.make_opsetid("", 18)]
     chosen = helper.make_model(helper.make_graph([node], "g", [x, c], [y]), opset_imports=opsets)
     fixed = numpy_helper.from_array(np.array(False), "c")

@@ -49,9 +49,16 @@ def test_a_claimed_call_has_the_form_of_its_definition() -> None:
 
 
 def test_what_shapes_are_made_of_is_not_offered() -> None:
-    program, offered = lowered(HEADER + """g (float[n, 4, 6] x) => (float[a, b] y) <int64[1] last = {-1}, int64[1] zero = {0}> {
+    program, offered = lowered(
+        HEADER
+        + """g (float[n, 4, 6] x) => (float[a, b] y) <int64[1] last = {-1}, int64[1] zero = {0}> {
         s = Shape(x) m = Gather(s, zero) t = Concat<axis = 0>(m, last) y = Reshape(x, t)
-    }""", "Reshape", "Concat", "Gather", "Shape")
+    }""",
+        "Reshape",
+        "Concat",
+        "Gather",
+        "Shape",
+    )
     assert [call.node.op_type for call in offered] == ["Reshape"]
     assert list(map(str, program.outputs["y"].shape)) == ["n", "24"]
 
@@ -65,18 +72,26 @@ def test_what_is_constant_is_not_offered_and_no_source() -> None:
 
 
 def test_optional_inputs_and_several_results() -> None:
-    program, offered = lowered(HEADER + """g (float[t, 2, 3] x, float[1, 4, 3] w, float[1, 4, 4] r) => (float[1, 2, 4] h) {
+    program, offered = lowered(
+        HEADER
+        + """g (float[t, 2, 3] x, float[1, 4, 3] w, float[1, 4, 4] r) => (float[1, 2, 4] h) {
         y, h = RNN<hidden_size = 4>(x, w, r)
-    }""", "RNN")
+    }""",
+        "RNN",
+    )
     assert offered[0].inputs[3:] == (None, None, None) and len(offered[0].results) == 2
     assert call_of(program.outputs["h"]) is offered[0] and program.outputs["h"].position == 1
 
 
 def test_calls_inside_functions_and_loops_are_offered() -> None:
-    program, offered = lowered(HEADER + """g (float[4] x, int64 n) => (float[4] y) <bool yes = {1}> {
+    program, offered = lowered(
+        HEADER
+        + """g (float[4] x, int64 n) => (float[4] y) <bool yes = {1}> {
         y = Loop(n, yes, x) <body = step (int64 i, bool go, float[4] s) => (bool more, float[4] next) { more = Identity(go) next = local.twice(s) }>
     }
-    <domain: "local", opset_import: ["" : 18]> twice (a) => (b) { c = Softplus(a) b = Add(c, c) }""", "Softplus")
+    <domain: "local", opset_import: ["" : 18]> twice (a) => (b) { c = Softplus(a) b = Add(c, c) }""",
+        "Softplus",
+    )
     assert "Loop" not in {call.node.op_type for call in offered}
     (native,) = routines(program.outputs["y"])
     assert native.attributes["call"].node.op_type == "Softplus"

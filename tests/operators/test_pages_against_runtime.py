@@ -140,9 +140,7 @@ def general_product(c: Chooser) -> Case:
 
 def einstein_sum(c: Chooser) -> Case:
     sizes = dict(zip("abcijk", c.numbers(6, 1, 4)))
-    equation = c.one_of(
-        "ij,jk->ik", "bij,bjk->bik", "ij->ji", "ii->i", "ij->", "...ij,...jk->...ik", "abi,abj->aij", "ij,j,jk->k", "ij,kj", "ia,jb"
-    )
+    equation = c.one_of("ij,jk->ik", "bij,bjk->bik", "ij->ji", "ii->i", "ij->", "...ij,...jk->...ik", "abi,abj->aij", "ij,j,jk->k", "ij,kj", "ia,jb")
     terms = equation.split("->")[0].replace("...", "a").split(",")
     return "Einsum", {f"x{n}": c.floats(*(sizes[label] for label in t)) for n, t in enumerate(terms)}, {"equation": equation}
 
@@ -327,10 +325,7 @@ def test_as_onnxruntime(make: Callable[[Chooser], Case], data: st.DataObject) ->
 
 
 def _model(name: str, inputs: Inputs, attributes: dict[str, Any]) -> onnx.ModelProto:
-    values = [
-        helper.make_tensor_value_info(label, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
-        for label, array in inputs.items()
-    ]
+    values = [helper.make_tensor_value_info(label, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape) for label, array in inputs.items()]
     labels = list(inputs)
     if name in ("RNN", "GRU", "LSTM") and "lengths" not in inputs:
         labels.insert(4, "")
@@ -344,9 +339,7 @@ def _model(name: str, inputs: Inputs, attributes: dict[str, Any]) -> onnx.ModelP
 def _evaluated(model: onnx.ModelProto, inputs: Inputs, symbolic: bool) -> list[np.ndarray]:
     constants = {label: array for label, array in inputs.items() if label.startswith("_")}
     shapes = {
-        label: [Symbol(f"{label}.{axis}") for axis in range(array.ndim)]
-        for label, array in inputs.items()
-        if symbolic and not label.startswith(("_", "!"))
+        label: [Symbol(f"{label}.{axis}") for axis in range(array.ndim)] for label, array in inputs.items() if symbolic and not label.startswith(("_", "!"))
     }
     program = lower(as_model(model), shapes=shapes, constants=constants)
     return P.evaluate(list(program.outputs.values()), {item: inputs[item.label] for item in program.inputs})

@@ -39,9 +39,7 @@ def model(name: str, inputs: list[np.ndarray], outputs: int, attributes: dict[st
     return helper.make_model(graph, opset_imports=opsets, ir_version=9)
 
 
-def check(
-    name: str, inputs: list[np.ndarray], outputs: int = 1, version: int = 3, tolerance: float = 1e-5, **attributes: Any
-) -> None:
+def check(name: str, inputs: list[np.ndarray], outputs: int = 1, version: int = 3, tolerance: float = 1e-5, **attributes: Any) -> None:
     proto = model(name, inputs, outputs, attributes, version)
     session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
     expected = session.run(None, {f"x{number}": x for number, x in enumerate(inputs)})
@@ -58,9 +56,7 @@ def check(
 
 def forest(trees: int, depth: int, targets: int, kind: str, modes: list[str], missing: bool = False) -> dict[str, Any]:
     """Random full trees with one weight for each target at each leaf."""
-    nodes: dict[str, list[Any]] = {
-        key: [] for key in ("treeids", "nodeids", "featureids", "modes", "values", "truenodeids", "falsenodeids")
-    }
+    nodes: dict[str, list[Any]] = {key: [] for key in ("treeids", "nodeids", "featureids", "modes", "values", "truenodeids", "falsenodeids")}
     leaves: dict[str, list[Any]] = {key: [] for key in ("treeids", "nodeids", "ids", "weights")}
     for tree in range(trees):
         inner = 2**depth - 1

@@ -62,11 +62,7 @@ class Case:
         return helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString()
 
     def feeds(self) -> dict[str, np.ndarray]:
-        return {
-            f"x{place}": item
-            for place, item in enumerate(self.inputs)
-            if item is not None and place not in self.constants
-        }
+        return {f"x{place}": item for place, item in enumerate(self.inputs) if item is not None and place not in self.constants}
 
     def __str__(self) -> str:
         return f"{self.name}{self.label}"

@@ -61,10 +61,7 @@ CASES: list[tuple[str, int, list[np.ndarray], dict[str, Any]]] = [
 @pytest.mark.parametrize("name, opset, inputs, attributes", CASES, ids=[f"{case[0]}-{i}" for i, case in enumerate(CASES)])
 def test_as_onnxruntime(name: str, opset: int, inputs: list[np.ndarray], attributes: dict[str, Any]) -> None:
     arrays = {f"x{number}": np.asarray(item) for number, item in enumerate(inputs)}
-    values = [
-        helper.make_tensor_value_info(label, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
-        for label, array in arrays.items()
-    ]
+    values = [helper.make_tensor_value_info(label, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape) for label, array in arrays.items()]
     node = helper.make_node(name, list(arrays), ["y"], name=name, **attributes)
     graph = helper.make_graph([node], "g", values, [helper.make_empty_tensor_value_info("y")])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=6)

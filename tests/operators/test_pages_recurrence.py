@@ -15,9 +15,7 @@ from onward.ir.expressions import Symbol
 def leaky_sums(x: P.Array, rate: P.Array, backwards: bool) -> tuple[P.Array, P.Array]:
     """s' = rate * s + x[t] * t: the last one, and all."""
 
-    def step(
-        number: P.Scalar, states: Sequence[P.Array], slices: Sequence[P.Array]
-    ) -> tuple[Sequence[P.Array], Sequence[P.Array]]:
+    def step(number: P.Scalar, states: Sequence[P.Array], slices: Sequence[P.Array]) -> tuple[Sequence[P.Array], Sequence[P.Array]]:
         following = states[0] * (rate * 1.0) + slices[0] * P.compute((), lambda: P.cast(number, x.dtype))
         return [following], [following]
 

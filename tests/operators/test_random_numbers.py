@@ -66,7 +66,9 @@ def test_multinomial() -> None:
 
 
 def test_dropout_in_training() -> None:
-    text = "(float[N] x) => (float[N] y, bool[N] kept) { r = Constant<value_float = 0.3>() t = Constant<value = bool {1}>() y, kept = Dropout<seed = 4>(x, r, t) }"
+    text = (
+        "(float[N] x) => (float[N] y, bool[N] kept) { r = Constant<value_float = 0.3>() t = Constant<value = bool {1}>() y, kept = Dropout<seed = 4>(x, r, t) }"
+    )
     y, kept = session(text).run(None, {"x": np.ones(COUNT, np.float32)})
     assert abs(kept.mean() - 0.7) < 4 * math.sqrt(0.21 / COUNT)
     np.testing.assert_allclose(y, kept / np.float32(0.7), rtol=1e-6)

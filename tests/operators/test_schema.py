@@ -20,11 +20,7 @@ ALL = defs.get_all_schemas_with_history()
 
 
 OUTSIDE_THE_STANDARD = {
-    *(
-        ("", name, since)
-        for name in ("Affine", "Crop", "ImageScaler", "ParametricSoftplus", "ScaledTanh")
-        for since in (1, 10)
-    ),
+    *(("", name, since) for name in ("Affine", "Crop", "ImageScaler", "ParametricSoftplus", "ScaledTanh") for since in (1, 10)),
     ("", "SimplifiedLayerNormalization", 1),
 }
 """What onnxruntime still runs in the standard's domain although no version of the standard has it any more."""
@@ -50,12 +46,12 @@ def test_the_signatures_agree() -> None:
         assert [p.name for p in ours.inputs] == [p.name for p in item.inputs], ours
         assert [p.type for p in ours.outputs] == [p.type_str for p in item.outputs], ours
         assert ours.deprecated == item.deprecated, ours
-        assert {a.name: (a.type, a.required) for a in ours.attributes.values()} == {
-            name: (a.type.name, a.required) for name, a in item.attributes.items()
-        }, ours
-        assert {name: set(types) for name, types in ours.constraints.items()} == {
-            c.type_param_str: set(c.allowed_type_strs) for c in item.type_constraints
-        }, ours
+        assert {a.name: (a.type, a.required) for a in ours.attributes.values()} == {name: (a.type.name, a.required) for name, a in item.attributes.items()}, (
+            ours
+        )
+        assert {name: set(types) for name, types in ours.constraints.items()} == {c.type_param_str: set(c.allowed_type_strs) for c in item.type_constraints}, (
+            ours
+        )
 
 
 def test_a_version_holds_until_the_next() -> None:

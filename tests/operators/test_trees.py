@@ -48,9 +48,7 @@ def random_trees(
                 items.append(item)
             if is_leaf:
                 for target in range(targets) if per_leaf else [tree % targets]:
-                    for items, item in zip(
-                        leaves.values(), (tree, number, target, float(np.float32(generator.standard_normal())))
-                    ):
+                    for items, item in zip(leaves.values(), (tree, number, target, float(np.float32(generator.standard_normal())))):
                         items.append(item)
             else:
                 pending += [(children[0], level + 1), (children[1], level + 1)]
@@ -59,9 +57,7 @@ def random_trees(
 
 
 def model(attributes: dict[str, Any], features: int, targets: int = 1, **more: Any) -> bytes:
-    node = helper.make_node(
-        "TreeEnsembleRegressor", ["x"], ["y"], domain="ai.onnx.ml", n_targets=targets, **attributes, **more
-    )
+    node = helper.make_node("TreeEnsembleRegressor", ["x"], ["y"], domain="ai.onnx.ml", n_targets=targets, **attributes, **more)
     graph = helper.make_graph(
         [node], "trees", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", features])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", targets])],
@@ -81,9 +77,7 @@ def walked(attributes: dict[str, Any], x: np.ndarray, targets: int) -> np.ndarra
     columns = [attributes[f"nodes_{name}"] for name in ("treeids", "nodeids")]
     number = {key: place for place, key in enumerate(zip(*columns))}
     weights: dict[tuple[int, int], list[tuple[int, float]]] = {}
-    for tree, node, target, weight in zip(
-        *(attributes[f"target_{name}"] for name in ("treeids", "nodeids", "ids", "weights"))
-    ):
+    for tree, node, target, weight in zip(*(attributes[f"target_{name}"] for name in ("treeids", "nodeids", "ids", "weights"))):
         weights.setdefault((tree, node), []).append((target, weight))
     result = np.zeros((len(x), targets), np.float32)
     for row, elements in enumerate(x):
@@ -191,9 +185,7 @@ def test_trees_that_make_no_sense_are_refused() -> None:
         InferenceSession(model({**attributes, "nodes_modes": ["BRANCH_MAYBE", *attributes["nodes_modes"][1:]]}, 7))
 
 
-def ensemble(
-    generator: np.random.Generator, kind: int, modes: tuple[int, ...], *, missing: bool, targets: int
-) -> dict[str, Any]:
+def ensemble(generator: np.random.Generator, kind: int, modes: tuple[int, ...], *, missing: bool, targets: int) -> dict[str, Any]:
     """Attributes of TreeEnsemble-5: full trees of three levels, with sets of numbers for the nodes that test membership."""
     trees, inner, outer = 5, 7, 8
     dtype = helper.tensor_dtype_to_np_dtype(kind)
@@ -229,21 +221,15 @@ def tensor(data: np.ndarray) -> Any:
 @pytest.mark.parametrize("missing", [False, True])
 @pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16])
 @pytest.mark.parametrize("modes", [(0,), (0, 1, 2, 3), (4, 5), (0, 6), (0, 1, 2, 3, 4, 5, 6)])
-def test_ensembles_of_all_types(
-    modes: tuple[int, ...], kind: int, missing: bool, target: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ensembles_of_all_types(modes: tuple[int, ...], kind: int, missing: bool, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONWARD_CPU", target)
     generator = np.random.default_rng(len(modes))
     for function in range(4):
         attributes = ensemble(generator, kind, modes, missing=missing, targets=3)
-        node = helper.make_node(
-            "TreeEnsemble", ["x"], ["y"], domain="ai.onnx.ml", aggregate_function=function, **attributes
-        )
+        node = helper.make_node("TreeEnsemble", ["x"], ["y"], domain="ai.onnx.ml", aggregate_function=function, **attributes)
         values = [helper.make_tensor_value_info(name, kind, [None, size]) for name, size in (("x", 4), ("y", 3))]
         opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 5)]
-        proto = helper.make_model(
-            helper.make_graph([node], "g", values[:1], values[1:]), opset_imports=opsets, ir_version=10
-        )
+        proto = helper.make_model(helper.make_graph([node], "g", values[:1], values[1:]), opset_imports=opsets, ir_version=10)
         x = rows(generator, 70, 4).astype(helper.tensor_dtype_to_np_dtype(kind))
         if missing:
             x[generator.random(x.shape) < 0.2] = np.nan
@@ -256,10 +242,7 @@ def test_ensembles_of_all_types(
 
 def reference(attributes: dict[str, Any], x: np.ndarray, function: int) -> np.ndarray:
     """One row, one tree and one node after another. Weights are such that no sum is rounded."""
-    table = {
-        name: numpy_helper.to_array(value) if isinstance(value, TensorProto) else value
-        for name, value in attributes.items()
-    }
+    table = {name: numpy_helper.to_array(value) if isinstance(value, TensorProto) else value for name, value in attributes.items()}
     sets = iter(
         np.split(
             table.get("membership_values", np.zeros(0)),
@@ -277,9 +260,7 @@ def reference(attributes: dict[str, Any], x: np.ndarray, function: int) -> np.nd
                 element, mode = elements[table["nodes_featureids"][node]], table["nodes_modes"][node]
                 limit = members[node][:-1] if mode == 6 else table["nodes_splits"][node]
                 yes = bool(tests[mode](element, limit))
-                yes |= bool(np.isnan(element)) and bool(
-                    table.get("nodes_missing_value_tracks_true", np.zeros(node + 1))[node]
-                )
+                yes |= bool(np.isnan(element)) and bool(table.get("nodes_missing_value_tracks_true", np.zeros(node + 1))[node])
                 way = "true" if yes else "false"
                 is_leaf, node = bool(table[f"nodes_{way}leafs"][node]), table[f"nodes_{way}nodeids"][node]
             found[table["leaf_targetids"][node]].append(float(table["leaf_weights"][node]))

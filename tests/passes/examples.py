@@ -15,9 +15,7 @@ images = [(2, 3, 5, 4), (1, 3, 6, 6)]
 
 def everywhere(truth: bool) -> Example:
     """A condition that is a constant."""
-    return Example(
-        data={"condition": lambda g: np.full(g.pick([(), (1,), g.base]), truth)}, dtypes=(FLOAT, BOOL, INTEGER)
-    )
+    return Example(data={"condition": lambda g: np.full(g.pick([(), (1,), g.base]), truth)}, dtypes=(FLOAT, BOOL, INTEGER))
 
 
 def positive(shape: tuple[int, ...]) -> Sample:
@@ -138,6 +136,7 @@ repeated_heads = Example(
     tolerance=2e-5,
 )
 
+
 def single(value: float | int, dtype: DataType = FLOAT) -> Sample:
     """One number of a type, with or without an axis."""
     return lambda g: np.full(g.pick([(), (1,)]), value, dtype.numpy)
@@ -169,33 +168,34 @@ EXAMPLES: dict[str, Example] = {
     "convolution of bytes": Example(
         shapes={"a": images},
         data={
-            **product_of_bytes.data, "b": of_bytes((6, 3, 3, 3), (6, 3, 1, 1)), "b_zero": zero_like("b"),
+            **product_of_bytes.data,
+            "b": of_bytes((6, 3, 3, 3), (6, 3, 1, 1)),
+            "b_zero": zero_like("b"),
         },
-        options={"a_axis": [1], "b_axis": [0]}, dtypes=(BYTE,), tolerance=1e-5,
+        options={"a_axis": [1], "b_axis": [0]},
+        dtypes=(BYTE,),
+        tolerance=1e-5,
     ),
     "product of bytes": product_of_bytes,
-    "product of bytes with bias": Example(
-        shapes={"a": [(4, 5)]}, data=product_of_bytes.data, options=product_of_bytes.options, dtypes=(BYTE,), tolerance=1e-5
-    ),
+    "product of bytes with bias": Example(shapes={"a": [(4, 5)]}, data=product_of_bytes.data, options=product_of_bytes.options, dtypes=(BYTE,), tolerance=1e-5),
     "unsigned instead of signed bytes": Example(
         shapes={"y": [(3, 4)]},
-        data={
-            "scale": single(0.1), "zero": single(-3, DataType.INT8), "x_scale": single(0.2), "x_zero": single(5, DataType.INT8)
-        },
-        options={"x_axis": [1], "y_axis": [1]}, dtypes=(FLOAT,),
+        data={"scale": single(0.1), "zero": single(-3, DataType.INT8), "x_scale": single(0.2), "x_zero": single(5, DataType.INT8)},
+        options={"x_axis": [1], "y_axis": [1]},
+        dtypes=(FLOAT,),
     ),
-    "move bytes": Example(
-        shapes={"x": [(2, 1, 3)]}, data={"x_scale": single(0.1), "x_zero": single(5, BYTE)}, options={"x_axis": [1]}, dtypes=(BYTE,)
-    ),
+    "move bytes": Example(shapes={"x": [(2, 1, 3)]}, data={"x_scale": single(0.1), "x_zero": single(5, BYTE)}, options={"x_axis": [1]}, dtypes=(BYTE,)),
     "quantize what was dequantized": Example(
         data={**{name: single(0.1) for name in ("scale", "x_scale")}, **{name: single(3, BYTE) for name in ("zero", "x_zero")}},
-        options={"x_axis": [1]}, shapes={"x": [(2, 3)]}, dtypes=(BYTE,),
+        options={"x_axis": [1]},
+        shapes={"x": [(2, 3)]},
+        dtypes=(BYTE,),
     ),
     "factor into dequantized numbers": Example(
-        data={
-            **{name: single(0.1) for name in ("a_scale", "b_scale", "e")}, **{name: single(3, BYTE) for name in ("a_zero", "b_zero")}
-        },
-        options={"a_axis": [1], "b_axis": [1]}, shapes={name: [(2, 3)] for name in "ab"}, dtypes=(BYTE,),
+        data={**{name: single(0.1) for name in ("a_scale", "b_scale", "e")}, **{name: single(3, BYTE) for name in ("a_zero", "b_zero")}},
+        options={"a_axis": [1], "b_axis": [1]},
+        shapes={name: [(2, 3)] for name in "ab"},
+        dtypes=(BYTE,),
     ),
     "quantize a rectified number": quantized,
     "quantize by a factor": quantized,
@@ -206,9 +206,7 @@ EXAMPLES: dict[str, Example] = {
     "not less": Example(dtypes=(INTEGER,)),
     "add constants": Example(dtypes=(FLOAT, INTEGER)),
     **{f"expand before {name}, {side}": booleans for name in ("and", "or", "xor") for side in ("left", "right")},
-    "gather everything": Example(
-        shapes={"x": [(3,), (3, 4), (2, 3)]}, data={"y": lambda g: np.arange(3)}, options={"axis": [0, 1, -1]}
-    ),
+    "gather everything": Example(shapes={"x": [(3,), (3, 4), (2, 3)]}, data={"y": lambda g: np.arange(3)}, options={"axis": [0, 1, -1]}),
     "expand of an expand": Example(
         shapes={"x": [(1, 3), (3,), ()]},
         data={"y": lambda g: np.asarray([4, 2, 3], np.int64)},

@@ -272,9 +272,7 @@ FURTHER: dict[str, Callable[[Generator, dict[str, Any]], list[Any]]] = {
     "Squeeze": _squeezed,
     "Unsqueeze": lambda g, a: [_integers(g.pick([[0], [len(g.source)], [-1], []]))],
     "Slice": _slices,
-    "Dropout": lambda g, a: g.pick(
-        [[], [np.asarray(0.5, np.float32)], [np.asarray(0.5, np.float32), np.asarray(False)]]
-    ),
+    "Dropout": lambda g, a: g.pick([[], [np.asarray(0.5, np.float32)], [np.asarray(0.5, np.float32), np.asarray(False)]]),
     "Split": lambda g, a: a.update({"num_outputs": 1} if g.opset >= 18 else {}) or [],
 }
 

@@ -333,9 +333,7 @@ def test_provenance_names_everything_that_was_replaced() -> None:
 
 
 @pytest.mark.parametrize("source", [attention, lambda: as_model(LIGHT[-4])], ids=["attention", LIGHT[-4].stem])
-def test_the_model_is_valid_after_every_single_step(
-    source: Callable[[], Model], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_model_is_valid_after_every_single_step(source: Callable[[], Model], monkeypatch: pytest.MonkeyPatch) -> None:
     fire = Rewriter._fire
     steps = []
 

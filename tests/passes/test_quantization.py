@@ -53,9 +53,7 @@ class Writer:
         scale = self.random.uniform(0.001, 0.004, count)
         zero = np.full(count, 0 if limits.min else 128)
         attributes = {} if axis is None else {"axis": axis}
-        return self.node(
-            "DequantizeLinear", self.constant(data, self.weight), self.constant(scale), self.constant(zero, self.weight), **attributes
-        )
+        return self.node("DequantizeLinear", self.constant(data, self.weight), self.constant(scale), self.constant(zero, self.weight), **attributes)
 
     def bias(self, count: int) -> str:
         return self.node("DequantizeLinear", self.constant(self.random.integers(-99, 99, count), np.int32), self.constant(0.0107))

@@ -61,9 +61,7 @@ def assert_close(before: list[np.ndarray], after: list[np.ndarray], tolerance: f
     for left, right in zip(before, after):
         assert left.dtype == right.dtype and left.shape == right.shape
         if left.dtype.kind == "f":
-            np.testing.assert_allclose(
-                right, left, tolerance, tolerance * float(np.abs(left[np.isfinite(left)]).max(initial=1))
-            )
+            np.testing.assert_allclose(right, left, tolerance, tolerance * float(np.abs(left[np.isfinite(left)]).max(initial=1)))
         else:
             np.testing.assert_array_equal(right, left)
 
@@ -150,9 +148,7 @@ def run_outside(model: Model, feeds: dict[str, np.ndarray]) -> list[np.ndarray] 
     return session.run(None, feeds)  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize(
-    "rule", [rule for rule in RULES if rule.name not in NOT_IN_RUNTIME], ids=lambda rule: rule.name
-)
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule.name not in NOT_IN_RUNTIME], ids=lambda rule: rule.name)
 def test_onnxruntime_sees_no_difference(rule: Rule) -> None:
     tolerance = max(1e-5, EXAMPLES.get(rule.name, Example()).tolerance)
     for case in cases(rule):

@@ -103,9 +103,7 @@ def test_affinity_is_respected() -> None:
     assert done.stdout.strip() == "1"
 
 
-@pytest.mark.parametrize(
-    "limit, cores", [("max 100000", None), ("50000 100000", 1), ("150000 100000", 2), ("400000 100000", 4), ("nonsense", None)]
-)
+@pytest.mark.parametrize("limit, cores", [("max 100000", None), ("50000 100000", 1), ("150000 100000", 2), ("400000 100000", 4), ("nonsense", None)])
 def test_quota_of_the_control_group(monkeypatch: pytest.MonkeyPatch, limit: str, cores: int | None) -> None:
     def read(path: object, *arguments: object, **named: object) -> str:
         if str(path) == "/sys/fs/cgroup/cpu.max":
@@ -117,11 +115,7 @@ def test_quota_of_the_control_group(monkeypatch: pytest.MonkeyPatch, limit: str,
 
 
 def test_the_interpreter_ends_in_the_middle_of_patience() -> None:
-    code = (
-        "from onward.runtime import threads\n"
-        "from tests.runtime.test_threads import launches\n"
-        "launches(threads.pool_pointer(4, 10**10), 9, 5)\n"
-    )
+    code = "from onward.runtime import threads\nfrom tests.runtime.test_threads import launches\nlaunches(threads.pool_pointer(4, 10**10), 9, 5)\n"
     for _ in range(3):
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr

@@ -97,7 +97,10 @@ def test_graphs_inside_are_converted() -> None:
         y = If<then_branch = t() => (float[B] o) { o = ReduceSum<axes = [0], keepdims = 0>(x) },
                else_branch = e() => (float[C] p) { q = Squeeze<axes = [0]>(x1) p = Relu(q) }>(c) }"""
     text = text.replace("=> (float[A] y) {", "=> (float[A] y) { x1 = Unsqueeze<axes = [0]>(z) z = ReduceSum<axes = [1], keepdims = 0>(x)")
-    text = text.replace("{ x1 = Unsqueeze<axes = [0]>(z) z = ReduceSum<axes = [1], keepdims = 0>(x)", "{ z = ReduceSum<axes = [1], keepdims = 0>(x) x1 = Unsqueeze<axes = [0]>(z)")
+    text = text.replace(
+        "{ x1 = Unsqueeze<axes = [0]>(z) z = ReduceSum<axes = [1], keepdims = 0>(x)",
+        "{ z = ReduceSum<axes = [1], keepdims = 0>(x) x1 = Unsqueeze<axes = [0]>(z)",
+    )
     data = model(text, 11)
     converted = onward.convert_version(data, 18)
     onnx.checker.check_model(converted.to_bytes())
@@ -109,7 +112,7 @@ def test_graphs_inside_are_converted() -> None:
 
 
 def test_every_node_that_has_no_equal_is_named() -> None:
-    text = "g (float[2, 3] x, float[2, 3] y) => (float[2, 3] z) { a = Einsum<equation = \"ij,ij->ij\">(x, y) b = Trilu(a) z = Relu(b) }"
+    text = 'g (float[2, 3] x, float[2, 3] y) => (float[2, 3] z) { a = Einsum<equation = "ij,ij->ij">(x, y) b = Trilu(a) z = Relu(b) }'
     with pytest.raises(UnsupportedOperator, match=r"(?s)Einsum.*version 12.*Trilu.*version 14"):
         onward.convert_version(model(text, 17), 9)
 

@@ -17,9 +17,7 @@ app = typer.Typer(
 )
 
 ModelPath = Annotated[Path, typer.Argument(help="An ONNX file.", exists=True, dir_okay=False, readable=True)]
-Inputs = Annotated[
-    list[str], typer.Option("--input", "-i", metavar="[NAME=]FILE", help="An input from .npy, .npz or .pb; random if not given.")
-]
+Inputs = Annotated[list[str], typer.Option("--input", "-i", metavar="[NAME=]FILE", help="An input from .npy, .npz or .pb; random if not given.")]
 Sizes = Annotated[list[str], typer.Option("--size", "-s", metavar="NAME=NUMBER", help="The size of a symbolic axis.")]
 Threads = Annotated[int, typer.Option("--threads", "-t", min=0, help="Threads; 0 for one a core.")]
 Seed = Annotated[int, typer.Option(help="Seed of the random inputs.")]

@@ -33,7 +33,14 @@ def convert(
     examples: Examples = [],  # noqa: B006
     tolerance: Tolerance = None,
     trust: Trust = False,
-    to: Annotated[str | None, typer.Option("--to", metavar="TARGET", help="A target in place of ONNX, such as numpy-source or xgboost; docs/converters/targets.md lists them. SOURCE may be an ONNX file.")] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="TARGET",
+            help="A target in place of ONNX, such as numpy-source or xgboost; docs/converters/targets.md lists them. SOURCE may be an ONNX file.",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write the result even if it does not compute the same; the exit code is 1 all the same.")] = False,
 ) -> None:
     """Convert a model of another framework, prove that it computes the same, and show the proof."""
@@ -139,7 +146,9 @@ def matrix() -> None:
     reasons = {reason: place for place, reason in enumerate(dict.fromkeys(cell.reason for cell in cells if cell.reason), 1)}
     for source in dict.fromkeys(cell.source for cell in cells):
         own = {cell.target: cell for cell in cells if cell.source == source}
-        rows.add_row(source, *(f"{cell.error:.1e}" if cell.error is not None else f"({reasons[cell.reason]})" for cell in (own[target] for target in FRAMEWORKS)))
+        rows.add_row(
+            source, *(f"{cell.error:.1e}" if cell.error is not None else f"({reasons[cell.reason]})" for cell in (own[target] for target in FRAMEWORKS))
+        )
     console.print(rows)
     for reason, place in reasons.items():
         console.print(f"({place}) {reason}", markup=False, highlight=False)

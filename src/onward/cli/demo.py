@@ -51,9 +51,7 @@ def run_demo() -> bool:
         network, session = _all_the_way(steps, path, generator)
         pictures, labels = digits.make_pictures(2000, generator)
         expected = steps.do("NumPy", lambda: network.probabilities(pictures), lambda _: "2000 pictures in double precision")
-        found = steps.do(
-            "run", lambda: session.run(None, {"pictures": pictures})[0], lambda _: "2000 pictures, one native call"
-        )
+        found = steps.do("run", lambda: session.run(None, {"pictures": pictures})[0], lambda _: "2000 pictures, one native call")
         single = [session.run(None, {"pictures": pictures[index : index + 1]})[0] for index in range(100)]
     seconds = _time_of_one(session, pictures[:1])
     steps.rows.add_row("run", "one picture, the same code", milliseconds(seconds))
@@ -61,15 +59,9 @@ def run_demo() -> bool:
     return _verdict(found, np.concatenate(single), expected, labels)
 
 
-def _all_the_way(
-    steps: Steps, path: Path, generator: np.random.Generator
-) -> tuple[digits.Network, InferenceSession]:
-    network, losses = steps.do(
-        "train", lambda: digits.train(generator), lambda made: f"in NumPy; loss {made[1][0]:.2f} -> {np.mean(made[1][-20:]):.2f}"
-    )
-    steps.do(
-        "save", lambda: onward.save(digits.as_onnx(network), path), lambda _: f"{path.name}, {size(path.stat().st_size)}"
-    )
+def _all_the_way(steps: Steps, path: Path, generator: np.random.Generator) -> tuple[digits.Network, InferenceSession]:
+    network, losses = steps.do("train", lambda: digits.train(generator), lambda made: f"in NumPy; loss {made[1][0]:.2f} -> {np.mean(made[1][-20:]):.2f}")
+    steps.do("save", lambda: onward.save(digits.as_onnx(network), path), lambda _: f"{path.name}, {size(path.stat().st_size)}")
     model = steps.do("load", lambda: onward.load(path), lambda made: f"{len(made.graph.nodes)} nodes, memory-mapped")
     steps.do("check", lambda: onward.check(model), lambda _: "names, versions, types, shapes: nothing wrong")
     report = Report()

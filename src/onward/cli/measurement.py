@@ -102,9 +102,7 @@ TURN = 4
 """Measured runs in a turn; one before them wakes the contestant's own workers."""
 
 
-def measure(
-    contestants: list[Contestant], seconds: float, at_least: int = 5, clock: Callable[[], float] = time.perf_counter
-) -> None:
+def measure(contestants: list[Contestant], seconds: float, at_least: int = 5, clock: Callable[[], float] = time.perf_counter) -> None:
     """Runs the contestants by turns, so that whatever else the machine does meets them all alike.
 
     Where all run on the calling thread, `time.thread_time` is a clock that stands still while others have the core.
@@ -218,8 +216,6 @@ def write_trace(kernels: list[KernelTimes], path: Path) -> None:
     for item in kernels:
         arguments = {"nodes": list(item.origins), "kernel": item.name, "flops": item.flops, "bytes": item.bytes}
         label = item.origins[-1] if item.origins else item.name
-        events.append(
-            {"name": label, "cat": item.kind, "ph": "X", "ts": at * 1e6, "dur": item.seconds * 1e6, "pid": 0, "tid": 0, "args": arguments}
-        )
+        events.append({"name": label, "cat": item.kind, "ph": "X", "ts": at * 1e6, "dur": item.seconds * 1e6, "pid": 0, "tid": 0, "args": arguments})
         at += item.seconds
     path.write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ns"}))

@@ -164,9 +164,7 @@ class Module:
         self.globals: dict[str, str] = {}
         self.attributes: list[str] = []
 
-    def function(
-        self, name: str, parameters: Sequence[tuple[str, Type]], result: Type | None = None, *, internal: bool = False
-    ) -> Builder:
+    def function(self, name: str, parameters: Sequence[tuple[str, Type]], result: Type | None = None, *, internal: bool = False) -> Builder:
         """Begins a function; the builder writes its body."""
         builder = Builder(self, name, parameters, result, internal)
         self.functions.append(builder)
@@ -175,17 +173,13 @@ class Module:
     def declare(self, name: str, parameters: Sequence[tuple[str, Type]] | Sequence[Type], result: Type | None = None) -> Value:
         """A function of another module, as a pointer that `call` takes."""
         types = [item if isinstance(item, Type) else item[1] for item in parameters]
-        self.declarations.setdefault(
-            name, f"declare {result or 'void'} @{name}({', '.join(map(str, types))})"
-        )
+        self.declarations.setdefault(name, f"declare {result or 'void'} @{name}({', '.join(map(str, types))})")
         return Value(self.functions[-1], POINTER, f"@{name}")
 
     def data(self, name: str, type: Type, values: Sequence[Any]) -> str:  # noqa: A002
         """A constant table; returns its global name."""
         items = ", ".join(f"{type} {literal(type, value)}" for value in values)
-        self.globals.setdefault(
-            name, f"@{name} = private unnamed_addr constant [{len(values)} x {type}] [{items}], align 64"
-        )
+        self.globals.setdefault(name, f"@{name} = private unnamed_addr constant [{len(values)} x {type}] [{items}], align 64")
         return f"@{name}"
 
     def text(self) -> str:
@@ -221,9 +215,7 @@ def literal(type: Type, value: Any) -> str:  # noqa: A002
 class Builder:
     """Writes one function."""
 
-    def __init__(
-        self, module: Module, name: str, parameters: Sequence[tuple[str, Type]], result: Type | None, internal: bool
-    ) -> None:
+    def __init__(self, module: Module, name: str, parameters: Sequence[tuple[str, Type]], result: Type | None, internal: bool) -> None:
         self.module = module
         self.target = module.target
         self.name = name
@@ -351,9 +343,7 @@ class Builder:
     def select(self, condition: Value, then: Value, otherwise: Value) -> Value:
         """then where the condition holds, lane by lane."""
         assert then.type == otherwise.type, f"select of {then.type} and {otherwise.type}"
-        return self.emit(
-            then.type, f"select {condition.type} {condition}, {then.type} {then}, {otherwise.type} {otherwise}"
-        )
+        return self.emit(then.type, f"select {condition.type} {condition}, {then.type} {then}, {otherwise.type} {otherwise}")
 
     def fma(self, left: Value, right: Value, addend: Value) -> Value:
         """left * right + addend, rounded once where the target has the instruction, twice where it has not."""
@@ -526,9 +516,7 @@ class Builder:
         if mask is not None:
             zero = self.constant(kind, 0)
             name = f"llvm.masked.load.{kind.mangled}.p0"
-            self.module.declarations.setdefault(
-                name, f"declare {kind} @{name}(ptr, i32 immarg, {mask.type}, {kind})"
-            )
+            self.module.declarations.setdefault(name, f"declare {kind} @{name}(ptr, i32 immarg, {mask.type}, {kind})")
             return self.emit(kind, f"call {kind} @{name}(ptr {pointer}, i32 {alignment}, {mask.type} {mask}, {kind} {zero})")
         tail = ", !invariant.load !{}" if invariant else ""
         return self.emit(kind, f"load {'volatile ' if volatile else ''}{kind}, ptr {pointer}, align {alignment}{tail}")
@@ -564,9 +552,7 @@ class Builder:
         places = self._addresses(pointer, indices, kind)
         mask = mask or self.constant(Type("i1", lanes), 1)
         name = f"llvm.masked.gather.{vector.mangled}.v{lanes}p0"
-        self.module.declarations.setdefault(
-            name, f"declare {vector} @{name}(<{lanes} x ptr>, i32 immarg, <{lanes} x i1>, {vector})"
-        )
+        self.module.declarations.setdefault(name, f"declare {vector} @{name}(<{lanes} x ptr>, i32 immarg, <{lanes} x i1>, {vector})")
         zero = self.constant(vector, 0)
         return self.emit(
             vector,
@@ -585,12 +571,8 @@ class Builder:
         places = self._addresses(pointer, indices, kind)
         mask = mask or self.constant(Type("i1", lanes), 1)
         name = f"llvm.masked.scatter.{value.type.mangled}.v{lanes}p0"
-        self.module.declarations.setdefault(
-            name, f"declare void @{name}({value.type}, <{lanes} x ptr>, i32 immarg, <{lanes} x i1>)"
-        )
-        self.line(
-            f"call void @{name}({value.type} {value}, {places.type} {places}, i32 {max(1, kind.bits // 8)}, {mask.type} {mask})"
-        )
+        self.module.declarations.setdefault(name, f"declare void @{name}({value.type}, <{lanes} x ptr>, i32 immarg, <{lanes} x i1>)")
+        self.line(f"call void @{name}({value.type} {value}, {places.type} {places}, i32 {max(1, kind.bits // 8)}, {mask.type} {mask})")
 
     def allocate_stack(self, kind: Type, count: int, alignment: int = 64) -> Value:
         """Memory that lives as long as the function's call."""
@@ -636,9 +618,7 @@ class Builder:
 
     # -- control -----------------------------------------------------------------------------------------------
     @contextlib.contextmanager
-    def loop(
-        self, begin: Value, end: Value, step: Value | None = None, condition: Callable[[], Value] | None = None
-    ) -> Iterator[Value]:
+    def loop(self, begin: Value, end: Value, step: Value | None = None, condition: Callable[[], Value] | None = None) -> Iterator[Value]:
         """for i in range(begin, end, step), i64; a condition that no longer holds before a turn ends it."""
         kind = begin.type
         step = step if step is not None else self.constant(kind, 1)

@@ -34,10 +34,7 @@ Parts = tuple[tuple[Expression, ...], tuple[Expression, ...], tuple[Expression, 
 
 def is_affine(read: Read) -> bool:
     """Whether every index is a sum of multiples of symbols."""
-    return all(
-        not isinstance(place, Expression) or all(isinstance(atom, SymbolAtom) for atom in place.atoms)
-        for place in read.indices
-    )
+    return all(not isinstance(place, Expression) or all(isinstance(atom, SymbolAtom) for atom in place.atoms) for place in read.indices)
 
 
 def operands_of(body: Scalar) -> tuple[Read, Read] | None:

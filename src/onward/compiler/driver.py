@@ -133,9 +133,7 @@ class _Compilation:
             objects=objects,
             entry="run",
             inputs=[PortSpec(item.label, item.dtype, item.shape) for item in self.program.inputs],
-            outputs=[
-                PortSpec(name, array.dtype, array.shape) for name, array in zip(self.program.outputs, self.outputs)
-            ],
+            outputs=[PortSpec(name, array.dtype, array.shape) for name, array in zip(self.program.outputs, self.outputs)],
             symbols=[*bound, *later],
             bound_symbols=len(bound),
             arena_bytes=plan.total,

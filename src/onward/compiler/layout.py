@@ -104,9 +104,7 @@ def contiguous_strides(shape: Sequence[Dimension], order: Order | None = None) -
     return tuple(strides)
 
 
-def reshape_strides(
-    shape: Sequence[Dimension], strides: Sequence[Dimension], target: Sequence[Dimension]
-) -> tuple[Dimension, ...] | None:
+def reshape_strides(shape: Sequence[Dimension], strides: Sequence[Dimension], target: Sequence[Dimension]) -> tuple[Dimension, ...] | None:
     """Strides of the same memory under another shape in row-major order, or None where a copy is needed."""
     old = [(extent, stride) for extent, stride in zip(shape, strides) if extent != 1]
     new = [(axis, extent) for axis, extent in enumerate(target) if extent != 1]
@@ -252,10 +250,7 @@ class LayoutPlanner:
             source_order = self.orders.get(read.array)
             if source_order is None or source_order == tuple(range(read.array.rank)):
                 continue
-            places = [
-                next((axis for axis, place in enumerate(read.indices) if str(v) in _symbols(place)), None)
-                for v in root.variables
-            ]
+            places = [next((axis for axis, place in enumerate(read.indices) if str(v) in _symbols(place)), None) for v in root.variables]
             if all(place is not None for place, extent in zip(places, root.shape) if extent != 1) and len(root.shape) > 1:
                 rank_of = {axis: position for position, axis in enumerate(source_order)}
                 axes = range(len(root.shape))
@@ -333,9 +328,7 @@ class LayoutPlanner:
 
 def _found_by_run(array: Array) -> frozenset[str]:
     """The sizes in an array's shape that a routine finds during the run."""
-    return frozenset(
-        symbol for extent in array.shape for symbol in _symbols(extent) if defining_routine(symbol) is not None
-    )
+    return frozenset(symbol for extent in array.shape for symbol in _symbols(extent) if defining_routine(symbol) is not None)
 
 
 def _tests_only_bounds(condition: Scalar, read: Read) -> bool:
@@ -347,9 +340,7 @@ def _tests_only_bounds(condition: Scalar, read: Read) -> bool:
     place, bound = condition.arguments[0].expression, _integer(condition.arguments[1])
     if condition.name == "greater_equal":
         return place in read.indices and bound == 0
-    return condition.name == "less" and any(
-        place == index and bound == extent for index, extent in zip(read.indices, read.array.shape)
-    )
+    return condition.name == "less" and any(place == index and bound == extent for index, extent in zip(read.indices, read.array.shape))
 
 
 def _integer(scalar: Scalar) -> Dimension | None:
@@ -375,9 +366,7 @@ def _padding(root: Root) -> Padding | None:
     before = []
     for place, variable in zip(read.indices, root.variables):
         shift = variable - place
-        if isinstance(shift, Expression) and any(
-            isinstance(atom, SymbolAtom) and atom.upper is not None for atom in shift.atoms
-        ):
+        if isinstance(shift, Expression) and any(isinstance(atom, SymbolAtom) and atom.upper is not None for atom in shift.atoms):
             return None
         if isinstance(shift, int) and shift < 0:
             return None

@@ -28,9 +28,7 @@ def _initialize() -> None:
 
 def machine(target: Target) -> binding.TargetMachine:
     _initialize()
-    return binding.Target.from_triple(target.triple).create_target_machine(
-        cpu=target.cpu, features=target.features, opt=2, reloc="pic", codemodel="default"
-    )
+    return binding.Target.from_triple(target.triple).create_target_machine(cpu=target.cpu, features=target.features, opt=2, reloc="pic", codemodel="default")
 
 
 def _module(text: str, target: Target, m: binding.TargetMachine) -> binding.ModuleRef:

@@ -54,9 +54,7 @@ def emit_literal(b: Builder, value: Any, dtype: DataType, lanes: int = 1) -> Val
     return b.constant(compute_type(dtype, lanes), value)
 
 
-def emit_load(
-    b: Builder, pointer: Value, dtype: DataType, lanes: int, mask: Value | None = None, indices: Value | None = None
-) -> Value:
+def emit_load(b: Builder, pointer: Value, dtype: DataType, lanes: int, mask: Value | None = None, indices: Value | None = None) -> Value:
     """Neighbouring elements from memory, or those at `indices` (in elements)."""
     kind = storage_type(dtype)
     if indices is not None and lanes > 1:
@@ -73,9 +71,7 @@ def emit_load(
     return _fit(b, value, dtype) if dtype.is_integer else value
 
 
-def emit_store(
-    b: Builder, pointer: Value, value: Value, dtype: DataType, mask: Value | None = None, indices: Value | None = None
-) -> None:
+def emit_store(b: Builder, pointer: Value, value: Value, dtype: DataType, mask: Value | None = None, indices: Value | None = None) -> None:
     """Neighbouring elements to memory, or to `indices`."""
     if dtype == DataType.BOOL:
         value = b.cast(value, Type("i8"))

@@ -142,5 +142,3 @@ def _reads(step: Step) -> list[Array]:
     if getattr(step, "source", None) is not None:
         found.append(step.source)  # type: ignore[union-attr]
     return found
-
-

@@ -379,9 +379,7 @@ class RootFinder:
             return Root(array, array.variables, body)
         read = next(read for read in body.reads() if read.array is reduce)
         mapping = {str(variable): place for variable, place in zip(reduce.variables, read.indices)}
-        return Root(
-            array, array.variables, body, reduce, substitute(self.expanded(reduce), mapping), reduce.reduction, reduce.extents
-        )
+        return Root(array, array.variables, body, reduce, substitute(self.expanded(reduce), mapping), reduce.reduction, reduce.extents)
 
     def _reduce_root(self, array: Reduce) -> Root:
         body = Read(array, array.variables)

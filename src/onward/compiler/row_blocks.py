@@ -210,9 +210,7 @@ class _BodyWriter:
 
         return Compute(variables, extents, self._scalar(replace_reads(root.body, own), mapping, inner, variables[0]))
 
-    def _scalar(
-        self, scalar: Scalar, mapping: Mapping[str, Dimension], inner: Mapping[str, Dimension], row: Expression
-    ) -> Scalar:
+    def _scalar(self, scalar: Scalar, mapping: Mapping[str, Dimension], inner: Mapping[str, Dimension], row: Expression) -> Scalar:
         """A scalar of a root as one of its block, whose variables besides the row are `inner` (name -> extent)."""
         moved = replace_reads(substitute(scalar, mapping), lambda read: self._read(read, inner))
         return substitute(moved, {str(self.along): self.first + row, str(self.row): row})

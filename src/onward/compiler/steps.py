@@ -99,9 +99,7 @@ Step = Nest | ContractionStep | BlockStep | RoutineStep | CopyStep | BorderStep
 class StepPlanner:
     """Builds the list of steps in execution order."""
 
-    def __init__(
-        self, order: Sequence[Array], roots: Sequence[Root], layouts: LayoutPlanner, blocks: Sequence[RowBlocks] = ()
-    ) -> None:
+    def __init__(self, order: Sequence[Array], roots: Sequence[Root], layouts: LayoutPlanner, blocks: Sequence[RowBlocks] = ()) -> None:
         self.layouts = layouts
         self.steps: list[Step] = []
         self.position: dict[Array, int] = {}
@@ -188,9 +186,7 @@ class StepPlanner:
                 run = run * extent
             if run != 1 and (not isinstance(along_row, int) or not isinstance(run, int) or run > along_row):
                 along_row = run
-            along_lane = along_lane or any(
-                address.coefficient(variable) == 1 for variable, size in zip(root.variables, root.shape) if size != 1
-            )
+            along_lane = along_lane or any(address.coefficient(variable) == 1 for variable, size in zip(root.variables, root.shape) if size != 1)
         if not along_lane:
             return "row"
         return "row" if not isinstance(along_row, int) or along_row >= LONG_ROW else "lane"

@@ -125,8 +125,7 @@ def _futex(b: Builder, address: Value, number: int, operation: int, value: Value
     b.module.declarations["syscall"] = "declare i64 @syscall(i64, ...)"
     b.emit(
         I64,
-        f"call i64 (i64, ...) @syscall(i64 {number}, ptr {address}, i32 {operation}, i32 {value}, "
-        "ptr null, ptr null, i32 0)",
+        f"call i64 (i64, ...) @syscall(i64 {number}, ptr {address}, i32 {operation}, i32 {value}, ptr null, ptr null, i32 0)",
     )
 
 

@@ -103,9 +103,7 @@ def certify(
     return conclude(model, reference, _runs(model, reference, examples, progress), tolerance, source)
 
 
-def conclude(
-    model: Model, reference: Reference, runs: Iterable[Run], tolerance: float | None, source: Mapping[str, str] | None = None
-) -> Certificate:
+def conclude(model: Model, reference: Reference, runs: Iterable[Run], tolerance: float | None, source: Mapping[str, str] | None = None) -> Certificate:
     """The certificate of runs that somebody else makes; else as `certify`."""
     digest = _digest(model)
     comparison = _Comparison(reference, tolerance)

@@ -148,11 +148,7 @@ def resize(
 ) -> Value:  # fmt: skip
     """Spatial axes of the given sizes, or so many times larger; `how` are attributes of Resize, such as those of `RESIZING`."""
     spatial = len(sizes if sizes is not None else scales or ())
-    given = (
-        [None, None, b.constant(np.array(sizes, np.int64), "sizes")]
-        if sizes is not None
-        else [None, b.constant(np.array(scales, np.float32), "scales")]
-    )
+    given = [None, None, b.constant(np.array(sizes, np.int64), "sizes")] if sizes is not None else [None, b.constant(np.array(scales, np.float32), "scales")]
     axes = list(range(2, 2 + spatial))
     return around(b, x, spatial + 2, channels_first, lambda data: b.op("Resize", data, *given, axes=axes, **how))
 

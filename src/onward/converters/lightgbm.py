@@ -260,9 +260,7 @@ def _transformed(b: ModelBuilder, margins: Value, objective: list[str]) -> Value
     if name == "cross_entropy":
         return b.op("Sigmoid", margins)
     if name == "cross_entropy_lambda":
-        return b.op(
-            "Log", b.op("Add", b.constant(np.ones(())), b.op("Exp", margins))
-        )  # Softplus, which others lack in double
+        return b.op("Log", b.op("Add", b.constant(np.ones(())), b.op("Exp", margins)))  # Softplus, which others lack in double
     if name in EXPONENTIAL:
         return b.op("Exp", margins)
     if name in IDENTICAL:
@@ -304,9 +302,7 @@ def _rows(trees: list[Tree], columns: int) -> dict[str, np.ndarray]:
     for feature in range(columns):
         found = [tree.splits[(tree.features % columns == feature) & (tree.true >= 0)] for tree in trees]
         values = np.unique(np.concatenate([[0.0], *found]))
-        values = np.concatenate(
-            [values, np.nextafter(values, np.inf), np.nextafter(values, -np.inf), [np.inf, -np.inf, ZERO, -ZERO]]
-        )
+        values = np.concatenate([values, np.nextafter(values, np.inf), np.nextafter(values, -np.inf), [np.inf, -np.inf, ZERO, -ZERO]])
         thresholds[:, feature] = random.integers(-2, 80, 500) / 2 if feature in categorical else random.choice(values, 500)
     missing = np.where(random.random(thresholds.shape) < 0.4, np.nan, thresholds)
     normal = thresholds.copy()

@@ -23,9 +23,7 @@ class LinearLeaves:
     otherwise: np.ndarray
 
 
-def linear_ensemble(
-    b: ModelBuilder, x: Value, width: int, tests: Value, trees: Sequence[Tree], leaves: Sequence[LinearLeaves], targets: int
-) -> Value:
+def linear_ensemble(b: ModelBuilder, x: Value, width: int, tests: Value, trees: Sequence[Tree], leaves: Sequence[LinearLeaves], targets: int) -> Value:
     """(rows, targets): the sums of what the trees' leaves give, in the order of the trees, which serve the targets by turns.
 
     x (rows, width) is what the leaves compute with, `tests` what the trees look at. Everything is double.

@@ -105,6 +105,4 @@ def _divergence(value: Value, ours: np.ndarray, theirs: np.ndarray, apart: str) 
     assert node is not None
     origin = {**node.metadata}
     module = origin.get("onward.module", "")
-    return Divergence(
-        value.name, node.name, node.op_type, module, origin.get("onward.source", ""), Statistics.of(ours), Statistics.of(theirs), apart
-    )
+    return Divergence(value.name, node.name, node.op_type, module, origin.get("onward.source", ""), Statistics.of(ours), Statistics.of(theirs), apart)

@@ -41,9 +41,7 @@ def fix_others(model: Model, reference: Reference, names: Sequence[str]) -> Refe
 
 def _fits(model: Model, data: Any) -> bool:
     return all(
-        not isinstance(extent, int) or extent == size
-        for value in model.graph.inputs
-        for extent, size in zip(_shape(value), np.shape(_feed(data, value.name)))
+        not isinstance(extent, int) or extent == size for value in model.graph.inputs for extent, size in zip(_shape(value), np.shape(_feed(data, value.name)))
     )
 
 

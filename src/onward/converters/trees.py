@@ -59,7 +59,6 @@ class Tree:
     target: int
     members: dict[int, list[float]]
 
-
     def check(self, columns: int | None) -> None:
         """Raises FormatError where the arrays are no tree: a child that is no node or has two parents, a threshold that is not a number,
         a feature beyond the columns, arrays of different lengths."""
@@ -103,9 +102,7 @@ def tree_ensemble(b: ModelBuilder, x: Value, trees: Sequence[Tree], targets: int
         if not 0 <= tree.target < targets:
             raise FormatError(f"a tree adds to target {tree.target}, the model has {targets}")
     dtype = trees[0].splits.dtype
-    nodes: dict[str, list[int]] = {
-        name: [] for name in ("features", "modes", "true", "true_leaf", "false", "false_leaf", "missing")
-    }
+    nodes: dict[str, list[int]] = {name: [] for name in ("features", "modes", "true", "true_leaf", "false", "false_leaf", "missing")}
     splits: list[Any] = []
     leaves: list[Any] = []
     leaf_targets: list[int] = []
@@ -163,9 +160,7 @@ def tree_ensemble(b: ModelBuilder, x: Value, trees: Sequence[Tree], targets: int
     )
 
 
-def _append(
-    nodes: dict[str, list[int]], feature: Any, mode: Any, true: tuple[int, int], false: tuple[int, int], missing: Any
-) -> None:
+def _append(nodes: dict[str, list[int]], feature: Any, mode: Any, true: tuple[int, int], false: tuple[int, int], missing: Any) -> None:
     row = {
         "features": feature, "modes": mode, "true": true[0], "true_leaf": true[1], "false": false[0], "false_leaf": false[1],
         "missing": missing,

@@ -127,9 +127,7 @@ def _reference(source: Any, learner: dict[str, Any], classes: Any) -> Reference:
 
     def outputs(rows: np.ndarray) -> dict[str, np.ndarray]:
         names, types = booster.feature_names, booster.feature_types
-        matrix = xgboost.DMatrix(
-            rows, missing=_missing(source), feature_names=names, feature_types=types, enable_categorical=types is not None
-        )
+        matrix = xgboost.DMatrix(rows, missing=_missing(source), feature_names=names, feature_types=types, enable_categorical=types is not None)
         if classes is None:
             return {"prediction": booster.predict(matrix, iteration_range=(0, _iterations(source, learner) or 0))}
         return {"label": np.asarray(source.predict(rows)).astype(np.int64), "probabilities": source.predict_proba(rows)}
@@ -154,9 +152,7 @@ def _rows(learner: dict[str, Any], columns: int) -> dict[str, np.ndarray]:
     found: list[list[float]] = [[0.0] for _ in range(columns)]
     categorical: set[int] = set()
     for tree in trees:
-        for feature, split, kind, left in zip(
-            tree["split_indices"], tree["split_conditions"], tree["split_type"], tree["left_children"]
-        ):
+        for feature, split, kind, left in zip(tree["split_indices"], tree["split_conditions"], tree["split_type"], tree["left_children"]):
             if left >= 0 and kind:
                 categorical.add(int(feature))
             elif left >= 0:
@@ -164,9 +160,7 @@ def _rows(learner: dict[str, Any], columns: int) -> dict[str, np.ndarray]:
     thresholds = np.empty((500, columns), np.float32)
     for feature, splits in enumerate(found):
         values = np.unique(np.array(splits, np.float32))
-        values = np.concatenate(
-            [values, np.nextafter(values, np.float32(np.inf)), np.nextafter(values, -np.float32(np.inf))]
-        )
+        values = np.concatenate([values, np.nextafter(values, np.float32(np.inf)), np.nextafter(values, -np.float32(np.inf))])
         thresholds[:, feature] = random.choice(values, 500)
         if feature in categorical:
             thresholds[:, feature] = random.integers(0, 80, 500) / 2
@@ -356,11 +350,7 @@ def _softmax(b: ModelBuilder, x: Value) -> Value:
 
 def _flat(b: ModelBuilder, value: Value, margins: Value) -> Value:
     """One column is a vector."""
-    columns = (
-        margins.producer.attribute("n_targets")
-        if margins.producer and margins.producer.op_type == "TreeEnsemble"
-        else None
-    )
+    columns = margins.producer.attribute("n_targets") if margins.producer and margins.producer.op_type == "TreeEnsemble" else None
     if columns is None and margins.producer is not None:
         columns = margins.producer.inputs[1].tensor.shape[1]  # type: ignore[union-attr]
     return b.op("Squeeze", value, b.constant(np.array([1]))) if columns == 1 else value

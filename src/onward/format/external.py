@@ -56,9 +56,7 @@ class ExternalFiles:
         begin = offset or 0
         count = size if length is None else length
         if begin + count > len(data):
-            raise ExternalDataError(
-                f"tensor '{tensor}' needs bytes {begin} to {begin + count} of '{location}', which has {len(data)}"
-            )
+            raise ExternalDataError(f"tensor '{tensor}' needs bytes {begin} to {begin + count} of '{location}', which has {len(data)}")
         return data[begin : begin + count]
 
     def _verify(self, checksum: str, location: str, data: memoryview, tensor: str) -> None:

@@ -17,12 +17,8 @@ DEEPEST = 100
 """Messages nested deeper than this are refused, as the official parser does."""
 
 _WIRE_OF = {"double": 1, "float": 5, "string": 2, "bytes": 2}
-_NATURAL = {
-    kind: 2 if kind[0].isupper() else _WIRE_OF.get(kind, 0) for rows in MESSAGES.values() for _, _, kind, _ in rows
-}
-_BY_NUMBER: dict[str, dict[int, FieldRow]] = {
-    name: {row[0]: row for row in rows} for name, rows in MESSAGES.items()
-}
+_NATURAL = {kind: 2 if kind[0].isupper() else _WIRE_OF.get(kind, 0) for rows in MESSAGES.values() for _, _, kind, _ in rows}
+_BY_NUMBER: dict[str, dict[int, FieldRow]] = {name: {row[0]: row for row in rows} for name, rows in MESSAGES.items()}
 _ORDERED: dict[str, list[FieldRow]] = {name: sorted(rows) for name, rows in MESSAGES.items()}
 
 
@@ -58,9 +54,7 @@ def _varint(data: memoryview, position: int, end: int, path: Path) -> tuple[int,
     result = shift = 0
     while True:
         if position >= end:
-            raise FormatError(
-                f"{_place(path)}: the file ends inside a number at byte {position}; it is truncated or no ONNX file"
-            )
+            raise FormatError(f"{_place(path)}: the file ends inside a number at byte {position}; it is truncated or no ONNX file")
         byte = data[position]
         position += 1
         result |= (byte & 0x7F) << shift
@@ -121,9 +115,7 @@ def _payload(view: memoryview, position: int, end: int, wire: int, path: Path) -
     if wire == 2:
         length, position = _varint(view, position, end, path)
         if length > end - position:
-            raise FormatError(
-                f"{_place(path)}: a field at byte {position} claims {length} bytes but {end - position} are left; the file is truncated"
-            )
+            raise FormatError(f"{_place(path)}: a field at byte {position} claims {length} bytes but {end - position} are left; the file is truncated")
         return view[position : position + length], position + length
     size = {1: 8, 5: 4}.get(wire)
     if size is None:

@@ -183,9 +183,7 @@ class Expression:
 
     # -- structure ---------------------------------------------------------------------------------------------
     def __eq__(self, other: object) -> bool:
-        return self is other or (
-            isinstance(other, Expression) and self._hash == other._hash and self.terms == other.terms
-        )
+        return self is other or (isinstance(other, Expression) and self._hash == other._hash and self.terms == other.terms)
 
     def __hash__(self) -> int:
         return self._hash
@@ -241,7 +239,7 @@ class Expression:
     def single_atom(self) -> Atom | None:
         """The atom when the expression is exactly one atom, else None."""
         if len(self.terms) == 1:
-            (monomial, number), = self.terms.items()
+            ((monomial, number),) = self.terms.items()
             if number == 1 and len(monomial) == 1 and monomial[0][1] == 1:
                 return monomial[0][0]
         return None
@@ -342,8 +340,6 @@ class Expression:
         return text[3:] if text.startswith(" + ") else "-" + text[3:]
 
     __repr__ = __str__
-
-
 
 
 def Symbol(name: str, lower: int = 0, upper: Dimension | None = None) -> Expression:  # noqa: N802 (reads as a type)
@@ -496,19 +492,14 @@ def _multiply(left: Monomial, right: Monomial) -> Monomial:
 
 
 def _mentions(atom: Atom, wanted: Atom) -> bool:
-    return atom == wanted or any(
-        _mentions(inner, wanted)
-        for operand in atom.operands
-        if isinstance(operand, Expression)
-        for inner in operand.atoms
-    )
+    return atom == wanted or any(_mentions(inner, wanted) for operand in atom.operands if isinstance(operand, Expression) for inner in operand.atoms)
 
 
 def _split(left: Dimension, right: Dimension) -> tuple[Dimension, Dimension]:
     """left == quotient * right + rest, with every term that `right` divides moved into the quotient."""
     if isinstance(right, Expression) and len(right.terms) > 1:
         return _split_polynomial(left, right)
-    (divisor, divisor_number), = _terms(right).items() if _terms(right) else (((), 0),)
+    ((divisor, divisor_number),) = _terms(right).items() if _terms(right) else (((), 0),)
     if divisor_number == 0:
         raise ZeroDivisionError(f"{left} // 0")
     quotient: dict[Monomial, int] = {}
@@ -537,10 +528,7 @@ def _split_polynomial(left: Dimension, right: Expression) -> tuple[Dimension, Di
     for monomial, number in sorted(_terms(left).items(), key=lambda item: _sort_key(item[0])):
         powers = dict(monomial)
         if number % lead_number == 0 and all(powers.get(atom, 0) >= power for atom, power in wanted.items()):
-            factor = _make({
-                tuple((atom, power - wanted.get(atom, 0)) for atom, power in monomial if power > wanted.get(atom, 0)):
-                number // lead_number
-            })
+            factor = _make({tuple((atom, power - wanted.get(atom, 0)) for atom, power in monomial if power > wanted.get(atom, 0)): number // lead_number})
             candidate = rest - factor * right
             if len(_terms(candidate)) <= len(_terms(rest)) - 1:
                 quotient, rest = quotient + factor, candidate
@@ -583,9 +571,7 @@ def _extreme(expression: Expression, *, want_upper: bool, keep_sizes: bool, leas
     return total
 
 
-def _extreme_monomial(
-    monomial: Monomial, number: int, want_upper: bool, keep_sizes: bool, least_size: int
-) -> Dimension | None:
+def _extreme_monomial(monomial: Monomial, number: int, want_upper: bool, keep_sizes: bool, least_size: int) -> Dimension | None:
     maximise = want_upper == (number > 0)
     value: Dimension = number
     for atom, power in monomial:
@@ -620,17 +606,13 @@ def _extreme_signed(monomial: Monomial, number: int, maximise: bool) -> Dimensio
     return None if bound is None else bound * number
 
 
-def _substitute_atom(
-    atom: Atom, mapping: Mapping[str, Dimension], opaque: Callable[[Hashable], Dimension] | None
-) -> Dimension:
+def _substitute_atom(atom: Atom, mapping: Mapping[str, Dimension], opaque: Callable[[Hashable], Dimension] | None) -> Dimension:
     if isinstance(atom, SymbolAtom):
         return mapping.get(atom.name, _atom(atom))
     if isinstance(atom, OpaqueAtom):
         return opaque(atom.payload) if opaque is not None else _atom(atom)
     assert isinstance(atom, BinaryAtom)
-    left, right = (
-        operand.substitute(mapping, opaque) if isinstance(operand, Expression) else operand for operand in atom.operands
-    )
+    left, right = (operand.substitute(mapping, opaque) if isinstance(operand, Expression) else operand for operand in atom.operands)
     return apply(atom.operation, left, right)
 
 

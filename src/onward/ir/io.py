@@ -74,9 +74,7 @@ def _load_path(path: Path) -> Model:
     return model
 
 
-def save(
-    model: Any, path: str | os.PathLike[str], *, external_data: str | None = None, size_threshold: int = 1024
-) -> None:
+def save(model: Any, path: str | os.PathLike[str], *, external_data: str | None = None, size_threshold: int = 1024) -> None:
     """Writes a model; a path that ends in .onnxtxt gets the text syntax.
 
     Tensors are inline, or, of at least `size_threshold` bytes, in the file `external_data` (a plain file name) beside the

@@ -80,9 +80,7 @@ def unpack(data: memoryview, dtype: DataType, shape: Sequence[int], name: str = 
     size = math.prod(shape)
     expected = (size * dtype.bits + 7) // 8
     if data.nbytes != expected:
-        raise FormatError(
-            f"tensor '{name}' of {dtype.name}{list(shape)} needs {expected} bytes of data, but the file holds {data.nbytes}"
-        )
+        raise FormatError(f"tensor '{name}' of {dtype.name}{list(shape)} needs {expected} bytes of data, but the file holds {data.nbytes}")
     if dtype.bits in (2, 4):
         packed = np.frombuffer(data, np.uint8)
         per_byte = 8 // dtype.bits

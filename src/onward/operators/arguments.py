@@ -70,5 +70,3 @@ def distinct_axes(axes: list[int], rank: int) -> list[int]:
     if len(set(places)) != len(places):
         raise InvalidArgument(f"axes {axes} name an axis twice")
     return places
-
-

@@ -127,11 +127,7 @@ class _Checker:
 
     def _function_cycles(self) -> None:
         calls = {
-            key: {
-                (node.domain, node.op_type, node.overload)
-                for node in function.nodes
-                if (node.domain, node.op_type, node.overload) in self.model.functions
-            }
+            key: {(node.domain, node.op_type, node.overload) for node in function.nodes if (node.domain, node.op_type, node.overload) in self.model.functions}
             for key, function in self.model.functions.items()
         }
         for start in calls:
@@ -162,8 +158,10 @@ class _Checker:
             return
         self.types[value] = f"tensor({tensor.dtype.name.lower()})"
         if isinstance(kind, TensorType):
-            fits = kind.shape is None or len(kind.shape) == len(tensor.shape) and all(
-                not isinstance(wanted, int) or wanted == extent for wanted, extent in zip(kind.shape, tensor.shape)
+            fits = (
+                kind.shape is None
+                or len(kind.shape) == len(tensor.shape)
+                and all(not isinstance(wanted, int) or wanted == extent for wanted, extent in zip(kind.shape, tensor.shape))
             )
             if kind.dtype != tensor.dtype or not fits:
                 self.report(

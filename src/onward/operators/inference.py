@@ -42,9 +42,7 @@ def _settle_sequence(value: Value, found: TensorType | None) -> None:
         value.type = SequenceType(found)
     elif isinstance(declared, SequenceType) and isinstance(declared.element, TensorType) and found is not None:
         if declared.element.dtype not in (found.dtype, 0):
-            raise InferenceError(
-                f"{_place(value)} is declared as a sequence of {declared.element.dtype.name}, but holds {found.dtype.name}"
-            )
+            raise InferenceError(f"{_place(value)} is declared as a sequence of {declared.element.dtype.name}, but holds {found.dtype.name}")
 
 
 def _common_type(items: list[Any]) -> TensorType | None:
@@ -97,14 +95,11 @@ def _merge(value: Value, array: P.Array, shape: Shape) -> Shape:
             raise InferenceError(f"{_place(value)} is declared as {type_string(kind)}, but is a tensor")
         return shape
     if kind.dtype != array.dtype and kind.dtype:
-        raise InferenceError(
-            f"{_place(value)} is declared with data type {kind.dtype.name}, but has {array.dtype.name}"
-        )
+        raise InferenceError(f"{_place(value)} is declared with data type {kind.dtype.name}, but has {array.dtype.name}")
     if kind.shape is None:
         return shape
     if len(kind.shape) != len(shape) or any(
-        isinstance(extent, int) and isinstance(declared, int) and extent != declared
-        for extent, declared in zip(shape, kind.shape)
+        isinstance(extent, int) and isinstance(declared, int) and extent != declared for extent, declared in zip(shape, kind.shape)
     ):
         shown, wanted = (", ".join(map(str, extents)) for extents in (shape, kind.shape))
         raise InferenceError(f"{_place(value)} is declared with shape ({wanted}), but has ({shown})")

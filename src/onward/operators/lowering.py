@@ -213,9 +213,7 @@ class Lowering:
             raise UnsupportedOperator(f"no page defines {shown} in version {opset}")
         return self._apply(node, definition, schema, inputs, scope, opset)
 
-    def _apply(
-        self, node: Node, definition: Definition, schema: Schema | None, inputs: list[Any], scope: _Scope, opset: int
-    ) -> tuple[Any, ...]:
+    def _apply(self, node: Node, definition: Definition, schema: Schema | None, inputs: list[Any], scope: _Scope, opset: int) -> tuple[Any, ...]:
         named = _attributes(node, definition, schema, scope)
         context = {}
         if definition.wants_context:

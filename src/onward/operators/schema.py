@@ -183,9 +183,7 @@ def _schema(domain: str, name: str, row: list[Any], sets: _TypeSets) -> Schema:
         maximum_inputs=maximum_inputs,
         minimum_outputs=minimum_outputs,
         maximum_outputs=maximum_outputs,
-        attributes=MappingProxyType(
-            {item[0]: AttributeSchema(item[0], item[1], bool(item[2]), item[3]) for item in attributes}
-        ),
+        attributes=MappingProxyType({item[0]: AttributeSchema(item[0], item[1], bool(item[2]), item[3]) for item in attributes}),
         constraints=MappingProxyType({variable: sets[number] for variable, number in constraints.items()}),
     )
 

@@ -46,9 +46,7 @@ def adapt(graph: Graph, version: int) -> Adapted:
         attributes = {name: item for name, item in before.items() if name != "axes"}
         inputs = list(node.inputs)
         if "axes" in before:
-            inputs.append(
-                graph.add_initializer(Tensor.of(np.asarray(before["axes"].value, np.int64)), f"{node.name}/axes")
-            )
+            inputs.append(graph.add_initializer(Tensor.of(np.asarray(before["axes"].value, np.int64)), f"{node.name}/axes"))
         if node.op_type == "Split":
             attributes["num_outputs"] = Attribute("num_outputs", "INT", len(node.outputs))
         adapted.attributes[_exchange(graph, node, inputs, attributes)] = before

@@ -55,9 +55,7 @@ def _take_over(node: Node, old: Value, new: Value, facts: Facts) -> None:
     """An output of the If becomes the value of the branch; where that came from outside, a copy of it."""
     graph = facts.model.graph
     if old in graph.outputs and (new.producer is None or new in graph.outputs or new.producer.graph is not graph):
-        copy = Node(
-            "Identity", [new], [Value(graph.fresh_name(f"{old.name}/copy"), old.type)], name=f"{node.name}/copy"
-        )
+        copy = Node("Identity", [new], [Value(graph.fresh_name(f"{old.name}/copy"), old.type)], name=f"{node.name}/copy")
         copy.outputs[0].provenance = origins_of(node)
         facts.learn(graph.insert_before(copy, node))
         new = copy.outputs[0]

@@ -23,13 +23,9 @@ class Facts:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.opsets = {
-            "" if domain == "ai.onnx" else domain: version for domain, version in model.opset_imports.items()
-        }
+        self.opsets = {"" if domain == "ai.onnx" else domain: version for domain, version in model.opset_imports.items()}
         self.fed = frozenset(model.graph.inputs)
-        self.captured = frozenset(
-            value for node in model.graph.nodes for graph in node.subgraphs() for value in _results(graph)
-        )
+        self.captured = frozenset(value for node in model.graph.nodes for graph in node.subgraphs() for value in _results(graph))
         self._uniform: dict[P.Array, Any] = {}
         self._lowering = Lowering(model)
         for value in model.graph.inputs:
@@ -124,13 +120,7 @@ class Facts:
         attribute = node.attributes.get(name)
         if attribute is not None:
             value = attribute.value
-            return (
-                value.decode()
-                if isinstance(value, bytes)
-                else list(value)
-                if isinstance(value, (list, tuple))
-                else value
-            )
+            return value.decode() if isinstance(value, bytes) else list(value) if isinstance(value, (list, tuple)) else value
         schema = self.schema(node)
         if schema is None:
             return default

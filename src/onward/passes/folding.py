@@ -19,9 +19,7 @@ MODERATE = 1 << 16
 EXPANDERS = frozenset({"ConstantOfShape", "Expand", "Tile", "EyeLike", "OneHot", "Pad", "Range", "Resize", "Upsample"})
 """Operators that make much out of little: the little is what a file should hold."""
 
-RANDOM = frozenset(
-    {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial", "Dropout"}
-)
+RANDOM = frozenset({"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial", "Dropout"})
 
 BYTES = frozenset({DataType.INT8, DataType.UINT8})
 

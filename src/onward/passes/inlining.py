@@ -51,9 +51,7 @@ def _fits(function: Function, model: Model) -> bool:
             continue
         for node in function.nodes:
             for inner in (node, *(n for graph in node.subgraphs() for n in all_nodes(graph))):
-                if inner.domain == domain and find_schema(domain, inner.op_type, own) != find_schema(
-                    domain, inner.op_type, version
-                ):
+                if inner.domain == domain and find_schema(domain, inner.op_type, own) != find_schema(domain, inner.op_type, version):
                     return False
     return True
 
@@ -83,9 +81,7 @@ def _take_over(graph: Graph, call: Node, old: Value, new: Value | None) -> None:
     """An output of the call becomes a value of the body; where that is an input of the call, a copy of it."""
     assert new is not None
     if new.producer is None or new in call.inputs or new in graph.outputs:
-        copy = Node(
-            "Identity", [new], [Value(graph.fresh_name(f"{old.name}/copy"), old.type)], name=f"{call.name}/Identity"
-        )
+        copy = Node("Identity", [new], [Value(graph.fresh_name(f"{old.name}/copy"), old.type)], name=f"{call.name}/Identity")
         graph.insert_before(copy, call)
         new = copy.outputs[0]
     is_output, declared = old in graph.outputs, old.type

@@ -152,9 +152,7 @@ def _same(left: Any, right: Any, facts: Facts) -> bool:
 
 
 def _apply(pattern: Apply, node: Node, match: Match) -> Iterator[Match]:
-    if node.op_type != pattern.operator or node.domain not in (
-        (pattern.domain, "ai.onnx") if not pattern.domain else (pattern.domain,)
-    ):
+    if node.op_type != pattern.operator or node.domain not in ((pattern.domain, "ai.onnx") if not pattern.domain else (pattern.domain,)):
         return
     if pattern in match.nodes:
         if match.nodes[pattern] is node:

@@ -117,9 +117,7 @@ def remove_unused_constants(facts: Facts) -> int:
     graph = facts.model.graph
     outputs = set(graph.outputs)
     unused = [
-        name
-        for name, value in graph.initializers.items()
-        if not value.uses and value not in outputs and value not in facts.fed and not facts.is_pinned(value)
+        name for name, value in graph.initializers.items() if not value.uses and value not in outputs and value not in facts.fed and not facts.is_pinned(value)
     ]
     for name in unused:
         del graph.initializers[name]

@@ -66,9 +66,7 @@ class _Choice:
         self.graph = graph
         captured = {value for node in graph.nodes for inner in node.subgraphs() for value in inner.outputs}
         self.turns = {
-            node.outputs[0]: node
-            for node in graph.nodes
-            if _moves_channels(node) and node.outputs[0] not in captured and node.outputs[0] not in graph.outputs
+            node.outputs[0]: node for node in graph.nodes if _moves_channels(node) and node.outputs[0] not in captured and node.outputs[0] not in graph.outputs
         }
         self.flexible = {
             node: places

@@ -83,9 +83,7 @@ def fix_dimensions(model: Model, sizes: Mapping[str, int], shapes: Mapping[str, 
         kind = value.type
         assert isinstance(kind, TensorType) and kind.shape is not None
         given = shapes.get(value.name)
-        extents: list[Dimension | None] = (
-            list(given) if given is not None else [None if e is None else substitute(e, wanted) for e in kind.shape]
-        )
+        extents: list[Dimension | None] = list(given) if given is not None else [None if e is None else substitute(e, wanted) for e in kind.shape]
         for axis, denotation in enumerate(kind.dimension_denotations[: len(extents)]):
             if extents[axis] is None and denotation in sizes:
                 extents[axis] = sizes[denotation]
@@ -97,9 +95,7 @@ def fix_dimensions(model: Model, sizes: Mapping[str, int], shapes: Mapping[str, 
     return count
 
 
-def _wanted_sizes(
-    inputs: list[Value], sizes: Mapping[str, int], shapes: Mapping[str, tuple[int, ...]]
-) -> dict[str, int]:
+def _wanted_sizes(inputs: list[Value], sizes: Mapping[str, int], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
     """Symbol -> size: as given by name, by denotation, and by the shapes of inputs. Refuses names that no input has."""
     names = {name for value in inputs for extent in value.shape or () for name in getattr(extent, "symbols", ())}
     denoted: dict[str, list[Dimension | None]] = {}

@@ -58,9 +58,7 @@ class Report:
 
     def __str__(self) -> str:
         lines = [f"{self.nodes_before} nodes -> {self.nodes_after} ({self.rounds} rounds, {self.seconds:.2f} s)"]
-        lines += [
-            f"  {times:5d}  {name}" for name, times in sorted(self.fired.items(), key=lambda item: (-item[1], item[0]))
-        ]
+        lines += [f"  {times:5d}  {name}" for name, times in sorted(self.fired.items(), key=lambda item: (-item[1], item[0]))]
         return "\n".join(lines)
 
 
@@ -145,9 +143,7 @@ class Builder:
         for place in sorted(range(len(inputs)), key=lambda place: numbers[place]):
             given = next((value for value in inputs if value is not None), like)
             inputs[place] = self.instantiate(pattern.inputs[place], match, given)
-        options = {
-            name: match.bound[item.name] if isinstance(item, Bind) else item for name, item in pattern.options.items()
-        }
+        options = {name: match.bound[item.name] if isinstance(item, Bind) else item for name, item in pattern.options.items()}
         return self.node(pattern.operator, inputs, options, domain=pattern.domain)
 
     def discard(self) -> None:
@@ -225,9 +221,7 @@ class Rewriter:
         key = (node.op_type, *makers_of(node, self.facts))
         if key not in self._known_candidates:
             commutes = node.op_type in COMMUTATIVE
-            self._known_candidates[key] = [
-                (rule, root) for rule, root, needs in rules if may_match(needs, key[1:], commutes)
-            ]
+            self._known_candidates[key] = [(rule, root) for rule, root, needs in rules if may_match(needs, key[1:], commutes)]
         return self._known_candidates[key]
 
     def _fire(self, rule: Rule, match: Match) -> bool:

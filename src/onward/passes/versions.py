@@ -116,9 +116,7 @@ def _means_the_same(older: Schema, newer: Schema, node: Node) -> bool:
     if new_inputs[: len(old_inputs)] != old_inputs or new_outputs[: len(old_outputs)] != old_outputs:
         return False
     return all(
-        name in newer.attributes
-        and newer.attributes[name].type == attribute.type
-        and newer.attributes[name].default == attribute.default
+        name in newer.attributes and newer.attributes[name].type == attribute.type and newer.attributes[name].default == attribute.default
         for name, attribute in older.attributes.items()
     )
 

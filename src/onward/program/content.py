@@ -49,9 +49,7 @@ def symbolic_content(array: Array) -> np.ndarray | None:
         if isinstance(array, (Compute, Reduce)):
             result = np.empty(shape, object)
             for position in np.ndindex(*shape):
-                result[position] = (
-                    _compute_element(array, position) if isinstance(array, Compute) else _reduce_element(array, position)
-                )
+                result[position] = _compute_element(array, position) if isinstance(array, Compute) else _reduce_element(array, position)
             return result
     except Unknown:
         return None

@@ -165,9 +165,7 @@ class _Evaluator:
         assert result is not None
         return result.astype(accumulator, copy=False)
 
-    def _body(
-        self, array: Reduce, shape: tuple[int, ...], extents: tuple[int, ...], ranges: Sequence[np.ndarray]
-    ) -> np.ndarray:
+    def _body(self, array: Reduce, shape: tuple[int, ...], extents: tuple[int, ...], ranges: Sequence[np.ndarray]) -> np.ndarray:
         rank = len(shape) + len(extents)
         grid = _grid(array.variables, shape, rank)
         for axis, (variable, points) in enumerate(zip(array.reduction, ranges)):
@@ -291,8 +289,9 @@ def cast_elements(value: np.ndarray, source: DataType, target: DataType, saturat
     if source.is_float and target.is_integer:
         finite = np.nan_to_num(np.trunc(value.astype(np.float64)), nan=0.0, posinf=2.0**63, neginf=-(2.0**63))
         if target == DataType.UINT64:
-            return np.where(finite < 2.0**63, finite.clip(-(2.0**63), 2.0**63 - 1024).astype(np.int64).astype(np.uint64),
-                            finite.clip(0, 2.0**64 - 2048).astype(np.uint64))
+            return np.where(
+                finite < 2.0**63, finite.clip(-(2.0**63), 2.0**63 - 1024).astype(np.int64).astype(np.uint64), finite.clip(0, 2.0**64 - 2048).astype(np.uint64)
+            )
         return finite.clip(-(2.0**63), 2.0**63 - 1024).astype(np.int64).astype(kind)
     if "FLOAT8" in target.name or target.name.startswith(("FLOAT4", "FLOAT6")):
         return _to_small_float(value, target, saturate)
@@ -382,19 +381,56 @@ def _divisor(value: np.ndarray) -> np.ndarray:
 
 
 OPERATIONS: dict[str, Callable[..., np.ndarray]] = {
-    "add": np.add, "subtract": np.subtract, "multiply": np.multiply, "divide": _divide,
-    "remainder": _remainder, "truncated_remainder": _truncated_remainder, "power": _power,
-    "minimum": np.minimum, "maximum": np.maximum, "negate": lambda x: np.subtract(0, x).astype(x.dtype) if x.dtype.kind == "u" else np.negative(x),
-    "absolute": np.abs, "sign": np.sign, "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "reciprocal": _reciprocal,
-    "sin": np.sin, "cos": np.cos, "tan": np.tan, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan,
-    "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh, "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh,
-    "erf": _erf, "sigmoid": _sigmoid, "expm1": np.expm1, "log1p": np.log1p,
-    "floor": np.floor, "ceil": np.ceil, "round_even": np.rint, "truncate": np.trunc,
-    "is_nan": np.isnan, "is_infinite": np.isinf,
+    "add": np.add,
+    "subtract": np.subtract,
+    "multiply": np.multiply,
+    "divide": _divide,
+    "remainder": _remainder,
+    "truncated_remainder": _truncated_remainder,
+    "power": _power,
+    "minimum": np.minimum,
+    "maximum": np.maximum,
+    "negate": lambda x: np.subtract(0, x).astype(x.dtype) if x.dtype.kind == "u" else np.negative(x),
+    "absolute": np.abs,
+    "sign": np.sign,
+    "exp": np.exp,
+    "log": np.log,
+    "sqrt": np.sqrt,
+    "reciprocal": _reciprocal,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "tanh": np.tanh,
+    "asinh": np.arcsinh,
+    "acosh": np.arccosh,
+    "atanh": np.arctanh,
+    "erf": _erf,
+    "sigmoid": _sigmoid,
+    "expm1": np.expm1,
+    "log1p": np.log1p,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "round_even": np.rint,
+    "truncate": np.trunc,
+    "is_nan": np.isnan,
+    "is_infinite": np.isinf,
     "divisor": _divisor,
-    "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor, "not": np.invert,
-    "shift_left": _shift_left, "shift_right": _shift_right,
-    "equal": np.equal, "not_equal": np.not_equal, "less": np.less, "less_equal": np.less_equal,
-    "greater": np.greater, "greater_equal": np.greater_equal,
+    "and": np.bitwise_and,
+    "or": np.bitwise_or,
+    "xor": np.bitwise_xor,
+    "not": np.invert,
+    "shift_left": _shift_left,
+    "shift_right": _shift_right,
+    "equal": np.equal,
+    "not_equal": np.not_equal,
+    "less": np.less,
+    "less_equal": np.less_equal,
+    "greater": np.greater,
+    "greater_equal": np.greater_equal,
 }
 """Every scalar operation there is, with its meaning. The compiler implements the same names."""

@@ -92,6 +92,7 @@ def dimensions(vector: Array, what: str = "a shape") -> tuple[Dimension, ...]:
 MOST_SIZES = 4096
 """No vector of sizes is longer; a broken model may say so."""
 
+
 # -- broadcasting -----------------------------------------------------------------------------------------------------
 def broadcast_shapes(*shapes: Sequence[Dimension]) -> Shape:
     """The shape NumPy broadcasting gives. Raises InvalidArgument for static extents that do not agree.
@@ -352,9 +353,7 @@ def squeeze_axes(source: Array, axes: Sequence[int]) -> Array:
     return compute(shape, element)
 
 
-def slice(
-    source: Array, starts: Sequence[Dimension], extents: Sequence[Dimension], steps: Sequence[int] | None = None
-) -> Array:
+def slice(source: Array, starts: Sequence[Dimension], extents: Sequence[Dimension], steps: Sequence[int] | None = None) -> Array:
     """`extents[k]` elements along each axis k, from `starts[k]`, every `steps[k]`-th (steps may be negative)."""
     steps = steps or [1] * source.rank
     return compute(
@@ -363,9 +362,7 @@ def slice(
     )
 
 
-def pad(
-    source: Array, before: Sequence[Dimension], after: Sequence[Dimension], value: ScalarLike = 0
-) -> Array:
+def pad(source: Array, before: Sequence[Dimension], after: Sequence[Dimension], value: ScalarLike = 0) -> Array:
     """`source` with constant `value` around it. Negative amounts crop."""
     if all(isinstance(amount, int) and amount == 0 for amount in (*before, *after)):
         return source
@@ -416,9 +413,7 @@ def wrap_index(index: Scalar, extent: Dimension) -> Scalar:
 
 
 # -- reductions -------------------------------------------------------------------------------------------------------
-def reduce_axes(
-    operation: str, source: Array, axes: Sequence[int] | None, keepdims: bool, function: Callable[[Scalar], Scalar] | None = None
-) -> Array:
+def reduce_axes(operation: str, source: Array, axes: Sequence[int] | None, keepdims: bool, function: Callable[[Scalar], Scalar] | None = None) -> Array:
     """`operation` of `function(element)` over `axes` (all for None)."""
     places = normalize_axes(axes, source.rank)
     kept = [axis for axis in range(source.rank) if axis not in places]
@@ -499,8 +494,10 @@ def matmul(left: Array, right: Array, dtype: DataType | None = None) -> Array:
 def _batch_index(source: Array, batch: Shape, outer: Sequence[Dimension]) -> list[Dimension]:
     skipped = len(batch) - (source.rank - 2)
     return [
-        0 if isinstance(extent, int) and extent == 1
-        else outer[axis + skipped] if extent == batch[axis + skipped]
+        0
+        if isinstance(extent, int) and extent == 1
+        else outer[axis + skipped]
+        if extent == batch[axis + skipped]
         else _minimum_dimension(outer[axis + skipped], extent - 1)
         for axis, extent in enumerate(source.shape[:-2])
     ]

@@ -87,14 +87,10 @@ def recurrence(
     return results[: len(states)], results[len(states) :]
 
 
-def _written_out(
-    step: Step, states: Sequence[Array], sequences: Sequence[Array], length: int, backwards: bool
-) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+def _written_out(step: Step, states: Sequence[Array], sequences: Sequence[Array], length: int, backwards: bool) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     rows: list[Sequence[Array]] = []
     for number in reversed(range(length)) if backwards else range(length):
-        slices = [
-            compute(sequence.shape[1:], lambda *place, of=sequence, at=number: of[(at, *place)]) for sequence in sequences
-        ]
+        slices = [compute(sequence.shape[1:], lambda *place, of=sequence, at=number: of[(at, *place)]) for sequence in sequences]
         following, collected = step(scalar(number), states, slices)
         _check(states, following)
         states = following
@@ -111,9 +107,7 @@ def _check(states: Sequence[Array], following: Sequence[Array]) -> None:
             raise InvalidArgument(f"a recurrent state is {state} before a step and {new} after it")
 
 
-def _captured(
-    results: Sequence[Array], own: set[Input], time: Expression, outside: Sequence[Array] | None
-) -> tuple[Array, ...]:
+def _captured(results: Sequence[Array], own: set[Input], time: Expression, outside: Sequence[Array] | None) -> tuple[Array, ...]:
     """The outermost arrays that the body reads and that are not computed in it, in order of first use.
 
     Constants and views are not captured but what they are views of: the body then sees the constants themselves.

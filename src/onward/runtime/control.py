@@ -69,9 +69,7 @@ def _scan(node: Node, inputs: list[Any], body: Body, limits: RunLimits) -> list[
     backward = node.attribute("scan_input_directions") or [0] * scanned
     moved = [np.moveaxis(item, axis, 0) for item, axis in zip(sequences, axes)]
     if len({len(item) for item in moved}) != 1:
-        raise InvalidInput(
-            f"node '{node.name}' (Scan): the scanned inputs have lengths {[len(item) for item in moved]}"
-        )
+        raise InvalidInput(f"node '{node.name}' (Scan): the scanned inputs have lengths {[len(item) for item in moved]}")
     moved = [item[::-1] if reverse else item for item, reverse in zip(moved, backward)]
     state, collected = _turned(graph, state, moved, body, limits, node.name)
     places = node.attribute("scan_output_axes") or [0] * len(collected)
@@ -79,10 +77,7 @@ def _scan(node: Node, inputs: list[Any], body: Body, limits: RunLimits) -> list[
     outputs = graph.outputs[len(state) :]
     return [
         *state,
-        *(
-            _stacked(items[::-1] if reverse else items, value, place)
-            for items, value, place, reverse in zip(collected, outputs, places, reverses)
-        ),
+        *(_stacked(items[::-1] if reverse else items, value, place) for items, value, place, reverse in zip(collected, outputs, places, reverses)),
     ]
 
 
@@ -101,9 +96,7 @@ def _scan_8(node: Node, inputs: list[Any], body: Body, limits: RunLimits) -> lis
         moved = [item[::-1] if reverse else item for item, reverse in zip(moved, backward)]
         last, collected = _turned(graph, [item[row] for item in state], moved, body, limits, node.name)
         stacked = [_stacked(items, value, 0) for items, value in zip(collected, graph.outputs[len(state) :])]
-        padded = [
-            np.concatenate([item, np.zeros((longest - len(item), *item.shape[1:]), item.dtype)]) for item in stacked
-        ]
+        padded = [np.concatenate([item, np.zeros((longest - len(item), *item.shape[1:]), item.dtype)]) for item in stacked]
         rows.append([*last, *padded])
     return [np.stack(items) for items in zip(*rows)]
 

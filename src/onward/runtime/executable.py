@@ -172,8 +172,7 @@ class Executable:
         if left != right and not (guard.or_one and left == 1):
             given = ", ".join(f"{port.name} {list(shape)}" for port, shape in zip(self.artifact.inputs, shapes))
             shown = " against ".join(
-                f"{extent} = {number}" if isinstance(extent, Expression) else f"{number}"
-                for extent, number in ((guard.left, left), (guard.right, right))
+                f"{extent} = {number}" if isinstance(extent, Expression) else f"{number}" for extent, number in ((guard.left, left), (guard.right, right))
             )
             raise GuardFailed(f"{guard.message}: {shown}; fed were {given}")
 
@@ -238,9 +237,7 @@ class Executable:
         self._free.append(state)
         if status == Status.INDEX_OUT_OF_BOUNDS:
             index, extent, axis = detail
-            raise IndexOutOfBounds(
-                f"{where}: index {index} is outside [{-extent}, {extent - 1}] along axis {axis}; check the indices that were fed"
-            )
+            raise IndexOutOfBounds(f"{where}: index {index} is outside [{-extent}, {extent - 1}] along axis {axis}; check the indices that were fed")
         if status == Status.TERMINATED:
             raise Terminated("the run was stopped on request")
         if status == Status.OUT_OF_MEMORY:
@@ -250,19 +247,14 @@ class Executable:
         if status == Status.TOO_MANY_TURNS:
             raise RunError(f"a loop took more than {detail[0]} turns, the limit onward.loop_limit")
         if status == Status.INVALID_SIZE:
-            raise RunError(
-                f"{where}: sizes found during the run are out of range or do not go together: {detail[0]} and {detail[1]}"
-            )
+            raise RunError(f"{where}: sizes found during the run are out of range or do not go together: {detail[0]} and {detail[1]}")
         raise RunError(f"{where}: {Status(status).name.lower().replace('_', ' ')} {detail}")
 
 
 def bind_port(port: PortSpec, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
     """Enters the symbols that the shape determines."""
     if len(shape) != len(port.shape):
-        raise InvalidInput(
-            f"input '{port.name}' has rank {len(shape)} (shape {shape}), expected {len(port.shape)}: "
-            f"[{', '.join(map(str, port.shape))}]"
-        )
+        raise InvalidInput(f"input '{port.name}' has rank {len(shape)} (shape {shape}), expected {len(port.shape)}: [{', '.join(map(str, port.shape))}]")
     for extent, number in zip(port.shape, shape):
         if isinstance(extent, Expression) and isinstance(extent.single_atom(), SymbolAtom):
             sizes.setdefault(str(extent), number)
@@ -275,8 +267,7 @@ def verify_port(port: PortSpec, shape: tuple[int, ...], sizes: dict[str, int]) -
         if expected != number:
             meaning = f"'{extent}' = {expected}" if isinstance(extent, Expression) else str(expected)
             raise InvalidInput(
-                f"input '{port.name}' has extent {number} along axis {axis} (shape {shape}), expected {meaning}: "
-                f"[{', '.join(map(str, port.shape))}]"
+                f"input '{port.name}' has extent {number} along axis {axis} (shape {shape}), expected {meaning}: [{', '.join(map(str, port.shape))}]"
             )
 
 

@@ -77,6 +77,4 @@ def _check_shape(where: str, kind: TensorType, shape: tuple[int, ...]) -> None:
         raise InvalidInput(f"{where} has rank {len(shape)} (shape {shape}), expected {len(kind.shape)}: {shown}")
     for axis, (extent, number) in enumerate(zip(kind.shape, shape)):
         if extent is not None and not isinstance(extent, Expression) and extent != number:
-            raise InvalidInput(
-                f"{where} has extent {number} along axis {axis} (shape {shape}), expected {extent}: {shown}"
-            )
+            raise InvalidInput(f"{where} has extent {number} along axis {axis} (shape {shape}), expected {extent}: {shown}")

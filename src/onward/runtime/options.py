@@ -80,9 +80,7 @@ class SessionOptions:
     def __setattr__(self, name: str, value: Any) -> None:
         fields = self.__dataclass_fields__
         if name not in fields:
-            raise AttributeError(
-                f"SessionOptions has no field '{name}'; it has {', '.join(f for f in fields if f[0] != '_')}"
-            )
+            raise AttributeError(f"SessionOptions has no field '{name}'; it has {', '.join(f for f in fields if f[0] != '_')}")
         expected = type(fields[name].default)
         if expected is int and not isinstance(value, int):
             value = operator.index(value)  # NumPy integers are integers; anything else is a TypeError
@@ -126,9 +124,7 @@ class SessionOptions:
 
     def register_custom_ops_library(self, path: str) -> None:
         """Libraries of compiled operators cannot be used: operators are compiled from definitions."""
-        raise InvalidArgument(
-            f"'{path}': custom operator libraries hold machine code of another runtime and cannot be loaded"
-        )
+        raise InvalidArgument(f"'{path}': custom operator libraries hold machine code of another runtime and cannot be loaded")
 
     def overrides(self) -> dict[str, int]:
         """The fixed dimensions by name."""
@@ -195,9 +191,7 @@ class RunLimits:
         """Called before each turn of a loop. Raises Terminated, or RunError beyond the limit of turns."""
         self.check()
         if self._most_turns is not None and number >= self._most_turns:
-            raise RunError(
-                f"node '{name}': the loop took more than {self._most_turns} turns, the limit onward.loop_limit"
-            )
+            raise RunError(f"node '{name}': the loop took more than {self._most_turns} turns, the limit onward.loop_limit")
 
 
 class RunOptions:

@@ -49,7 +49,5 @@ def _replace_initializer(model: Model, name: str, value: Any) -> None:
     array = value.numpy() if hasattr(value, "numpy") else np.asarray(value)
     old = initializer.tensor
     if array.dtype != old.dtype.numpy or array.shape != tuple(old.shape):
-        raise InvalidArgument(
-            f"initialiser '{name}' is {old.dtype.numpy}{list(old.shape)}, but {array.dtype}{list(array.shape)} was given for it"
-        )
+        raise InvalidArgument(f"initialiser '{name}' is {old.dtype.numpy}{list(old.shape)}, but {array.dtype}{list(array.shape)} was given for it")
     initializer.tensor = Tensor(old.dtype, array.shape, np.ascontiguousarray(array), name)

@@ -68,9 +68,7 @@ class InferenceSession:
         _check_providers(providers)
         self._source = path_or_bytes
         if sess_options is not None and not isinstance(sess_options, SessionOptions):
-            raise InvalidArgument(
-                f"sess_options is a {type(sess_options).__module__}.{type(sess_options).__name__}; expected onward's SessionOptions"
-            )
+            raise InvalidArgument(f"sess_options is a {type(sess_options).__module__}.{type(sess_options).__name__}; expected onward's SessionOptions")
         self._options = sess_options or SessionOptions()
         if precision is not None:
             self._options = self._options.with_precision(precision)
@@ -158,18 +156,14 @@ class InferenceSession:
         save(passes.optimize(model), self._options.optimized_model_filepath)
 
     # -- running -----------------------------------------------------------------------------------------------
-    def run(
-        self, output_names: Sequence[str] | None, input_feed: Mapping[str, Any], run_options: RunOptions | None = None
-    ) -> list[Any]:
+    def run(self, output_names: Sequence[str] | None, input_feed: Mapping[str, Any], run_options: RunOptions | None = None) -> list[Any]:
         """The outputs named (all for None), for arrays by input name.
 
         Raises InvalidInput for a missing, unknown or wrong feed, InvalidArgument for an unknown output, and RunError
         (IndexOutOfBounds, Terminated) for what goes wrong on the way.
         """
         if self._overridable and not self._overridable.isdisjoint(input_feed):
-            return self._variant(frozenset(self._overridable.intersection(input_feed))).run(
-                output_names, input_feed, run_options
-            )
+            return self._variant(frozenset(self._overridable.intersection(input_feed))).run(output_names, input_feed, run_options)
         if self._stages is not None:
             results = self._run_staged(self._stages, input_feed, run_options)
             return results if output_names is None else self._selected(results, output_names)
@@ -213,9 +207,7 @@ class InferenceSession:
         given = {name: convert_feed(declared[name], value) for name, value in feeds.items()}
         return stages.run(given, RunLimits(run_options, self._options.loop_limit()))
 
-    def _run_other_sizes(
-        self, problem: GuardFailed, feeds: Mapping[str, np.ndarray], run_options: RunOptions | None
-    ) -> list[Any]:
+    def _run_other_sizes(self, problem: GuardFailed, feeds: Mapping[str, np.ndarray], run_options: RunOptions | None) -> list[Any]:
         """A run with sizes that the compiled code does not foresee: compiled for these very shapes, if they fit at all."""
         with self._lock:
             if self._other_sizes is None:
@@ -261,10 +253,7 @@ class InferenceSession:
             if array.dtype.newbyteorder("=") == kind:
                 array = array.astype(kind)
             else:
-                raise InvalidInput(
-                    f"input '{port.name}' has dtype {array.dtype}, expected {kind} (tensor({type_name(port.dtype)})); "
-                    f"convert it with .astype"
-                )
+                raise InvalidInput(f"input '{port.name}' has dtype {array.dtype}, expected {kind} (tensor({type_name(port.dtype)})); convert it with .astype")
         return array if array.flags.c_contiguous else array.copy(order="C")
 
     def _run_profiled(self, arrays: Sequence[np.ndarray]) -> list[Any]:
@@ -288,9 +277,7 @@ class InferenceSession:
         feeds = {name: value.numpy() for name, value in input_dict_ort_values.items()}
         return [OrtValue(result) for result in self.run(output_names, feeds, run_options)]
 
-    def run_async(
-        self, output_names: Any, input_feed: Any, callback: Any, user_data: Any, run_options: Any = None
-    ) -> None:
+    def run_async(self, output_names: Any, input_feed: Any, callback: Any, user_data: Any, run_options: Any = None) -> None:
         """Runs on another thread and calls `callback(results, user_data, error)`."""
 
         def work() -> None:
@@ -330,10 +317,7 @@ class InferenceSession:
         port = self._artifact.outputs[index]
         shape = self._executable.plan(inputs).outputs[index]
         if array.dtype != port.dtype.numpy or shape is not None and array.shape != shape:
-            raise InvalidArgument(
-                f"output '{port.name}' is bound to {array.dtype}{list(array.shape)}, but the run gives "
-                f"{port.dtype.numpy}{list(shape or ())}"
-            )
+            raise InvalidArgument(f"output '{port.name}' is bound to {array.dtype}{list(array.shape)}, but the run gives {port.dtype.numpy}{list(shape or ())}")
         return array if array.flags.c_contiguous and shape is not None else None
 
     # -- what is known of the model ----------------------------------------------------------------------------
@@ -461,9 +445,7 @@ def _check_versions(model: Model) -> None:
     for domain, version in model.opset_imports.items():
         name = "" if domain == "ai.onnx" else domain
         if name in known_domains() and version > newest_opset(name):
-            raise UnsupportedOperator(
-                f"the model imports version {version} of {domain or 'ai.onnx'}; versions up to {newest_opset(name)} are known"
-            )
+            raise UnsupportedOperator(f"the model imports version {version} of {domain or 'ai.onnx'}; versions up to {newest_opset(name)} are known")
 
 
 class _Notice:
@@ -493,9 +475,7 @@ def type_name(dtype: DataType) -> str:
 def _node_arg(name: str, dtype: DataType, shape: Sequence[Any]) -> NodeArg:
     extents = [str(extent) if isinstance(extent, Expression) else extent for extent in shape]
     # Extents without a name in the file have been given one of ours, which holds a dot: they are shown as unknown.
-    return NodeArg(
-        name, f"tensor({type_name(dtype)})", [None if isinstance(e, str) and "." in e else e for e in extents]
-    )
+    return NodeArg(name, f"tensor({type_name(dtype)})", [None if isinstance(e, str) and "." in e else e for e in extents])
 
 
 def _declared(value: Value) -> NodeArg:
@@ -530,9 +510,7 @@ def _describe(model: Model) -> dict[str, Any]:
         },
         "overridable": [value.name for value in overridable],
         "overridable_args": [
-            [value.name, f"tensor({type_name(value.tensor.dtype)})", list(value.tensor.shape)]
-            for value in overridable
-            if value.tensor is not None
+            [value.name, f"tensor({type_name(value.tensor.dtype)})", list(value.tensor.shape)] for value in overridable if value.tensor is not None
         ],
     }
 

@@ -232,9 +232,7 @@ class _Builder:
         if self.host:
             return _HostNodes(self.host)
         if not self.lowered:
-            raise (
-                self.problems[0] if self.problems else UnsupportedOperator("the graph cannot be run: nothing is ready")
-            )
+            raise (self.problems[0] if self.problems else UnsupportedOperator("the graph cannot be run: nothing is ready"))
         try:
             return self._segment(key)
         except UnsupportedOperator:
@@ -276,11 +274,7 @@ class _Builder:
             self.problems.extend(item.error for item in self.lowering.unsupported)
         if taken:
             arrays = [array for value in node.outputs for array in _arrays(self.lowering.values[value])]
-            refusal = (
-                None
-                if arrays is None
-                else self.capability.refusal(item for item in arrays if isinstance(item, P.Array))
-            )
+            refusal = None if arrays is None else self.capability.refusal(item for item in arrays if isinstance(item, P.Array))
             if refusal is None and all(isinstance(item, P.Array) for item in arrays):
                 return True
             self.problems.append(UnsupportedOperator(f"{describe(node)}: {refusal or 'its results are no tensors'}"))
@@ -302,9 +296,7 @@ class _Builder:
                     forms.append((value, _skeleton(result)))
         used = list(self.inputs.items())
         name = self.staged.graph.name
-        program = operators.Program(
-            name, tuple(array for _, array in used), outputs, {}, tuple(self.lowering.guards.values())
-        )
+        program = operators.Program(name, tuple(array for _, array in used), outputs, {}, tuple(self.lowering.guards.values()))
         position = [self.staged.nodes.index(node) for node in self.lowered]
         executable = self.owner.compile(program, f"{self.staged.number} {position} {key}") if outputs else None
         return _Segment(lowered, executable, [value for value, _ in used], forms)

@@ -72,9 +72,7 @@ class ThreadPool:
         # Where the system grants fewer threads than asked for, the pool is smaller: runs still give the same numbers.
         with contextlib.suppress(RuntimeError):
             for index in range(1, threads):
-                worker = threading.Thread(
-                    target=function, args=(self.pointer, index, 0), name=f"onward-{index}", daemon=True
-                )
+                worker = threading.Thread(target=function, args=(self.pointer, index, 0), name=f"onward-{index}", daemon=True)
                 worker.start()
                 self._workers.append(worker)
         self.threads = len(self._workers) + 1

@@ -57,9 +57,7 @@ class OrtValue:
         return OrtValue(np.ascontiguousarray(array).view(kind))
 
     @staticmethod
-    def ortvalue_from_shape_and_type(
-        shape: Sequence[int], element_type: Any, device_type: str = "cpu", device_id: int = 0
-    ) -> OrtValue:
+    def ortvalue_from_shape_and_type(shape: Sequence[int], element_type: Any, device_type: str = "cpu", device_id: int = 0) -> OrtValue:
         """An OrtValue with memory of its own, not initialised."""
         OrtDevice.make(device_type, device_id)
         kind = DataType(element_type).numpy if isinstance(element_type, int) else np.dtype(element_type)
@@ -91,9 +89,7 @@ class OrtValue:
     def update_inplace(self, array: np.ndarray) -> None:
         """Overwrites the data. Raises InvalidArgument when shape or dtype differ."""
         if array.shape != self._array.shape or array.dtype != self._array.dtype:
-            raise InvalidArgument(
-                f"cannot write {array.dtype}{list(array.shape)} into a value of {self._array.dtype}{list(self._array.shape)}"
-            )
+            raise InvalidArgument(f"cannot write {array.dtype}{list(array.shape)} into a value of {self._array.dtype}{list(self._array.shape)}")
         np.copyto(self._array, array)
 
     def data_ptr(self) -> int:
@@ -162,9 +158,7 @@ class IOBinding:
         """Binds an OrtValue."""
         self._inputs[self._known_input(name)] = ortvalue.numpy()
 
-    def bind_input(
-        self, name: str, device_type: str, device_id: int, element_type: Any, shape: Sequence[int], buffer_ptr: int
-    ) -> None:
+    def bind_input(self, name: str, device_type: str, device_id: int, element_type: Any, shape: Sequence[int], buffer_ptr: int) -> None:
         """Binds memory at an address."""
         OrtDevice.make(device_type, device_id)
         self._inputs[self._known_input(name)] = _array_at(buffer_ptr, element_type, shape)

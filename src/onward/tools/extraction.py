@@ -37,9 +37,7 @@ def extract(model: Any, inputs: Sequence[str] | None, outputs: Sequence[str]) ->
     _reduce(graph, nodes)
     graph.outputs = wanted
     graph.inputs = [value for value in graph.inputs if value in reached] if inputs is None else [values[n] for n in inputs]
-    graph.initializers = {
-        name: value for name, value in graph.initializers.items() if value in reached and value not in set(graph.inputs) or value in wanted
-    }
+    graph.initializers = {name: value for name, value in graph.initializers.items() if value in reached and value not in set(graph.inputs) or value in wanted}
     return result
 
 

@@ -165,10 +165,12 @@ LOOPS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "counted": (lambda x: lax.fori_loop(0, 4, lambda i, c: c * 0.5 + i, x), (real(3),)),
     "numbers of turns": (lambda x: lax.scan(lambda c, _: (c * 0.5, c.sum()), x, None, length=3), (real(3),)),
     "while for each": (
-        jax.vmap(lambda x, n: lax.while_loop(lambda c: c[0] < n, lambda c: (c[0] + 1, c[1] * 0.5 + x), (0, x))), (real(4, 3), np.array([2, 0, 5, 1], np.int32)),
+        jax.vmap(lambda x, n: lax.while_loop(lambda c: c[0] < n, lambda c: (c[0] + 1, c[1] * 0.5 + x), (0, x))),
+        (real(4, 3), np.array([2, 0, 5, 1], np.int32)),
     ),
     "while for each of each": (
-        jax.vmap(jax.vmap(lambda x: lax.while_loop(lambda c: jnp.abs(c[1]) < 4, lambda c: (c[0] * 1j, 2 * c[1]), (x + 1j, x)))), (real(2, 3),),
+        jax.vmap(jax.vmap(lambda x: lax.while_loop(lambda c: jnp.abs(c[1]) < 4, lambda c: (c[0] * 1j, 2 * c[1]), (x + 1j, x)))),
+        (real(2, 3),),
     ),
     "while": (lambda x: lax.while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, c[1] * 0.5 + x), (0, x)), (real(3),)),
     "branch": (lambda x: lax.cond(x.sum() > 0, jnp.sin, jnp.cos, x), (real(3),)),

@@ -148,9 +148,7 @@ SINGLE: dict[str, list[tuple[Any, Any]]] = {
 }  # fmt: skip
 """Layers of one input: makers, and the shape of the input."""
 
-MERGING: dict[str, Callable[[], Any]] = {
-    name: getattr(L, name) for name in ("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract")
-}
+MERGING: dict[str, Callable[[], Any]] = {name: getattr(L, name) for name in ("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract")}
 
 
 def converted(model: Any) -> onward.Model:
@@ -305,7 +303,12 @@ def test_for_onnxruntime() -> None:
 def test_layers_without_a_test_are_known() -> None:
     """What is left out, by reason."""
     every = {name for name, item in vars(L).items() if inspect.isclass(item) and issubclass(item, L.Layer)}
-    tried = set(SINGLE) | set(MERGING) | ABSTRACT | {"Attention", "AdditiveAttention", "GroupQueryAttention", "Dot", "MultiHeadAttention", "Embedding", "InputLayer"}
+    tried = (
+        set(SINGLE)
+        | set(MERGING)
+        | ABSTRACT
+        | {"Attention", "AdditiveAttention", "GroupQueryAttention", "Dot", "MultiHeadAttention", "Embedding", "InputLayer"}
+    )
     aliases = {name for name in every if getattr(L, name).__name__ in tried}
     assert every - tried - aliases == set().union(*LEFT_OUT.values()), sorted(every - tried - aliases)
 

@@ -40,9 +40,7 @@ for layer in (Own(), keras.layers.FlaxLayer(Network()), keras.layers.JaxLayer(of
 
 
 def test_layers_of_jax_and_flax() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, env={**os.environ, "KERAS_BACKEND": "jax"}, timeout=300
-    )
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, env={**os.environ, "KERAS_BACKEND": "jax"}, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["Own", "FlaxLayer", "JaxLayer"]
     assert "sequential/own/w" in done.stdout

@@ -14,7 +14,9 @@ MODES = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRA
 FORMS = ("SUM", "AVERAGE", "several targets")
 
 
-def nodes_of(random: np.random.Generator, trees: int, columns: int, limits: np.ndarray, modes: tuple[str, ...] = MODES) -> tuple[dict[str, list[Any]], list[tuple[int, int]]]:
+def nodes_of(
+    random: np.random.Generator, trees: int, columns: int, limits: np.ndarray, modes: tuple[str, ...] = MODES
+) -> tuple[dict[str, list[Any]], list[tuple[int, int]]]:
     """The attributes nodes_* of random trees, and (tree, node) of each leaf."""
     nodes: dict[str, list[Any]] = {
         name: [] for name in ("treeids", "nodeids", "featureids", "values", "modes", "truenodeids", "falsenodeids", "missing_value_tracks_true")

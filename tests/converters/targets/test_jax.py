@@ -289,7 +289,10 @@ def test_no_text_of_a_model_is_run(texts: list[str]) -> None:
     assert text.isascii()
     harmless, tree = (ast.parse(source) for source in (page.source_of(mlp())[0], text))
     for kind in (ast.AST, ast.Call):
-        said = [{ast.unparse(node.func) if isinstance(node, ast.Call) else type(node).__name__ for node in ast.walk(item) if isinstance(node, kind)} for item in (tree, harmless)]
+        said = [
+            {ast.unparse(node.func) if isinstance(node, ast.Call) else type(node).__name__ for node in ast.walk(item) if isinstance(node, kind)}
+            for item in (tree, harmless)
+        ]
         assert said[0] <= said[1]
     f = page.convert(model)
     assert len(jax.tree.leaves(f.parameters)) == len(stored) == 2

@@ -31,7 +31,9 @@ def recurrent(kind: str, direction: str = "forward", *, states: bool = False, bi
     layout = attributes.get("layout")
     x = b.input("x", DataType.FLOAT, ["batch", "steps", 3] if batch_first or layout else ["steps", "batch", 3])
     x = b.op("Transpose", x, perm=[1, 0, 2]) if batch_first else x
-    begin = [b.input(name, DataType.FLOAT, ["batch", ways, UNITS] if layout else [ways, "batch", UNITS]) for name in ("h", "c")[: STATES[kind]]] if states else []
+    begin = (
+        [b.input(name, DataType.FLOAT, ["batch", ways, UNITS] if layout else [ways, "batch", UNITS]) for name in ("h", "c")[: STATES[kind]]] if states else []
+    )
     weights = weight("w", ways, gates * UNITS, 3), weight("r", ways, gates * UNITS, UNITS), weight("b", ways, 2 * gates * UNITS) if bias else None
     given = (None, *begin) if begin else ()
     y, *last = b.op(kind, x, *weights, *given, outputs=1 + STATES[kind], hidden_size=UNITS, direction=direction, **attributes)

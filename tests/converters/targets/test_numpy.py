@@ -50,7 +50,6 @@ def test_the_suite_of_the_onnx_package() -> None:
     assert passed >= LEAST * total
 
 
-
 def test_the_suite_with_open_sizes() -> None:
     """Each extent of each input is a symbol; every fourth test, so that it is quick."""
     tried = 0

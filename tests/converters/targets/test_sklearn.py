@@ -261,12 +261,24 @@ def test_networks_of_any_framework(seed: int, hidden: list[int], activation: str
     x = b.input("x", DataType.FLOAT, ["rows", 4])
     sizes = [4, *hidden, 3]
     for place, (before, after) in enumerate(zip(sizes, sizes[1:])):
-        x = b.op("Gemm", x, b.constant(random.standard_normal((after, before)).astype(np.float32)), b.constant(random.standard_normal(after).astype(np.float32)), transB=1)
+        x = b.op(
+            "Gemm",
+            x,
+            b.constant(random.standard_normal((after, before)).astype(np.float32)),
+            b.constant(random.standard_normal(after).astype(np.float32)),
+            transB=1,
+        )
         x = b.op(activation, x) if place < len(hidden) else x
     b.output(b.op(last, x, axis=1) if last else x, "y")
     model = b.model()
     again = onward.convert(model, to="sklearn")
-    kinds = (neural_network.MLPClassifier if last else neural_network.MLPRegressor) if hidden else linear_model.LogisticRegression if last else linear_model.LinearRegression
+    kinds = (
+        (neural_network.MLPClassifier if last else neural_network.MLPRegressor)
+        if hidden
+        else linear_model.LogisticRegression
+        if last
+        else linear_model.LinearRegression
+    )
     assert type(again) is kinds
     rows = random.standard_normal((200, 4)).astype(np.float32)
     (expected,) = onward.InferenceSession(model).run(None, {"x": rows})

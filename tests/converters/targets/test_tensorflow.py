@@ -149,7 +149,9 @@ def convolutional() -> Model:
     y = b.op("Add", b.op("Mul", grouped, share), y)
     y = b.op("ConvTranspose", y, weight("larger.weight", 8, 6, 3, 3), strides=[2, 2], pads=[1, 1, 0, 0], output_padding=[0, 1])
     y = b.op("AveragePool", b.op("Concat", y, y, axis=1), kernel_shape=[2, 2], strides=[2, 1], pads=[0, 0, 1, 1], count_include_pad=1)
-    y = b.op("Resize", y, None, b.constant(np.array([1, 1, 2, 2], np.float32)), mode="nearest", nearest_mode="floor", coordinate_transformation_mode="asymmetric")
+    y = b.op(
+        "Resize", y, None, b.constant(np.array([1, 1, 2, 2], np.float32)), mode="nearest", nearest_mode="floor", coordinate_transformation_mode="asymmetric"
+    )
     y = b.op("Flatten", b.op("GlobalMaxPool", y))
     b.output(b.op("Gemm", y, weight("head.weight", 5, 12), weight("head.bias", 5), transB=1), "y")
     return b.model()
@@ -181,7 +183,9 @@ def text_model() -> Model:
     label = b.op("LabelEncoder", x, domain="ai.onnx.ml", keys_strings=["the", "The", "a b"], values_int64s=[3, 4, 5], default_int64=-7)
     match = b.op("RegexFullMatch", x, pattern=r"\s*\w+('x)?\s*")
     joined = b.op("StringConcat", b.op("Unsqueeze", x, b.constant(np.array([1]))), x)
-    for value, name in zip((clean, parts, counts, pieces, numbers, label, match, joined), ["clean", "parts", "counts", "pieces", "numbers", "label", "match", "joined"]):
+    for value, name in zip(
+        (clean, parts, counts, pieces, numbers, label, match, joined), ["clean", "parts", "counts", "pieces", "numbers", "label", "match", "joined"]
+    ):
         b.output(value, name)
     return b.model()
 

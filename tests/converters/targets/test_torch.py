@@ -349,7 +349,9 @@ def quantized_network() -> Model:
         return b.op("DequantizeLinear", data, b.constant(np.float32(scale), f"{name}_scale"), zero, axis=axis)
 
     x = steps(b.input("x", DataType.FLOAT, ["batch", 3, 6, 6]), 0.03, 4)
-    bias = b.op("DequantizeLinear", b.constant(random.integers(-900, 900, 4).astype(np.int32), "conv.bias_quantized"), b.constant(np.full(4, 1e-4, np.float32)), axis=0)
+    bias = b.op(
+        "DequantizeLinear", b.constant(random.integers(-900, 900, 4).astype(np.int32), "conv.bias_quantized"), b.constant(np.full(4, 1e-4, np.float32)), axis=0
+    )
     y = b.op("Conv", x, weight("conv.weight", (4, 3, 3, 3), [0.01, 0.02, 0.005, 0.01], 0), bias)
     y = steps(b.op("ReduceMean", b.op("Relu", y), b.constant(np.array([2, 3])), keepdims=0), 0.01, -128)
     b.output(steps(b.op("Gemm", y, weight("fc.weight", (5, 4), 0.02, 0), transB=1), 0.02, 0), "y")

@@ -11,9 +11,71 @@ R = tf.raw_ops
 F, D, I, L, B, S = tf.float32, tf.float64, tf.int32, tf.int64, tf.bool, tf.string  # noqa: E741
 Case = tuple[str, Any, list[tuple[Any, tf.DType]]]
 
-UNARY = ["Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Ceil", "Cos", "Cosh", "Erf", "Erfc", "Exp", "Expm1", "Floor", "IsFinite", "IsInf", "IsNan", "Lgamma", "Digamma", "Log", "Log1p", "Neg", "Reciprocal", "Rint", "Round", "Rsqrt", "Sigmoid", "Sign", "Sin", "Sinh", "Sqrt", "Square", "Tan", "Tanh", "Erfinv", "Ndtri"]
+UNARY = [
+    "Abs",
+    "Acos",
+    "Acosh",
+    "Asin",
+    "Asinh",
+    "Atan",
+    "Atanh",
+    "Ceil",
+    "Cos",
+    "Cosh",
+    "Erf",
+    "Erfc",
+    "Exp",
+    "Expm1",
+    "Floor",
+    "IsFinite",
+    "IsInf",
+    "IsNan",
+    "Lgamma",
+    "Digamma",
+    "Log",
+    "Log1p",
+    "Neg",
+    "Reciprocal",
+    "Rint",
+    "Round",
+    "Rsqrt",
+    "Sigmoid",
+    "Sign",
+    "Sin",
+    "Sinh",
+    "Sqrt",
+    "Square",
+    "Tan",
+    "Tanh",
+    "Erfinv",
+    "Ndtri",
+]
 ACTIVATIONS = ["Elu", "Relu", "Relu6", "Selu", "Softplus", "Softsign", "LeakyRelu", "Softmax", "LogSoftmax"]
-BINARY = ["AddV2", "Sub", "Mul", "RealDiv", "Maximum", "Minimum", "SquaredDifference", "FloorDiv", "FloorMod", "TruncateMod", "DivNoNan", "MulNoNan", "Xdivy", "Xlogy", "Xlog1py", "Atan2", "Less", "LessEqual", "Greater", "GreaterEqual", "Equal", "NotEqual", "Pow"]
+BINARY = [
+    "AddV2",
+    "Sub",
+    "Mul",
+    "RealDiv",
+    "Maximum",
+    "Minimum",
+    "SquaredDifference",
+    "FloorDiv",
+    "FloorMod",
+    "TruncateMod",
+    "DivNoNan",
+    "MulNoNan",
+    "Xdivy",
+    "Xlogy",
+    "Xlog1py",
+    "Atan2",
+    "Less",
+    "LessEqual",
+    "Greater",
+    "GreaterEqual",
+    "Equal",
+    "NotEqual",
+    "Pow",
+]
 WHOLE = ["AddV2", "Sub", "Mul", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Maximum", "Minimum", "Less", "Equal"]
 
 
@@ -193,7 +255,6 @@ PRODUCTS: list[Case] = [
 ]
 
 
-
 def _regular(x: Any) -> Any:
     """Matrices far from singular."""
     return tf.tanh(x) + 3.0 * tf.eye(3)
@@ -251,4 +312,14 @@ FOURIER: list[Case] = [
     ("Complex", lambda x: tf.exp(tf.complex(tf.tanh(x), x)), [([None, 3], F)]),
 ]  # fmt: skip
 
-FAMILIES = {"numbers": NUMBERS, "reductions": REDUCED, "shapes": SHAPED, "indices": INDEXED, "pictures": PICTURES, "products": PRODUCTS, "matrices": MATRICES, "text": TEXT, "Fourier": FOURIER}
+FAMILIES = {
+    "numbers": NUMBERS,
+    "reductions": REDUCED,
+    "shapes": SHAPED,
+    "indices": INDEXED,
+    "pictures": PICTURES,
+    "products": PRODUCTS,
+    "matrices": MATRICES,
+    "text": TEXT,
+    "Fourier": FOURIER,
+}

@@ -41,14 +41,7 @@ CASES: dict[str, tuple[Any, ...]] = {
     ),
     "acts": (
         lambda a: (
-            tf.nn.relu(a)
-            + tf.nn.elu(a)
-            + tf.nn.leaky_relu(a, 0.3)
-            + tf.sigmoid(a)
-            + tf.tanh(a)
-            + tf.nn.gelu(a, True)
-            + tf.nn.log_softmax(a)
-            + tf.nn.relu6(a)
+            tf.nn.relu(a) + tf.nn.elu(a) + tf.nn.leaky_relu(a, 0.3) + tf.sigmoid(a) + tf.tanh(a) + tf.nn.gelu(a, True) + tf.nn.log_softmax(a) + tf.nn.relu6(a)
         ),
         spec(None, 5),
     ),

@@ -29,8 +29,7 @@ def test_other_runtime(name: str, tmp_path: Path) -> None:
     names = [value.name for value in model.graph.inputs]
     rng = np.random.default_rng(3)
     feeds = {
-        value.name: rng.normal(size=[2 if not isinstance(extent, int) else extent for extent in value.shape]).astype(np.float32)
-        for value in model.graph.inputs
+        value.name: rng.normal(size=[2 if not isinstance(extent, int) else extent for extent in value.shape]).astype(np.float32) for value in model.graph.inputs
     }
     found = interpreter_class()
     assert found is not None

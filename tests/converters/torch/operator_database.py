@@ -47,7 +47,7 @@ def samples(operator: Any, dtype: torch.dtype, count: int) -> Iterator[tuple[Cal
 
 
 def outcome(operator: Any, dtype: torch.dtype, count: int) -> str:
-    """"" where all samples are converted and compare well, else why not: what is refused begins with "refused"."""
+    """ "" where all samples are converted and compare well, else why not: what is refused begins with "refused"."""
     for module, tensors in samples(operator, dtype, count):
         try:
             onward.convert(module, tensors, dynamic_shapes={})

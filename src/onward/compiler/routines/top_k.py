@@ -66,9 +66,7 @@ def _merge_sort(k: Imperative, first: Value, second: Value, extent: Value, goes_
     return source.get()
 
 
-def _merge(
-    k: Imperative, source: Value, target: Value, low: Value, width: Value, extent: Value, goes_before: object
-) -> None:
+def _merge(k: Imperative, source: Value, target: Value, low: Value, width: Value, extent: Value, goes_before: object) -> None:
     b = k.b
 
     def least(left: Value, right: Value) -> Value:
@@ -86,5 +84,3 @@ def _merge(
         one, zero = k.number(1), k.number(0)
         right.set(right.get() + b.select(take_right, one, zero))
         left.set(left.get() + b.select(take_right, zero, one))
-
-

@@ -96,9 +96,7 @@ class Emitter:
                 back = requantized(scalar)
                 if back is not None:
                     return self.scalar(back)
-                return emit_cast(
-                    self.b, self.scalar(scalar.argument), scalar.argument.dtype, scalar.dtype, scalar.saturate
-                )
+                return emit_cast(self.b, self.scalar(scalar.argument), scalar.argument.dtype, scalar.dtype, scalar.saturate)
             case Select():
                 return self._select(scalar)
             case Operation():
@@ -213,9 +211,7 @@ class Emitter:
             return self.b.select(left < right, left, right)
         if atom.operation == "maximum":
             return self.b.select(left < right, right, left)
-        return emit_operation(self.b, "remainder", [left, right], DataType.INT64) if atom.operation == "%" else (
-            self._floor_divide(left, right)
-        )
+        return emit_operation(self.b, "remainder", [left, right], DataType.INT64) if atom.operation == "%" else (self._floor_divide(left, right))
 
     def _floor_divide(self, left: Value, right: Value) -> Value:
         """Operands of index arithmetic are never negative where the quotient is used."""

@@ -126,9 +126,7 @@ class Imperative:
     def nest(self, shape: Sequence[Dimension]) -> Iterator[list[Value]]:
         """Loops over all indices below `shape`, row-major."""
         with contextlib.ExitStack() as stack:
-            yield [
-                stack.enter_context(self.b.loop(self.number(0), self.size(extent))) for extent in shape
-            ]
+            yield [stack.enter_context(self.b.loop(self.number(0), self.size(extent))) for extent in shape]
 
     def kernel(self) -> Kernel:
         """The finished kernel."""
@@ -146,8 +144,6 @@ Page = Callable[[Routine, LayoutPlanner, Target], list[Kernel]]
 def scratch_buffer(dtype: DataType, size: Dimension) -> Buffer:
     """Memory that one kernel needs for itself."""
     return Buffer("arena", dtype, size, label="scratch")
-
-
 
 
 def table_buffer(data: np.ndarray, label: str) -> Buffer:

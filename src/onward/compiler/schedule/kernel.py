@@ -69,9 +69,7 @@ def touched_bytes(buffer: Buffer) -> Dimension:
 class Arguments:
     """Access to a kernel's arguments from inside. Everything is loaded at the kernel's entry."""
 
-    def __init__(
-        self, b: Builder, slots: Value, buffers: Sequence[Buffer], sizes: Iterable[str]
-    ) -> None:
+    def __init__(self, b: Builder, slots: Value, buffers: Sequence[Buffer], sizes: Iterable[str]) -> None:
         self.b = b
         self.buffers = list(buffers)
         self.sizes = list(sizes)

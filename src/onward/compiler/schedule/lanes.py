@@ -39,9 +39,7 @@ class LaneSchedule(NestSchedule):
         return [variable for variable in ordered if variable is not lane], lane
 
     def _contiguous_reads(self, variable: Expression) -> int:
-        return sum(
-            isinstance(address, Expression) and address.coefficient(variable) == 1 for address in self._addresses()
-        )
+        return sum(isinstance(address, Expression) and address.coefficient(variable) == 1 for address in self._addresses())
 
     def _lane_blocks(self, stage: Stage) -> Dimension:
         self._rename({str(variable): 0 for variable in stage.variables if self.nest.extents[str(variable)] == 1})
@@ -85,9 +83,7 @@ class LaneSchedule(NestSchedule):
 
             self._vector_loop(b, start, stop, lane_body)
 
-    def _emit_tiles(
-        self, b: Builder, arguments: Arguments, stage: Stage, indices: dict[str, Value], lanes: int, mask: Value | None
-    ) -> None:
+    def _emit_tiles(self, b: Builder, arguments: Arguments, stage: Stage, indices: dict[str, Value], lanes: int, mask: Value | None) -> None:
         lane = str(self.lane)
         if self.tiled is None:
             self._accumulate(b, arguments, stage, indices, None, 1, lanes, mask, lane)
@@ -122,9 +118,7 @@ class LaneSchedule(NestSchedule):
         reduction = [(str(v), extent) for v, extent in zip(stage.root.reduction, stage.root.extents)]
 
         def point(position: int, inner: Mapping[str, Value]) -> Emitter:
-            return Emitter(
-                b, arguments, self.layouts, {**places[position], **inner}, lane=lane, lanes=lanes, mask=mask
-            )
+            return Emitter(b, arguments, self.layouts, {**places[position], **inner}, lane=lane, lanes=lanes, mask=mask)
 
         def visit(inner: dict[str, Value]) -> None:
             for position in range(count):

@@ -204,9 +204,7 @@ class MatrixSchedule:
         most = 16 if isinstance(self.row_step, int) else 6
         self.depth = product(self.extents[str(variable)] for variable in self.inner)
         step_bytes = self.product.right_element.bits // 8 * self.product.group
-        self.tile = choose_tile(
-            self.row_extent, column_extent, self._depths(), step_bytes, self.target, most, self.product
-        )
+        self.tile = choose_tile(self.row_extent, column_extent, self._depths(), step_bytes, self.target, most, self.product)
         self.width = self.tile.vectors * self.lanes
         self.right_buffer = self._pack_buffer(self.width) if self.constant else self.layouts.view(self.right.array).buffer
         buffers, sizes = self._arguments()
@@ -279,9 +277,7 @@ class MatrixSchedule:
         distance = min(int(panel), STREAM_AHEAD * 8 // bits) if turns == 1 else int(panel)  # type: ignore[call-overload]
         return LookAhead(lines, b.constant(I64, distance) + share * b.constant(I64, per_line))
 
-    def _emit_columns(
-        self, b: Builder, arguments: Arguments, indices: dict[str, Value], panel: Value, tile: Value
-    ) -> None:
+    def _emit_columns(self, b: Builder, arguments: Arguments, indices: dict[str, Value], panel: Value, tile: Value) -> None:
         """A whole panel of columns, or the last and narrower one."""
         first = panel * b.constant(I64, self.width)
         extent = self.extents[str(self.column)]
@@ -340,9 +336,7 @@ class MatrixSchedule:
             with b.loop(b.constant(I64, 0), left_over) as lane:
                 self._emit_block(b, arguments, indices, panel, first + lane, lane, row, count, 1, 1, None)
             return
-        self._emit_block(
-            b, arguments, indices, panel, first, b.constant(I64, 0), row, count, vectors, self.lanes, left_over
-        )
+        self._emit_block(b, arguments, indices, panel, first, b.constant(I64, 0), row, count, vectors, self.lanes, left_over)
 
     def _emit_block(
         self, b: Builder, arguments: Arguments, indices: dict[str, Value], panel: Value, column: Value, lane: Value,
@@ -379,9 +373,7 @@ class MatrixSchedule:
         if left_over is None:
             return None
         kind = Type("i64", lanes)
-        return [
-            b.iota(kind) < b.splat(left_over - b.constant(I64, vector * lanes), lanes) for vector in range(vectors)
-        ]
+        return [b.iota(kind) < b.splat(left_over - b.constant(I64, vector * lanes), lanes) for vector in range(vectors)]
 
     def _start(self, b: Builder, arguments: Arguments, read: Read, indices: dict[str, Value]) -> Value:
         """The address of an operand's element where all reduction loops are at 0."""
@@ -431,9 +423,7 @@ class MatrixSchedule:
         """Steps of the whole reduction."""
         return product(turns_of(self._loops(), self.product.group))
 
-    def _finish(
-        self, b: Builder, arguments: Arguments, indices: dict[str, Value], value: Value, lanes: int, mask: Value | None
-    ) -> None:
+    def _finish(self, b: Builder, arguments: Arguments, indices: dict[str, Value], value: Value, lanes: int, mask: Value | None) -> None:
         assert self.root.reduce is not None
         point = Emitter(
             b, arguments, self.layouts, indices, lane=str(self.column), lanes=lanes, mask=mask,

@@ -41,9 +41,7 @@ class NestSchedule:
         self.lanes = max(1, target.vector_bits // 32)
         self.woven: tuple[str, int] | None = None
         """A short loop that is written out in each vector, and its extent."""
-        self.bodies = {
-            id(stage): [body for body in (stage.body, stage.reduce_body) if body is not None] for stage in nest.stages
-        }
+        self.bodies = {id(stage): [body for body in (stage.body, stage.reduce_body) if body is not None] for stage in nest.stages}
 
     # -- the kernel --------------------------------------------------------------------------------------------
     def kernel(self) -> Kernel:
@@ -217,9 +215,7 @@ class NestSchedule:
             indices = {} if variable is None else {str(variable): place}
             values: dict[Array, Value] = {}
             for stage in self.nest.stages:
-                point = Emitter(
-                    b, arguments, self.layouts, indices, lane=str(variable), lanes=lanes, mask=mask, values=values
-                )
+                point = Emitter(b, arguments, self.layouts, indices, lane=str(variable), lanes=lanes, mask=mask, values=values)
                 value = point.vector(stage.body)
                 self._store(point, stage, value)
 
@@ -260,9 +256,7 @@ class NestSchedule:
             indices[str(rows[0])] = rest
         return indices
 
-    def _emit_map(
-        self, b: Builder, arguments: Arguments, stage: Stage, indices: dict[str, Value], values: dict[Array, Value]
-    ) -> None:
+    def _emit_map(self, b: Builder, arguments: Arguments, stage: Stage, indices: dict[str, Value], values: dict[Array, Value]) -> None:
         loops = self._inner_of(stage)
 
         def body(inner: dict[str, Value], lane: str | None, lanes: int, mask: Value | None) -> None:
@@ -333,9 +327,7 @@ class NestSchedule:
             turns(begin, end)
             end_block()
 
-    def _vector_loop(
-        self, b: Builder, start: Value, stop: Value, body: Callable[[Value, int, Value | None], None]
-    ) -> None:
+    def _vector_loop(self, b: Builder, start: Value, stop: Value, body: Callable[[Value, int, Value | None], None]) -> None:
         """`body(first index, lanes, mask)` over [start, stop): whole vectors, then one masked vector or single lanes."""
         step = b.constant(I64, self.lanes)
         if self.lanes == 1:
@@ -379,9 +371,7 @@ class NestSchedule:
         totals = [b.variable(identity) for identity in identities]
 
         def body(inner: dict[str, Value], lane: str | None, lanes: int, mask: Value | None) -> None:
-            point = Emitter(
-                b, arguments, self.layouts, {**indices, **inner}, lane=lane, lanes=lanes, mask=mask, values=values
-            )
+            point = Emitter(b, arguments, self.layouts, {**indices, **inner}, lane=lane, lanes=lanes, mask=mask, values=values)
             for stage, identity, total in zip(stages, identities, totals):
                 assert stage.reduce_body is not None
                 value = point.vector(stage.reduce_body)
@@ -423,9 +413,7 @@ class NestSchedule:
             lanes = half
         return b.extract(vector, 0) if vector.type.lanes > 1 or "x" in str(vector.type) else vector
 
-    def _emit_arg_reduction(
-        self, b: Builder, arguments: Arguments, stage: Stage, indices: dict[str, Value], values: dict[Array, Value]
-    ) -> Value:
+    def _emit_arg_reduction(self, b: Builder, arguments: Arguments, stage: Stage, indices: dict[str, Value], values: dict[Array, Value]) -> Value:
         assert stage.root.reduce is not None and stage.reduce_body is not None
         dtype = stage.reduce_body.dtype
         (variable,) = stage.inner

@@ -97,9 +97,7 @@ class _BlockSchedule:
         indices[str(self.blocks.places[0])] = rest
         return indices
 
-    def _call(
-        self, b: Builder, point: Emitter, part: Kernel, bases: dict[Buffer, Value], slots: Value, context: Value
-    ) -> None:
+    def _call(self, b: Builder, point: Emitter, part: Kernel, bases: dict[Buffer, Value], slots: Value, context: Value) -> None:
         values = [*(bases[buffer] for buffer in part.buffers), *map(point.index, part.sizes), context]
         if self.target.checked:
             values += [point.index(touched_bytes(buffer)) for buffer in part.buffers]

@@ -182,7 +182,7 @@ def _chosen(dynamic_shapes: Any, example: Example) -> dict[tuple[int, int], str]
         items = dict(enumerate(dynamic_shapes))
     found: dict[tuple[int, int], str] = {}
     for place, axes in items.items():
-        for axis, name in (axes.items() if isinstance(axes, Mapping) else enumerate(axes or ())):
+        for axis, name in axes.items() if isinstance(axes, Mapping) else enumerate(axes or ()):
             if isinstance(name, str):
                 found[place, axis] = name
     return found

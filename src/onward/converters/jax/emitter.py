@@ -125,9 +125,7 @@ class Emitter(ModelBuilder, SizeWriter):
             return self.sizes(item)
         raise TypeError(f"{type(item).__name__} is no value")
 
-    def op(
-        self, operator: str, *inputs: Any, outputs: int = 1, domain: str = "", types: Sequence[DataType] = (), **attributes: Any
-    ) -> Any:
+    def op(self, operator: str, *inputs: Any, outputs: int = 1, domain: str = "", types: Sequence[DataType] = (), **attributes: Any) -> Any:
         """Adds a node; inputs may be arrays, numbers (constants) or lists of sizes. Where the operator lacks a type, it is computed
         in a wider one and the result cast back. `types` are those of the results where the inputs do not say them."""
         values = [self.value(item) for item in inputs]

@@ -96,9 +96,7 @@ class Walker:
         try:
             made = translation(c, *arguments, **equation.params)
         except (TypeError, IndexError, KeyError, AttributeError, ValueError, AssertionError) as problem:
-            raise ConversionError(
-                f"the translation of {name}{place_of(equation)} failed: {type(problem).__name__}: {problem}; {equation}"
-            ) from problem
+            raise ConversionError(f"the translation of {name}{place_of(equation)} failed: {type(problem).__name__}: {problem}; {equation}") from problem
         except UnsupportedOperator as problem:
             raise UnsupportedOperator(f"primitive {name}{place_of(equation)}: {problem}") from problem
         finally:
@@ -160,10 +158,7 @@ def wrapped(made: Any, described: Sequence[Array]) -> list[Array]:
     """Values with what JAX knows of them."""
     if len(described) == 1 and not isinstance(made, (list, tuple)):
         made = [made]
-    return [
-        item if isinstance(item, Array) else Array(item, known.dtype, known.shape)
-        for item, known in zip(made, described, strict=True)
-    ]
+    return [item if isinstance(item, Array) else Array(item, known.dtype, known.shape) for item, known in zip(made, described, strict=True)]
 
 
 def translation_of(name: str, arrays: Sequence[Array]) -> Any:

@@ -36,7 +36,12 @@ def exact_gelus(jaxpr: Any) -> dict[int, Any]:
         equation = made_by(item, "mul")
         for number, other in (equation.invars, equation.invars[::-1]) if equation is not None else ():
             known = getattr(number, "val", None)
-            if known is not None and np.ndim(known) == 0 and math.isclose(float(known), factor, rel_tol=float(np.finfo(np.float16).eps) if other.aval.dtype.itemsize == 2 else 1e-6) and not hasattr(other, "val"):
+            if (
+                known is not None
+                and np.ndim(known) == 0
+                and math.isclose(float(known), factor, rel_tol=float(np.finfo(np.float16).eps) if other.aval.dtype.itemsize == 2 else 1e-6)
+                and not hasattr(other, "val")
+            ):
                 return other
         return None
 

@@ -18,9 +18,7 @@ Path = tuple[int, ...]
 """The place of an equation: its number in the jaxpr, behind those of the equations that call this one."""
 
 
-def recorder(
-    walker: Walker, source: Source, captured: Capture, inputs: list[str]
-) -> Callable[[Mapping[str, np.ndarray]], list[tuple[str, np.ndarray]]]:
+def recorder(walker: Walker, source: Source, captured: Capture, inputs: list[str]) -> Callable[[Mapping[str, np.ndarray]], list[tuple[str, np.ndarray]]]:
     """A function that runs the equations for some feeds and gives (name of the model's value, array) in the order of computation;
     nothing where the function does not take the feeds, or has other equations for their sizes."""
 

@@ -105,9 +105,7 @@ def batch_normalization(w: Walker, owner: Any, inputs: Tensor, mask: Any = None)
     variance = c.tensor(owner.moving_variance, x.dtype).value
     if x.dtype == "float64":  # the attribute holds a number of single precision
         variance = c.constant(array(owner.moving_variance, x.dtype) + (owner.epsilon - float(np.float32(owner.epsilon))))
-    found = channels_last.batch_normalization(
-        c, x.value, scale, offset, mean, variance, epsilon=owner.epsilon, rank=inputs.rank, channels_first=axis == 1
-    )
+    found = channels_last.batch_normalization(c, x.value, scale, offset, mean, variance, epsilon=owner.epsilon, rank=inputs.rank, channels_first=axis == 1)
     return c.cast(Tensor(found, x.dtype, x.shape), owner.compute_dtype)
 
 

@@ -111,7 +111,9 @@ def recurrence(w: Walker, owner: Any, sequences: Tensor, initial_state: Any = No
         steps.append(_time_first(c, c.tensor(mask, "bool")))
     with c.inner_graph("step") as body:
         before = [_port(c, "state", item.dtype, item.shape) for item in states]
-        (x, *hidden) = [_port(c, "step", item.dtype, (item.shape[0], *item.shape[2:])) for item in (sequences, *([c.tensor(mask, "bool")] if mask is not None else []))]
+        (x, *hidden) = [
+            _port(c, "step", item.dtype, (item.shape[0], *item.shape[2:])) for item in (sequences, *([c.tensor(mask, "bool")] if mask is not None else []))
+        ]
         made = w.layer(cell, [x, keras.tree.pack_sequence_as(zeros, before)], {})
         if made is None:
             raise UnsupportedOperator("its cell has no translation")
@@ -182,5 +184,3 @@ def bidirectional(w: Walker, owner: Any, sequences: Tensor, initial_state: Any =
     merged = result if isinstance(result, list) else [result]
     states = [*ways[0][1:], *ways[1][1:]] if owner.return_state else []
     return [*merged, *states] if len(merged) + len(states) > 1 else merged[0]
-
-

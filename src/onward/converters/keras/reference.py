@@ -21,7 +21,9 @@ SIZE = 6
 class Source:
     """A model with names for what goes in and comes out."""
 
-    def __init__(self, model: Any, symbols: Sequence[Any], structure: Any, inputs: Sequence[str], outputs: Sequence[str], example: Sequence[np.ndarray] | None) -> None:
+    def __init__(
+        self, model: Any, symbols: Sequence[Any], structure: Any, inputs: Sequence[str], outputs: Sequence[str], example: Sequence[np.ndarray] | None
+    ) -> None:
         self.model, self.symbols, self.structure = model, list(symbols), structure
         self.inputs, self.names, self.example = list(inputs), list(outputs), example
         self._double: Any = None
@@ -40,7 +42,9 @@ class Source:
             made = {}
             for place, (name, symbol) in enumerate(zip(self.inputs, self.symbols)):
                 like = None if self.example is None else self.example[place].shape
-                shape = tuple((batch if axis == 0 else (like[axis] if like else SIZE) + more) if extent is None else extent for axis, extent in enumerate(symbol.shape))
+                shape = tuple(
+                    (batch if axis == 0 else (like[axis] if like else SIZE) + more) if extent is None else extent for axis, extent in enumerate(symbol.shape)
+                )
                 dtype = keras.backend.standardize_dtype(symbol.dtype)
                 if dtype == "string":
                     made[name] = self._texts(random, shape)

@@ -12,9 +12,7 @@ from onward.converters.keras.reference import plain
 from onward.converters.keras.walker import Walker
 
 
-def recorder(
-    walker: Walker, graph: Any, structure: Any, inputs: Sequence[str]
-) -> Callable[[Mapping[str, np.ndarray]], list[tuple[str, np.ndarray]]] | None:
+def recorder(walker: Walker, graph: Any, structure: Any, inputs: Sequence[str]) -> Callable[[Mapping[str, np.ndarray]], list[tuple[str, np.ndarray]]] | None:
     """A function that runs a functional model for some feeds and gives (name of the value in ONNX, array) in the order of its layers;
     nothing where the model does not take the feeds. None for a model that is no graph of layers."""
     if graph is None:

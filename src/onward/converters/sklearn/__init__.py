@@ -126,9 +126,7 @@ def _named(label: str, result: Any) -> dict[str, Any]:
     return {label: result}
 
 
-def _reference(
-    source: Any, methods: list[str], names: dict[str, str], inputs: Inputs
-) -> tuple[Reference, dict[str, np.dtype]]:
+def _reference(source: Any, methods: list[str], names: dict[str, str], inputs: Inputs) -> tuple[Reference, dict[str, np.dtype]]:
     """What the estimator computes, and the data types of that by the names of the outputs."""
     from importlib.metadata import version
 

@@ -263,9 +263,7 @@ def _table(source: Any, example: Any, names: list[str]) -> Table:
     if marked is None:
         return Table(columns, example)
     if empty is not None:
-        raise ConversionError(
-            f"column '{empty}' has empty texts and column '{marked}' missing values, both of which would be empty text; replace one of them"
-        )
+        raise ConversionError(f"column '{empty}' has empty texts and column '{marked}' missing values, both of which would be empty text; replace one of them")
     for column in texts:
         column.has_missing = True
     return Table(columns, example, ("empty text stands for a missing value",))

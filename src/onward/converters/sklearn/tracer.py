@@ -21,7 +21,12 @@ from onward.errors import UnsupportedOperator
 
 
 def _validated(
-    _estimator: Any, /, X: Any = "no_validation", y: Any = "no_validation", skip_check_array: bool = False, **options: Any  # noqa: N803
+    _estimator: Any,
+    /,
+    X: Any = "no_validation",
+    y: Any = "no_validation",
+    skip_check_array: bool = False,
+    **options: Any,  # noqa: N803
 ) -> Any:
     return X if skip_check_array else _checked(X, **options)
 

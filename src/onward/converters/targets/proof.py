@@ -125,9 +125,7 @@ def _data(model: Model, constants: Mapping[str, Any]) -> Iterator[tuple[str, dic
         yield what, {item.label: array for item, array in zip(inputs, example_arrays(inputs, sizes, what, random))}
 
 
-def example_arrays(
-    inputs: Sequence[Input], sizes: Mapping[str, int], what: str = "random", random: np.random.Generator | None = None
-) -> list[np.ndarray]:
+def example_arrays(inputs: Sequence[Input], sizes: Mapping[str, int], what: str = "random", random: np.random.Generator | None = None) -> list[np.ndarray]:
     """Data for inputs whose open sizes are `sizes`: random numbers, zeros, ones or large numbers, as `what` says."""
     generator = np.random.default_rng(0) if random is None else random
     return [_array(what, [evaluate(extent, sizes) for extent in item.shape], item.dtype, generator) for item in inputs]

@@ -37,9 +37,7 @@ def load(path: Any, trust: bool = False) -> Any:
 
 def convert(request: Request) -> tuple[Model, Any]:
     """The model of a function, module, SavedModel or frozen graph, and what it is to reproduce. `methods` names the signature."""
-    captured = capture.captured(
-        request.source, request.example_inputs, request.dynamic_shapes, request.methods, request.input_names, request.output_names
-    )
+    captured = capture.captured(request.source, request.example_inputs, request.dynamic_shapes, request.methods, request.input_names, request.output_names)
     check_supported(captured.graph, captured.outputs)
     name = getattr(request.source, "__name__", "") or type(request.source).__name__
     c = Emitter(name, request.opset or OPSET)

@@ -238,4 +238,3 @@ class Emitter(ModelBuilder):
     def slice(self, value: Any, axis: int, start: Any, end: Any, step: int = 1) -> Value:
         """A Slice of one axis."""
         return self.op("Slice", value, self.sizes([start]), self.sizes([end]), [axis], [step])
-

@@ -41,7 +41,9 @@ def _intermediates(captured: Captured, names: list[str], given: list[Any]) -> li
     @tf.function(autograph=False)
     def computed(*arrays: Any) -> Any:
         graph = tf.compat.v1.get_default_graph()
-        places = {name: graph.capture(item) for name, item in outside.items()} | {tensor.name: array for tensor, array in zip(captured.inputs, arrays, strict=True)}
+        places = {name: graph.capture(item) for name, item in outside.items()} | {
+            tensor.name: array for tensor, array in zip(captured.inputs, arrays, strict=True)
+        }
         return tf.graph_util.import_graph_def(captured.graph.as_graph_def(), input_map=places, return_elements=names, name="recorded")
 
     results: list[Any] = computed(*given)

@@ -41,9 +41,7 @@ def reference_of(
     """What the interpreter computes with its own kernels; `exactly` is the model without the rounding to codes. Without an
     interpreter nothing can be compared: the notes say so. `ties` says that the source puts equal numbers in no order that is told:
     they are not tried then."""
-    notes = tuple(
-        f"input '{name}' has fixed sizes {list(tensor.shape)}" for name, tensor in zip(inputs, given) if -1 not in tensor.shape
-    )
+    notes = tuple(f"input '{name}' has fixed sizes {list(tensor.shape)}" for name, tensor in zip(inputs, given) if -1 not in tensor.shape)
     found = interpreter_class()
     if found is None:
         return Reference("TFLite", data_of(inputs, given, ties), None, notes=(*notes, NOT_RUN))
@@ -54,9 +52,7 @@ def reference_of(
         notes = (*notes, "boxes of equal scores are suppressed in no order that is told: not tried")
     steps = {name: _step(tensor) for name, tensor in zip(outputs, made)}
     outcome = runner(data, found, inputs, outputs)
-    return Reference(
-        found[2], data_of(inputs, given, ties), outcome, exactly=_session(exactly), tolerances=TOLERANCES, notes=notes, steps=steps
-    )
+    return Reference(found[2], data_of(inputs, given, ties), outcome, exactly=_session(exactly), tolerances=TOLERANCES, notes=notes, steps=steps)
 
 
 def _step(tensor: Tensor) -> float:
@@ -85,9 +81,7 @@ def _session(model: Model | None) -> Callable[[Any], Mapping[str, np.ndarray]] |
     return run
 
 
-def runner(
-    data: bytes, found: tuple[Any, Any, str], inputs: list[str], outputs: list[str]
-) -> Callable[[Any], Mapping[str, np.ndarray] | None]:
+def runner(data: bytes, found: tuple[Any, Any, str], inputs: list[str], outputs: list[str]) -> Callable[[Any], Mapping[str, np.ndarray] | None]:
     """A function that runs the file for feeds; None where the interpreter refuses them. Variables begin anew each time."""
 
     def run(feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray] | None:

@@ -38,10 +38,7 @@ class Schema:
     enums: dict[str, dict[int, str]]
 
 
-SCALARS = {
-    name: np.dtype(name).newbyteorder("<")
-    for name in ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32")
-}
+SCALARS = {name: np.dtype(name).newbyteorder("<") for name in ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32")}
 
 
 @cache

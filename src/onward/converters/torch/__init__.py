@@ -217,11 +217,7 @@ def _input(c: Emitter, names: Names, name: str, meta: Any) -> Any:
 
 def _finish(c: Emitter, program: ExportedProgram, results: Any, names: Names) -> None:
     """Outputs of the user's function; what it writes into its buffers is no output of a model."""
-    wanted = [
-        item
-        for specification, item in zip(program.graph_signature.output_specs, results, strict=True)
-        if specification.kind.name == "USER_OUTPUT"
-    ]
+    wanted = [item for specification, item in zip(program.graph_signature.output_specs, results, strict=True) if specification.kind.name == "USER_OUTPUT"]
     labels = names.of_outputs(len(wanted))
     names.returned = [place for place, item in enumerate(wanted) if item is not None]
     names.labels = [labels[place] for place in names.returned]

@@ -64,8 +64,7 @@ def example_of(module: Any, given: Any) -> Example:
         given = getattr(module, "dummy_inputs", None)
         if given is None:
             raise ConversionError(
-                f"{type(module).__name__} does not say what its inputs are: pass example_inputs, a tuple of arguments or a "
-                "dictionary of keywords"
+                f"{type(module).__name__} does not say what its inputs are: pass example_inputs, a tuple of arguments or a dictionary of keywords"
             )
     if isinstance(given, Example):
         return given
@@ -130,9 +129,7 @@ def _by_parameters(module: torch.nn.Module, example: Example) -> Example:
     others = {name: item for name, item in example.keywords.items() if name not in named}
     gathers = [name for name, parameter in known.items() if parameter.kind is parameter.VAR_KEYWORD]
     places = [place for place, parameter in enumerate(known.values()) if parameter.kind is parameter.VAR_POSITIONAL]
-    return Example(
-        example.arguments, {**named, **others}, gathers[0] if others and gathers else "", tuple(others), places[0] if places else None
-    )
+    return Example(example.arguments, {**named, **others}, gathers[0] if others and gathers else "", tuple(others), places[0] if places else None)
 
 
 def _attempts(example: Example, dynamic_shapes: Any) -> list[tuple[Example, Any, str]]:

@@ -140,9 +140,7 @@ class Emitter(ModelBuilder):
 
     def op(self, operator: str, *inputs: Any, outputs: int = 1, domain: str = "", **attributes: Any) -> Any:
         """Adds a node; inputs may be tensors, run-time numbers, arrays (constants) or lists of sizes."""
-        results = super().op(
-            operator, *(self.value(item) for item in inputs), outputs=outputs, domain=domain, **attributes
-        )
+        results = super().op(operator, *(self.value(item) for item in inputs), outputs=outputs, domain=domain, **attributes)
         node = (results if outputs == 1 else results[0]).producer
         node.metadata.update(self.origin)
         return results

@@ -90,8 +90,7 @@ class Walker:
             made = translation(c, *args, **kwargs)
         except (TypeError, IndexError, KeyError, AttributeError, ValueError, AssertionError) as problem:
             raise ConversionError(
-                f"the translation of {name}{_at(node)} failed: {type(problem).__name__}: {problem}; arguments "
-                f"{node.format_node()}"
+                f"the translation of {name}{_at(node)} failed: {type(problem).__name__}: {problem}; arguments {node.format_node()}"
             ) from problem
         except UnsupportedOperator as problem:
             raise UnsupportedOperator(f"operator {name}{_at(node)}: {problem}") from problem

@@ -53,9 +53,7 @@ class Source:
         self._double: Any = None
         self.unsteady = False
         self.may_not_end = any(
-            "while_loop" in str(node.target)
-            for part in captured.program.graph_module.modules()
-            for node in getattr(getattr(part, "graph", None), "nodes", ())
+            "while_loop" in str(node.target) for part in captured.program.graph_module.modules() for node in getattr(getattr(part, "graph", None), "nodes", ())
         )
         """Whether data exist for which a loop of the module may go on for ever."""
 
@@ -81,10 +79,7 @@ class Source:
             "ones": lambda item, _: torch.ones_like(item),
         }
         random = np.random.default_rng(0)
-        feeds = {
-            what: {name: _array(maker(torch.as_tensor(item), random)) for name, item in given.items()}
-            for what, maker in made.items()
-        }
+        feeds = {what: {name: _array(maker(torch.as_tensor(item), random)) for name, item in given.items()} for what, maker in made.items()}
         if self.may_not_end:
             return {"the example": feeds["the example"]}
         for size in (1, 3):
@@ -186,8 +181,10 @@ class Source:
 
 
 def _differ(first: Mapping[str, np.ndarray] | None, second: Mapping[str, np.ndarray] | None) -> bool:
-    return first is not None and second is not None and any(
-        not np.array_equal(first[name], second[name], equal_nan=first[name].dtype.kind == "f") for name in first
+    return (
+        first is not None
+        and second is not None
+        and any(not np.array_equal(first[name], second[name], equal_nan=first[name].dtype.kind == "f") for name in first)
     )
 
 

@@ -71,9 +71,7 @@ def _power(c: Emitter, meta: Any, base: Any, exponent: Any) -> Scalar:
 
 def _choice(c: Emitter, meta: Any, condition: Any, left: Any, right: Any) -> Scalar:
     common = _dtype(left, right)
-    return Scalar(
-        c.op("Where", c.number(condition, torch.bool), c.number(left, common), c.number(right, common)), common
-    )
+    return Scalar(c.op("Where", c.number(condition, torch.bool), c.number(left, common), c.number(right, common)), common)
 
 
 def _not(c: Emitter, meta: Any, item: Any) -> Scalar:

@@ -287,9 +287,7 @@ class Array(NDArrayOperatorsMixin):
         return self
 
     def __getattr__(self, name: str) -> Any:
-        function = {"argsort": np.argsort, "round": np.round}.get(name) or (
-            getattr(np, name, None) if name in METHODS else None
-        )
+        function = {"argsort": np.argsort, "round": np.round}.get(name) or (getattr(np, name, None) if name in METHODS else None)
         if function is None:
             raise AttributeError(f"a traced array has no attribute '{name}'")
         return lambda *arguments, **options: FUNCTIONS[function](self, *arguments, **options)
@@ -306,9 +304,7 @@ def assigned(target: Any, result: Array) -> Array:
     if not isinstance(target, Array):
         raise refusal("a traced value is written into an array that is not traced")
     result = result.astype(target.dtype, copy=False)
-    if result.ndim < target.ndim or any(
-        isinstance(wide, RowCount) or wide != have for wide, have in zip(target._shape, result._shape) if have == 1
-    ):
+    if result.ndim < target.ndim or any(isinstance(wide, RowCount) or wide != have for wide, have in zip(target._shape, result._shape) if have == 1):
         result = FUNCTIONS[np.broadcast_to](result, target.shape)
     target.value = result.value
     return target

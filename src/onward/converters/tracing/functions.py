@@ -23,7 +23,9 @@ def where_(condition: Any, x: Any = None, y: Any = None) -> Any:
     test = as_array(trace, condition).astype(bool, copy=False)
     given = [type(item) if type(item) in (int, float) else as_array(trace, item).dtype for item in (x, y)]
     text = any(kind == TEXT for kind in given)
-    dtype = TEXT if text else np.add.resolve_dtypes((*given, None))[-1] if BOOL not in given else np.result_type(*(as_array(trace, item).dtype for item in (x, y)))
+    dtype = (
+        TEXT if text else np.add.resolve_dtypes((*given, None))[-1] if BOOL not in given else np.result_type(*(as_array(trace, item).dtype for item in (x, y)))
+    )
     left, right = (as_array(trace, item).astype(dtype, copy=False) for item in (x, y))
     return where(test, left, right)
 

@@ -103,8 +103,10 @@ def _sliced(x: Array, axis: int, item: slice) -> Array:
 
 def _read_points(x: Array, keys: list[Any], lists: list[int]) -> Array:
     """x[i, j] with two lists or more: GatherND over the axes they stand at, which come first."""
-    if any(item is None for item in keys) or lists != list(range(lists[0], lists[0] + len(lists))) or any(
-        not isinstance(item, slice) for place, item in enumerate(keys) if place not in lists
+    if (
+        any(item is None for item in keys)
+        or lists != list(range(lists[0], lists[0] + len(lists)))
+        or any(not isinstance(item, slice) for place, item in enumerate(keys) if place not in lists)
     ):
         raise refusal("an index mixes lists with other kinds")
     for axis, item in enumerate(keys):

@@ -27,8 +27,7 @@ def apply(trace: Trace, ufunc: Any, inputs: tuple[Any, ...]) -> Any:
         given = [type(item) if type(item) in (int, float) else array.dtype for item, array in zip(inputs, arrays)]
         *loop, result = ufunc.resolve_dtypes((*given, *(None,) * ufunc.nout))[: len(arrays) + 1]
         arrays = [
-            as_array(trace, item, dtype) if not isinstance(item, Array) else array.astype(dtype, copy=False)
-            for item, array, dtype in zip(inputs, arrays, loop)
+            as_array(trace, item, dtype) if not isinstance(item, Array) else array.astype(dtype, copy=False) for item, array, dtype in zip(inputs, arrays, loop)
         ]
     made = UFUNCS[ufunc](*arrays)
     return made if isinstance(made, tuple) else made.astype(result, copy=False)

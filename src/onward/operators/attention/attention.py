@@ -96,9 +96,7 @@ def mix(weights: P.Array, v: P.Array) -> P.Array:
     return P.cast(result, v.dtype)
 
 
-def _per_head(
-    left: P.Array, right: P.Array, columns: Dimension, depth: Dimension, place: Callable[..., tuple[Dimension, ...]]
-) -> P.Array:
+def _per_head(left: P.Array, right: P.Array, columns: Dimension, depth: Dimension, place: Callable[..., tuple[Dimension, ...]]) -> P.Array:
     """left (B, H, rows, depth) times right, whose element is at `place((batch, group), column, inner)`.
 
     Where one group serves several heads, these stand on an axis of their own beside the rows.

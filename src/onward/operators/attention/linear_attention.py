@@ -32,9 +32,7 @@ def linear_attention(
 
     ONNX LinearAttention-27; Katharopoulos et al. 2020, delta rule: Yang et al. 2024. Inputs are (B, T, heads * size);
     """
-    if update_rule not in RULES or ("gated" in update_rule) != (decay is not None) or (
-        "delta" in update_rule
-    ) != (beta is not None):
+    if update_rule not in RULES or ("gated" in update_rule) != (decay is not None) or ("delta" in update_rule) != (beta is not None):
         raise InvalidArgument(f"the rule '{update_rule}' (one of {', '.join(RULES)}) does not fit the inputs decay and beta")
     dtype = query.dtype
     q = split_heads(wide(query), q_num_heads)
@@ -47,9 +45,7 @@ def linear_attention(
     if beta is not None:
         sequences.append(P.transpose(wide(beta), [1, 0, 2]))
 
-    def step(
-        _: P.Scalar, states: Sequence[P.Array], slices: Sequence[P.Array]
-    ) -> tuple[Sequence[P.Array], Sequence[P.Array]]:
+    def step(_: P.Scalar, states: Sequence[P.Array], slices: Sequence[P.Array]) -> tuple[Sequence[P.Array], Sequence[P.Array]]:
         now, keys, values, *rest = slices
         gates = rest.pop(0) if decay is not None else None
         following = _next_state(states[0], keys, values, gates, rest[0] if rest else None)
@@ -68,9 +64,7 @@ def _per_key(decay: P.Array, heads: int, size: P.Dimension) -> P.Array:
     return P.compute(shape, lambda t, b, h, d: decay[b, t, h * size + d])
 
 
-def _next_state(
-    state: P.Array, k: P.Array, v: P.Array, gates: P.Array | None, rates: P.Array | None
-) -> P.Array:
+def _next_state(state: P.Array, k: P.Array, v: P.Array, gates: P.Array | None, rates: P.Array | None) -> P.Array:
     """The state (B, G, D, E) after a step with k (B, G, D), v (B, G, E), gates (B, G, D) and rates (B, 1 or G)."""
     if gates is not None:
         old, rate = state, gates

@@ -36,9 +36,7 @@ def rotary_embedding(
     return _turned(x, cosines, sines, positions, bool(interleaved), rotary_embedding_dim)
 
 
-def _turned(
-    x: P.Array, cosines: P.Array, sines: P.Array, positions: P.Array | None, interleaved: bool, width: int
-) -> P.Array:
+def _turned(x: P.Array, cosines: P.Array, sines: P.Array, positions: P.Array | None, interleaved: bool, width: int) -> P.Array:
     size = x.shape[-1]
     turned: Dimension = width or size
     half = turned // 2

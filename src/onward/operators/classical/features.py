@@ -75,9 +75,7 @@ def normalizer(x: P.Array, *, norm: str = "MAX") -> P.Array:
 
 
 @operator("OneHotEncoder", domain="ai.onnx.ml")
-def one_hot_encoder(
-    x: P.Array, *, cats_int64s: list[int] | None = None, cats_strings: list[str] | None = None, zeros: int = 1
-) -> P.Array:
+def one_hot_encoder(x: P.Array, *, cats_int64s: list[int] | None = None, cats_strings: list[str] | None = None, zeros: int = 1) -> P.Array:
     """1 at the place of x among the categories, on a new last axis. ONNX OneHotEncoder-1.
 
     Unknown values give zeros whatever `zeros` says: there is no error during a run.

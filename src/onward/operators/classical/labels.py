@@ -35,18 +35,14 @@ def label_encoder(
 ) -> P.Array:
     """The value that stands where x stands among the keys, else the default. ONNX LabelEncoder-2, LabelEncoder-4."""
     keys = _table({"tensor": keys_tensor, "floats": keys_floats, "int64s": keys_int64s, "strings": keys_strings})
-    values = _table(
-        {"tensor": values_tensor, "floats": values_floats, "int64s": values_int64s, "strings": values_strings}
-    )
+    values = _table({"tensor": values_tensor, "floats": values_floats, "int64s": values_int64s, "strings": values_strings})
     fallback: Any = {DataType.FLOAT: default_float, DataType.INT64: default_int64, DataType.STRING: default_string}
     default = fallback.get(values.dtype, 0) if default_tensor is None else default_tensor.numpy().reshape(-1)[0]
     return _replaced(x, keys, values, default)
 
 
 @operator("LabelEncoder", domain="ai.onnx.ml", since=1)
-def label_encoder_1(
-    x: P.Array, *, classes_strings: list[str], default_int64: int = -1, default_string: str = "_Unused"
-) -> P.Array:
+def label_encoder_1(x: P.Array, *, classes_strings: list[str], default_int64: int = -1, default_string: str = "_Unused") -> P.Array:
     """Strings as their positions in a list, or positions as strings. ONNX LabelEncoder-1."""
     names, numbers = _strings(classes_strings), P.constant(np.arange(len(classes_strings)))
     if x.dtype == DataType.STRING:

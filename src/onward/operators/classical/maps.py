@@ -17,9 +17,7 @@ CASTS = {"TO_FLOAT": DataType.FLOAT, "TO_INT64": DataType.INT64, "TO_STRING": Da
 
 
 @operator("ZipMap", domain="ai.onnx.ml")
-def zip_map(
-    x: P.Array, *, classlabels_int64s: list[int] | None = None, classlabels_strings: list[str] | None = None
-) -> list[dict[Any, float]]:
+def zip_map(x: P.Array, *, classlabels_int64s: list[int] | None = None, classlabels_strings: list[str] | None = None) -> list[dict[Any, float]]:
     """A map from labels to numbers for each row of x (N, classes); one map for a vector. ONNX ZipMap-1."""
     labels: list[Any] = list(classlabels_strings or classlabels_int64s or [])
     if x.known is None:
@@ -60,9 +58,7 @@ def _value_type(context: Context, values: list[Any]) -> DataType:
 
 
 @operator("CastMap", domain="ai.onnx.ml")
-def cast_map(
-    x: dict[int, Any], *, cast_to: str = "TO_FLOAT", map_form: str = "DENSE", max_map: int = 1
-) -> P.Array:
+def cast_map(x: dict[int, Any], *, cast_to: str = "TO_FLOAT", map_form: str = "DENSE", max_map: int = 1) -> P.Array:
     """The values of a map in the order of its keys, (1, count); SPARSE puts them where the keys say. ONNX CastMap-1."""
     if not isinstance(x, dict):
         raise InvalidArgument(f"CastMap takes a map, got {x}")

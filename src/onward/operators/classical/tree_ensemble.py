@@ -175,10 +175,7 @@ def _forest(
     modes = [str(mode) for mode in nodes["nodes_modes"]]
 
     def branch(ids: Sequence[int]) -> np.ndarray:
-        return np.array([
-            position if mode == LEAF else number[tree, below]
-            for position, ((tree, _), mode, below) in enumerate(zip(names, modes, ids))
-        ])
+        return np.array([position if mode == LEAF else number[tree, below] for position, ((tree, _), mode, below) in enumerate(zip(names, modes, ids))])
 
     roots: dict[int, int] = {}
     for position, (tree, _) in enumerate(names):

@@ -28,9 +28,7 @@ class _Unsteady(Exception):
 
 
 @operator("Loop")
-def loop(
-    count: P.Array | None, condition: P.Array | None, *state: Any, body: Graph, context: Context
-) -> tuple[Any, ...]:
+def loop(count: P.Array | None, condition: P.Array | None, *state: Any, body: Graph, context: Context) -> tuple[Any, ...]:
     """The body again and again: `count` times, as long as its condition holds. ONNX Loop-1 to Loop-25.
 
     The body takes (turn, condition, *state) and gives (condition, *state, *collected); what is collected is stacked.
@@ -51,9 +49,7 @@ def loop(
             raise first from None
 
 
-def _written_out(
-    turns: Dimension, flag: P.Array, state: Sequence[Any], body: Graph, context: Context
-) -> tuple[Any, ...]:
+def _written_out(turns: Dimension, flag: P.Array, state: Sequence[Any], body: Graph, context: Context) -> tuple[Any, ...]:
     carried = list(state)
     collected: list[list[P.Array]] = [[] for _ in range(len(body.outputs) - 1 - len(state))]
     turn = 0
@@ -186,9 +182,7 @@ def _scan(
     (length,) = lengths
     sequences = [_along(item, axis, reverse) for item, axis, reverse in zip(scanned, places, directions)]
 
-    def step(
-        time: P.Scalar, carried: Sequence[P.Array], slices: Sequence[P.Array]
-    ) -> tuple[Sequence[P.Array], Sequence[P.Array]]:
+    def step(time: P.Scalar, carried: Sequence[P.Array], slices: Sequence[P.Array]) -> tuple[Sequence[P.Array], Sequence[P.Array]]:
         results = list(context.inline(body, [*carried, *slices]))
         if steps is not None:
             active = P.compute((), lambda: P.less(time, P.cast(steps, DataType.INT64)))

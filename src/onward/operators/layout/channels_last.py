@@ -66,9 +66,7 @@ def channels_last_global_max_pool(x: P.Array) -> P.Array:
 
 
 @operator("BatchNormalization", domain=DOMAIN)
-def channels_last_batch_normalization(
-    x: P.Array, scale: P.Array, bias: P.Array, mean: P.Array, variance: P.Array, *, epsilon: float = 1e-5
-) -> P.Array:
+def channels_last_batch_normalization(x: P.Array, scale: P.Array, bias: P.Array, mean: P.Array, variance: P.Array, *, epsilon: float = 1e-5) -> P.Array:
     """BatchNormalization by given moments."""
     result = batch_normalization(channels_first(x), scale, bias, mean, variance, epsilon=epsilon)
     assert isinstance(result, P.Array)

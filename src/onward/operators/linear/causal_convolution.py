@@ -11,9 +11,7 @@ from onward.operators.registry import operator
 
 
 @operator("CausalConvWithState", since=27)
-def causal_convolution(
-    x: P.Array, w: P.Array, b: P.Array | None = None, past: P.Array | None = None, *, activation: str = "none"
-) -> tuple[P.Array, P.Array]:
+def causal_convolution(x: P.Array, w: P.Array, b: P.Array | None = None, past: P.Array | None = None, *, activation: str = "none") -> tuple[P.Array, P.Array]:
     """Each channel of x (B, C, L) convolved with w (C, 1, k) over this step and k - 1 before; the state for the next call.
 
     ONNX CausalConvWithState-27. The state (B, C, k - 1) is what stood before x; zeros without one.

@@ -61,8 +61,7 @@ def _product(factors: Sequence[P.Array], terms: Sequence[Sequence[str]], result:
     def element(*position: Dimension) -> P.Scalar:
         places = dict(zip([*result, *summed], position))
         reads = [
-            factor[tuple(0 if isinstance(e, int) and e == 1 else places[label] for label, e in zip(term, factor.shape))]
-            for factor, term in zip(factors, terms)
+            factor[tuple(0 if isinstance(e, int) and e == 1 else places[label] for label, e in zip(term, factor.shape))] for factor, term in zip(factors, terms)
         ]
         return reads[0] * reads[1] if len(reads) == 2 else reads[0]
 

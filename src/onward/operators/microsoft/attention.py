@@ -28,9 +28,7 @@ MASKED = -3.4028234663852886e38
 """The score of what causality hides; rows that see nothing at all stay finite."""
 
 
-def attend(
-    q: P.Array, k: P.Array, v: P.Array, scale: float | None, changes: Sequence[Change] = (), sink: P.Array | None = None
-) -> P.Array:
+def attend(q: P.Array, k: P.Array, v: P.Array, scale: float | None, changes: Sequence[Change] = (), sink: P.Array | None = None) -> P.Array:
     """softmax(q k^T * scale, changed) v, (B, S, H * E). `sink` (H) is a score of each head that has no value."""
     raw = scores(q, k, scale or None)
     if changes:
@@ -59,9 +57,7 @@ def causal(before: Dimension = 0) -> Change:
 
 def biased(bias: P.Array) -> Change:
     """Adds a bias that broadcasts to (B, H, S, T)."""
-    return lambda e, p: (
-        e + P.cast(bias[tuple(0 if extent == 1 else place for extent, place in zip(bias.shape, p))], e.dtype)
-    )
+    return lambda e, p: e + P.cast(bias[tuple(0 if extent == 1 else place for extent, place in zip(bias.shape, p))], e.dtype)
 
 
 def masked(mask: P.Array, filler: float, keys: Dimension) -> Change:
@@ -171,10 +167,7 @@ def _self_attention(
 ) -> tuple[P.Array, P.Array]:
     batch, steps, width = projected.shape
     first, second, third = sizes or (width // 3, width // 3, width // 3)
-    q, k, v = (
-        split_heads(_columns(projected, start, count), heads)
-        for start, count in ((0, first), (first, second), (first + second, third))
-    )
+    q, k, v = (split_heads(_columns(projected, start, count), heads) for start, count in ((0, first), (first, second), (first + second, third)))
     before: Dimension = 0
     if past is not None:
         before = past.shape[3]
@@ -234,9 +227,7 @@ def multi_head_attention(
     return attend(q, k, v, scale, changes), k, v
 
 
-def _separated(
-    query: P.Array, key: P.Array | None, value: P.Array | None, heads: int
-) -> tuple[P.Array, P.Array, P.Array]:
+def _separated(query: P.Array, key: P.Array | None, value: P.Array | None, heads: int) -> tuple[P.Array, P.Array, P.Array]:
     """Queries, keys and values with an axis of heads, whatever they are packed in."""
     if query.rank == 5:
         return _part(query, 0), _part(query, 1), _part(query, 2)
@@ -308,16 +299,9 @@ def group_query_attention(
             places = P.compute((batch, steps), lambda b, s: start[b] + P.scalar(s), DataType.INT64)
         width = cosines.shape[1] * 2
         part = width if isinstance(width, int) and width != q.shape[3] else 0
-        q, k = (
-            rotary_embedding(
-                item, cosines, sines, places, interleaved=rotary_interleaved, rotary_embedding_dim=part
-            )
-            for item in (q, k)
-        )
+        q, k = (rotary_embedding(item, cosines, sines, places, interleaved=rotary_interleaved, rotary_embedding_dim=part) for item in (q, k))
     if past_key is not None and past_value is not None and past_key.shape[2] != 0:
-        (extent,) = P.dimensions(
-            P.reshape(P.compute((), lambda: P.maximum(longest, P.scalar(past_key.shape[2]))), (1,))
-        )
+        (extent,) = P.dimensions(P.reshape(P.compute((), lambda: P.maximum(longest, P.scalar(past_key.shape[2]))), (1,)))
         k, v = _appended(past_key, k, start, extent), _appended(past_value, v, start, extent)
 
     def seen(e: P.Scalar, p: Place) -> P.Scalar:
@@ -338,9 +322,7 @@ def group_query_attention(
     return attend(q, k, v, scale, changes, sink), k, v
 
 
-def _grouped(
-    query: P.Array, key: P.Array | None, value: P.Array | None, heads: int, groups: int
-) -> tuple[P.Array, P.Array, P.Array]:
+def _grouped(query: P.Array, key: P.Array | None, value: P.Array | None, heads: int, groups: int) -> tuple[P.Array, P.Array, P.Array]:
     if key is not None and value is not None:
         return split_heads(query, heads), split_heads(key, groups), split_heads(value, groups)
     size = query.shape[2] // (heads + 2 * groups)
@@ -413,9 +395,7 @@ def packed_multi_head_attention(
     return _packed(q, k, v, boundaries, token_offset, attention_bias, scale)
 
 
-def _packed(
-    q: P.Array, k: P.Array, v: P.Array, boundaries: P.Array, offsets: P.Array, bias: P.Array | None, scale: float
-) -> P.Array:
+def _packed(q: P.Array, k: P.Array, v: P.Array, boundaries: P.Array, offsets: P.Array, bias: P.Array | None, scale: float) -> P.Array:
     """Tokens see those of their own sequence alone. The bias is that of padded sequences, (B or 1, H, S, S)."""
     tokens, padded = q.shape[2], offsets.shape[1]
 
@@ -473,9 +453,7 @@ def rotary(
 
 
 @operator("GemmaRotaryEmbedding", domain=DOMAIN)
-def gemma_rotary_embedding(
-    angles: P.Array, q: P.Array, q_turned: P.Array, k: P.Array, k_turned: P.Array
-) -> tuple[P.Array, P.Array]:
+def gemma_rotary_embedding(angles: P.Array, q: P.Array, q_turned: P.Array, k: P.Array, k_turned: P.Array) -> tuple[P.Array, P.Array]:
     """q cos + q_turned sin and the same for k; angles (B, S, D), the others (B, H, S, D)."""
     wanted = P.expand_axes(angles, [1])
     cosine, sine = P.cast(P.cos(wanted), q.dtype), P.cast(P.sin(wanted), q.dtype)

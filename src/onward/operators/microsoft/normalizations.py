@@ -123,9 +123,7 @@ def skip_group_norm(
     if skip.rank == 2:
         skip = P.expand_axes(skip, range(1, x.rank - 1))
     total = _sum(x, skip, bias)
-    result = group_norm(
-        total, gamma, beta, activation=activation, groups=groups, channels_last=channels_last, epsilon=epsilon
-    )
+    result = group_norm(total, gamma, beta, activation=activation, groups=groups, channels_last=channels_last, epsilon=epsilon)
     return result, total
 
 

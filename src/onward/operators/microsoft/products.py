@@ -47,9 +47,7 @@ def fused_matmul_activation(
     **attributes: Any,
 ) -> P.Array:
     """An activation of FusedMatMul."""
-    return activated(
-        fused_matmul(a, b, **attributes), activation, [activation_alpha, activation_beta, activation_gamma]
-    )
+    return activated(fused_matmul(a, b, **attributes), activation, [activation_alpha, activation_beta, activation_gamma])
 
 
 @operator("FusedGemm", domain=DOMAIN)
@@ -93,9 +91,7 @@ def fused_convolution(
 
 @operator("NhwcConv", domain=DOMAIN)
 @operator("NhwcFusedConv", domain=DOMAIN)
-def channels_last_convolution(
-    x: P.Array, w: P.Array, b: P.Array | None = None, z: P.Array | None = None, **attributes: Any
-) -> P.Array:
+def channels_last_convolution(x: P.Array, w: P.Array, b: P.Array | None = None, z: P.Array | None = None, **attributes: Any) -> P.Array:
     """FusedConv with the channels of x, z and the result on the last axis; filters as those of Conv."""
     added = None if z is None else channels_first(z)
     return channels_last(fused_convolution(channels_first(x), w, b, added, **attributes))
@@ -109,9 +105,7 @@ def channels_last_max_pool(x: P.Array, *, kernel_shape: list[int], context: Cont
 
 
 @operator("ConvTransposeWithDynamicPads", domain=DOMAIN)
-def transposed_convolution_with_pads(
-    x: P.Array, w: P.Array, pads: P.Array | None = None, b: P.Array | None = None, **attributes: Any
-) -> P.Array:
+def transposed_convolution_with_pads(x: P.Array, w: P.Array, pads: P.Array | None = None, b: P.Array | None = None, **attributes: Any) -> P.Array:
     """ConvTranspose whose padding is an input, which must be a constant."""
     amounts = None if pads is None else known_integers(pads, "the padding")
     return transposed_convolution(x, w, b, pads=amounts, **attributes)

@@ -69,18 +69,14 @@ def quantized_sigmoid(x: P.Array, x_scale: P.Array, x_zero: Optional, scale: P.A
 
 
 @operator("QLinearLeakyRelu", domain=DOMAIN)
-def quantized_leaky_relu(
-    x: P.Array, x_scale: P.Array, x_zero: Optional, scale: P.Array, zero: Optional = None, *, alpha: float = 0.01
-) -> P.Array:
+def quantized_leaky_relu(x: P.Array, x_scale: P.Array, x_zero: Optional, scale: P.Array, zero: Optional = None, *, alpha: float = 0.01) -> P.Array:
     """x, or alpha * x where x < 0."""
     value = dequantize_linear(x, x_scale, x_zero)
     return _quantized(P.elementwise(lambda e: P.where(e >= 0.0, e, e * alpha), value), x, scale, zero)
 
 
 @operator("QLinearSoftmax", domain=DOMAIN)
-def quantized_softmax(
-    x: P.Array, x_scale: P.Array, x_zero: Optional, scale: P.Array, zero: P.Array, *, opset: int, axis: int = -1
-) -> P.Array:
+def quantized_softmax(x: P.Array, x_scale: P.Array, x_zero: Optional, scale: P.Array, zero: P.Array, *, opset: int, axis: int = -1) -> P.Array:
     """Softmax as version `opset` of the standard defines it."""
     value = dequantize_linear(x, x_scale, x_zero)
     return _quantized(softmax(value, axis=axis) if opset >= 13 else softmax_1(value, axis=axis), x, scale, zero)
@@ -104,9 +100,7 @@ def quantized_average_pool(
 
 
 @operator("QLinearGlobalAveragePool", domain=DOMAIN)
-def quantized_global_average_pool(
-    x: P.Array, x_scale: P.Array, x_zero: Optional, scale: P.Array, zero: Optional = None, *, channels_last: int = 0
-) -> P.Array:
+def quantized_global_average_pool(x: P.Array, x_scale: P.Array, x_zero: Optional, scale: P.Array, zero: Optional = None, *, channels_last: int = 0) -> P.Array:
     """GlobalAveragePool, its channels last on request."""
     return _pooled(global_average_pool, x, x_scale, x_zero, scale, zero, channels_last)
 
@@ -205,9 +199,7 @@ def matmul_integer_to_float(
 
 
 @operator("DynamicQuantizeMatMul", domain=DOMAIN)
-def dynamic_quantize_matmul(
-    a: P.Array, b: P.Array, b_scale: P.Array, b_zero: Optional = None, bias: Optional = None
-) -> P.Array:
+def dynamic_quantize_matmul(a: P.Array, b: P.Array, b_scale: P.Array, b_zero: Optional = None, bias: Optional = None) -> P.Array:
     """a, quantised to uint8 by its own range, times the quantised b, as floats."""
     numbers, scale, zero = dynamic_quantize_linear(a)
     return matmul_integer_to_float(numbers, b, scale, b_scale, zero, b_zero, bias)

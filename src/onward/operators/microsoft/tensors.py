@@ -43,9 +43,7 @@ def expand_dims(x: P.Array, axis: P.Array) -> P.Array:
 
 
 @operator("GridSample", domain=DOMAIN)
-def grid_sampled(
-    x: P.Array, grid: P.Array, *, align_corners: int = 0, mode: str = "bilinear", padding_mode: str = "zeros"
-) -> P.Array:
+def grid_sampled(x: P.Array, grid: P.Array, *, align_corners: int = 0, mode: str = "bilinear", padding_mode: str = "zeros") -> P.Array:
     """GridSample-16 of the standard."""
     modes = {"bilinear": "linear", "bicubic": "cubic"}
     return grid_sample(x, grid, align_corners=align_corners, mode=modes.get(mode, mode), padding_mode=padding_mode)
@@ -88,9 +86,7 @@ def is_all_finite(*inputs: P.Array, isinf_only: int = 0, isnan_only: int = 0) ->
 
 
 @operator("RelativePositionBias", domain=DOMAIN)
-def relative_position_bias(
-    table: P.Array, queries: P.Array, keys: P.Array, *, max_distance: int, is_bidirectional: int = 0
-) -> P.Array:
+def relative_position_bias(table: P.Array, queries: P.Array, keys: P.Array, *, max_distance: int, is_bidirectional: int = 0) -> P.Array:
     """The bias of T5 for each distance of a query and a key, (1, heads, queries, keys). Source: Raffel et al. 2020."""
     (rows,), (columns,) = P.dimensions(P.reshape(queries, (1,))), P.dimensions(P.reshape(keys, (1,)))
     count = table.shape[0]

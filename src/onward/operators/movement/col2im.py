@@ -27,9 +27,7 @@ def col2im(
     rank = len(block)
     dilations, strides = dilations or [1] * rank, strides or [1] * rank
     pads = pads or [0] * (2 * rank)
-    counts = [
-        (image[k] + pads[k] + pads[k + rank] - dilations[k] * (block[k] - 1) - 1) // strides[k] + 1 for k in range(rank)
-    ]
+    counts = [(image[k] + pads[k] + pads[k + rank] - dilations[k] * (block[k] - 1) - 1) // strides[k] + 1 for k in range(rank)]
     batch, channels = columns.shape[0], columns.shape[1] // P.product(block)
     split = P.reshape(columns, (batch, channels, *block, *counts))
 
@@ -39,9 +37,7 @@ def col2im(
         for k in range(rank):
             offset = P.scalar(pixel[k] + pads[k] - tap[k] * dilations[k])
             place = P.divide(offset, strides[k])
-            valid = P.logical_and(
-                P.logical_and(offset >= 0, P.equal(place * strides[k], offset)), place < P.scalar(counts[k])
-            )
+            valid = P.logical_and(P.logical_and(offset >= 0, P.equal(place * strides[k], offset)), place < P.scalar(counts[k]))
             inside = valid if inside is None else P.logical_and(inside, valid)
             places.append(place)
         return P.where(inside, split[(n, c, *tap, *places)], P.scalar(0, columns.dtype))

@@ -40,9 +40,7 @@ def dropout_10(data: P.Array, *, ratio: float = 0.5) -> tuple[P.Array, ...]:
 
 
 @operator("Dropout", since=12)
-def dropout(
-    data: P.Array, ratio: P.Array | None, training_mode: P.Array | None, *, seed: int | None = None, context: Context
-) -> tuple[P.Array, ...]:
+def dropout(data: P.Array, ratio: P.Array | None, training_mode: P.Array | None, *, seed: int | None = None, context: Context) -> tuple[P.Array, ...]:
     """The data itself; where `training_mode` holds, elements are 0 with the chance `ratio`. ONNX Dropout-12.
 
     Also gives what was kept (BOOL). Source: Srivastava et al. 2014, with the scaling done while training.

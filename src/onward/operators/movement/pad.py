@@ -24,9 +24,7 @@ def pad_2(data: P.Array, *, pads: list[int], mode: str = "constant", value: floa
 
 
 @operator("Pad", since=11)
-def pad(
-    data: P.Array, pads: P.Array, constant_value: P.Array | None, axes: P.Array | None, *, mode: str = "constant"
-) -> P.Array:
+def pad(data: P.Array, pads: P.Array, constant_value: P.Array | None, axes: P.Array | None, *, mode: str = "constant") -> P.Array:
     """`data` with `pads` elements before and after each of `axes`; negative amounts crop. ONNX Pad-11, -18, -19."""
     places = list(range(data.rank)) if axes is None else distinct_axes(known_integers(axes, "axes of Pad"), data.rank)
     value = _only(constant_value) if constant_value is not None else _zero(data)
@@ -58,10 +56,9 @@ def _pad(data: P.Array, pads: Sequence[P.Dimension], places: list[int], mode: st
     shape = [low + extent + high for low, extent, high in zip(before, data.shape, after)]
 
     def element(*position: P.Dimension) -> P.Scalar:
-        return data[tuple(
-            place if (low, high) == (0, 0) else source(place - low, extent)
-            for place, extent, low, high in zip(position, data.shape, before, after)
-        )]
+        return data[
+            tuple(place if (low, high) == (0, 0) else source(place - low, extent) for place, extent, low, high in zip(position, data.shape, before, after))
+        ]
 
     return P.compute(shape, element)
 

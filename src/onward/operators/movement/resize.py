@@ -137,16 +137,11 @@ def _by_scales(x: P.Array, scales: P.Array, places: list[int]) -> list[Sampling]
         if min(numbers) <= 0:
             raise InvalidArgument(f"scales {numbers} must be greater than 0")
         extents = [_scaled(x.shape[axis], scale) for axis, scale in zip(places, numbers)]
-        return [
-            Sampling(axis, x.shape[axis], extent, P.scalar(scale, DOUBLE), scale)
-            for axis, extent, scale in zip(places, extents, numbers)
-        ]
+        return [Sampling(axis, x.shape[axis], extent, P.scalar(scale, DOUBLE), scale) for axis, extent, scale in zip(places, extents, numbers)]
     own = P.cast(P.dimensions_array([x.shape[axis] for axis in places]), DOUBLE)
     wide = P.cast(scales, DOUBLE)
     wanted = P.dimensions(P.cast(P.floor(own * wide), DataType.INT64), "the extents of Resize")
-    return [
-        Sampling(axis, x.shape[axis], wanted[number], wide[number], None) for number, axis in enumerate(places)
-    ]
+    return [Sampling(axis, x.shape[axis], wanted[number], wide[number], None) for number, axis in enumerate(places)]
 
 
 def _scaled(extent: P.Dimension, scale: float) -> P.Dimension:
@@ -169,10 +164,7 @@ def _by_sizes(x: P.Array, sizes: P.Array, places: list[int], policy: str) -> lis
             raise NotConstant(f"sizes of Resize with keep_aspect_ratio_policy '{policy}' must be constants", [sizes])
         scale = _common_scale(own, wanted, policy)
         extents = [_rounded(extent, scale) for extent in own]
-        return [
-            Sampling(axis, source, extent, P.scalar(float(scale), DOUBLE), float(scale))
-            for axis, source, extent in zip(places, own, extents)
-        ]
+        return [Sampling(axis, source, extent, P.scalar(float(scale), DOUBLE), float(scale)) for axis, source, extent in zip(places, own, extents)]
     return [_to_size(axis, source, extent) for axis, source, extent in zip(places, own, wanted)]
 
 
@@ -268,10 +260,15 @@ def _nearest(x: P.Array, samplings: list[Sampling], method: Method) -> P.Array:
 
 def _nearest_index(sampling: Sampling, method: Method) -> Callable[[P.Dimension], P.Dimension | P.Scalar]:
     times = sampling.ratio
-    if times is not None and times == int(times) and (method.coordinates, method.nearest) in (
-        ("asymmetric", "floor"),
-        ("half_pixel", "round_prefer_floor"),
-        ("tf_half_pixel_for_nn", "floor"),
+    if (
+        times is not None
+        and times == int(times)
+        and (method.coordinates, method.nearest)
+        in (
+            ("asymmetric", "floor"),
+            ("half_pixel", "round_prefer_floor"),
+            ("tf_half_pixel_for_nn", "floor"),
+        )
     ):
         whole = int(times)  # each element repeated: a view
         return lambda place: place // whole
@@ -315,9 +312,7 @@ def _weighted(x: P.Array, sampling: Sampling, method: Method) -> P.Array:
         return weights[place, tap] * x[(*outer[: sampling.axis], index, *outer[sampling.axis + 1 :])]
 
     if isinstance(taps, int) and taps <= 4:  # few enough to stand in one expression
-        return P.compute(shape, lambda *position: sum(
-            (element(*position, tap) for tap in range(1, taps)), start=element(*position, 0)
-        ))
+        return P.compute(shape, lambda *position: sum((element(*position, tap) for tap in range(1, taps)), start=element(*position, 0)))
     return P.reduce("sum", shape, (taps,), element)
 
 
@@ -370,10 +365,7 @@ def _cubic_kernel(distance: P.Scalar, a: float) -> P.Scalar:
 
 def _extrapolated(result: P.Array, samplings: list[Sampling], method: Method) -> P.Array:
     """`extrapolation` where a coordinate lies outside the source."""
-    outside = {
-        sampling.axis: _table(P.compute((sampling.extent,), lambda i, s=sampling: _is_outside(s, method, i)), sampling)
-        for sampling in samplings
-    }
+    outside = {sampling.axis: _table(P.compute((sampling.extent,), lambda i, s=sampling: _is_outside(s, method, i)), sampling) for sampling in samplings}
 
     def element(*position: P.Dimension) -> P.Scalar:
         value = result[position]

@@ -20,9 +20,7 @@ def scatter(data: P.Array, indices: P.Array, updates: P.Array, *, axis: int = 0)
 
 
 @operator("ScatterElements", since=11)
-def scatter_elements(
-    data: P.Array, indices: P.Array, updates: P.Array, *, axis: int = 0, reduction: str = "none"
-) -> P.Array:
+def scatter_elements(data: P.Array, indices: P.Array, updates: P.Array, *, axis: int = 0, reduction: str = "none") -> P.Array:
     """`updates` at their own positions, but for `axis`, where `indices` says. ONNX ScatterElements-11."""
     place = P.normalize_axis(axis, data.rank)
     if indices.rank != data.rank or updates.rank != data.rank:
@@ -69,7 +67,5 @@ def _row(index: Sequence[P.Dimension | P.Scalar], shape: Sequence[P.Dimension]) 
 def _scatter(data: P.Array, shape: P.Shape, rows: P.Array, updates: P.Array, reduction: str) -> P.Array:
     if reduction not in ("none", "add", "mul", "max", "min"):
         raise InvalidArgument(f"scatter has no reduction '{reduction}'; known are none, add, mul, max and min")
-    (result,) = P.routine(
-        "scatter", [P.reshape(data, shape), rows, updates], [(shape, data.dtype)], reduction=reduction
-    )
+    (result,) = P.routine("scatter", [P.reshape(data, shape), rows, updates], [(shape, data.dtype)], reduction=reduction)
     return P.reshape(result, data.shape)

@@ -19,9 +19,7 @@ def slice_1(data: P.Array, *, starts: list[int], ends: list[int], axes: list[int
 
 
 @operator("Slice", since=10)
-def slice_10(
-    data: P.Array, starts: P.Array, ends: P.Array, axes: P.Array | None, steps: P.Array | None
-) -> P.Array:
+def slice_10(data: P.Array, starts: P.Array, ends: P.Array, axes: P.Array | None, steps: P.Array | None) -> P.Array:
     """Every `steps`-th element from `starts` to before `ends` along `axes`; negative bounds count from the end.
 
     ONNX Slice-10. `axes` must be known before the run; the others need not be.
@@ -42,9 +40,7 @@ def _places(data: P.Array, axes: list[int] | None, count: int) -> list[int]:
     return distinct_axes(list(range(count)) if axes is None else axes, data.rank)
 
 
-def _slice(
-    data: P.Array, starts: list[P.Dimension], ends: list[P.Dimension], places: list[int], steps: list[int]
-) -> P.Array:
+def _slice(data: P.Array, starts: list[P.Dimension], ends: list[P.Dimension], places: list[int], steps: list[int]) -> P.Array:
     begin: list[P.Dimension] = [0] * data.rank
     extents = list(data.shape)
     strides = [1] * data.rank

@@ -10,9 +10,7 @@ from onward.operators.registry import Context, operator
 
 
 @operator("Split", since=1)
-def split_1(
-    data: P.Array, sizes: P.Array | None, *, axis: int = 0, split: list[int] | None = None, context: Context
-) -> tuple[P.Array, ...]:
+def split_1(data: P.Array, sizes: P.Array | None, *, axis: int = 0, split: list[int] | None = None, context: Context) -> tuple[P.Array, ...]:
     """Consecutive parts along `axis`, of the sizes of the attribute or the input. ONNX Split-1."""
     if split is None and sizes is not None:
         return _parts(data, axis, P.dimensions(sizes, "the sizes of Split"))
@@ -26,9 +24,7 @@ def split_2(data: P.Array, *, axis: int = 0, split: list[int] | None = None, con
 
 
 @operator("Split", since=13)
-def split(
-    data: P.Array, sizes: P.Array | None, *, axis: int = 0, num_outputs: int | None = None, context: Context
-) -> tuple[P.Array, ...]:
+def split(data: P.Array, sizes: P.Array | None, *, axis: int = 0, num_outputs: int | None = None, context: Context) -> tuple[P.Array, ...]:
     """Consecutive parts along `axis`; without sizes equal ones, the last smaller. ONNX Split-13, Split-18."""
     if sizes is not None:
         return _parts(data, axis, P.dimensions(sizes, "the sizes of Split"))
@@ -46,9 +42,7 @@ def _equal(data: P.Array, axis: int, count: int) -> list[P.Dimension]:
 def _parts(data: P.Array, axis: int, sizes: Sequence[P.Dimension]) -> tuple[P.Array, ...]:
     place = P.normalize_axis(axis, data.rank)
     total, extent = sum(sizes), data.shape[place]  # type: ignore[arg-type]
-    if isinstance(total, int) and isinstance(extent, int) and total != extent or any(
-        isinstance(size, int) and size < 0 for size in sizes
-    ):
+    if isinstance(total, int) and isinstance(extent, int) and total != extent or any(isinstance(size, int) and size < 0 for size in sizes):
         raise InvalidArgument(f"sizes {list(sizes)} do not split axis {axis} of {data}, which has extent {extent}")
     P.require_equal(total, extent, f"sizes that do not split axis {axis} of {data}")
     parts: list[P.Array] = []

@@ -9,9 +9,7 @@ from onward.operators.registry import operator
 
 
 @operator("TensorScatter", since=24)
-def tensor_scatter(
-    past_cache: P.Array, update: P.Array, write_indices: P.Array | None, *, axis: int = -2, mode: str = "linear"
-) -> P.Array:
+def tensor_scatter(past_cache: P.Array, update: P.Array, write_indices: P.Array | None, *, axis: int = -2, mode: str = "linear") -> P.Array:
     """A cache with `update` written along `axis` from `write_indices[batch]` on. ONNX TensorScatter-24.
 
     In mode circular, positions beyond the end go on at the start.

@@ -16,7 +16,12 @@ def top_k_1(data: P.Array, *, k: int, axis: int = -1) -> tuple[P.Array, ...]:
 
 @operator("TopK", since=10)
 def top_k(
-    data: P.Array, k: P.Array, *, axis: int = -1, largest: int = 1, sorted: int = 1  # noqa: A002 (ONNX's name)
+    data: P.Array,
+    k: P.Array,
+    *,
+    axis: int = -1,
+    largest: int = 1,
+    sorted: int = 1,  # noqa: A002 (ONNX's name)
 ) -> tuple[P.Array, ...]:
     """The k largest or least elements along an axis and their positions; always in order. ONNX TopK-10, TopK-11."""
     (count,) = P.dimensions(k, "k of TopK")

@@ -66,14 +66,10 @@ def batch_normalization_1(
     """As BatchNormalization-7, with a switch for training. ONNX BatchNormalization-1, -6."""
     if is_test or context.outputs == 1:
         return _normalized(x, scale, bias, mean, variance, epsilon, bool(spatial))
-    return batch_normalization_7(
-        x, scale, bias, mean, variance, context=context, epsilon=epsilon, momentum=momentum, spatial=spatial
-    )
+    return batch_normalization_7(x, scale, bias, mean, variance, context=context, epsilon=epsilon, momentum=momentum, spatial=spatial)
 
 
-def _normalized(
-    x: P.Array, scale: P.Array, bias: P.Array, mean: P.Array, variance: P.Array, epsilon: float, spatial: bool = True
-) -> P.Array:
+def _normalized(x: P.Array, scale: P.Array, bias: P.Array, mean: P.Array, variance: P.Array, epsilon: float, spatial: bool = True) -> P.Array:
     """One multiplication and one addition an element: the factor and the offset are per channel."""
     scale, bias, mean, variance = (wide(item) for item in (scale, bias, mean, variance))
     kind = wide(x).dtype

@@ -35,9 +35,7 @@ def group_normalization(
 
 @operator("GroupNormalization", since=18)
 @computed_wide
-def group_normalization_18(
-    x: P.Array, scale: P.Array, bias: P.Array, *, num_groups: int, epsilon: float = 1e-5
-) -> P.Array:
+def group_normalization_18(x: P.Array, scale: P.Array, bias: P.Array, *, num_groups: int, epsilon: float = 1e-5) -> P.Array:
     """Each group of channels centred and scaled; scale and bias per group. ONNX GroupNormalization-18."""
     size = x.shape[1] // num_groups
     scale, bias = (P.compute((x.shape[1],), lambda c, item=item: item[c // size]) for item in (scale, bias))

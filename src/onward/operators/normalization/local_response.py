@@ -10,9 +10,7 @@ from onward.operators.registry import operator
 
 @operator("LRN")
 @computed_wide
-def local_response_normalization(
-    x: P.Array, *, size: int, alpha: float = 0.0001, beta: float = 0.75, bias: float = 1.0
-) -> P.Array:
+def local_response_normalization(x: P.Array, *, size: int, alpha: float = 0.0001, beta: float = 0.75, bias: float = 1.0) -> P.Array:
     """x / (bias + alpha / size * sum of squares of `size` channels around)^beta. ONNX LRN-1; Krizhevsky et al. 2012."""
     before, after = (size - 1) // 2, size // 2
     rest = [0] * (x.rank - 2)

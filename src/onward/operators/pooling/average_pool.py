@@ -25,17 +25,12 @@ def average_pool(
     strides: list[int] | None = None,
 ) -> P.Array:
     """The mean of each window; padding counts when `count_include_pad`. ONNX AveragePool-1, -7, -10, -19."""
-    window = window_over(
-        x, kernel_shape, strides=strides, dilations=dilations, pads=pads, auto_pad=auto_pad, ceil_mode=bool(ceil_mode)
-    )
+    window = window_over(x, kernel_shape, strides=strides, dilations=dilations, pads=pads, auto_pad=auto_pad, ceil_mode=bool(ceil_mode))
     total = window_sum(x, window)
     if not window.is_padded or (count_include_pad and not ceil_mode):
         return total * (1 / math.prod(kernel_shape))
     explicit = window_over(x, kernel_shape, strides=strides, dilations=dilations, pads=pads, auto_pad=auto_pad)
-    margins = [
-        (before, extent, after) if count_include_pad else (0, extent, 0)
-        for before, extent, after in zip(explicit.before, x.shape[2:], explicit.after)
-    ]
+    margins = [(before, extent, after) if count_include_pad else (0, extent, 0) for before, extent, after in zip(explicit.before, x.shape[2:], explicit.after)]
 
     def count(n: Dimension, c: Dimension, *position: Dimension) -> P.Scalar:
         number: Dimension = 1

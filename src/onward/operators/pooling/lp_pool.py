@@ -25,9 +25,7 @@ def lp_pool(
     strides: list[int] | None = None,
 ) -> P.Array:
     """The p-norm of each window. ONNX LpPool-1, LpPool-2, LpPool-11, LpPool-18."""
-    window = window_over(
-        x, kernel_shape, strides=strides, dilations=dilations, pads=pads, auto_pad=auto_pad, ceil_mode=bool(ceil_mode)
-    )
+    window = window_over(x, kernel_shape, strides=strides, dilations=dilations, pads=pads, auto_pad=auto_pad, ceil_mode=bool(ceil_mode))
     return lp_norm(lambda function: window_sum(P.elementwise(function, x), window), p)
 
 

@@ -24,9 +24,7 @@ def max_pool(
     strides: list[int] | None = None,
 ) -> P.Array | tuple[P.Array, P.Array]:
     """The greatest element of each window, and its place in the flattened input. ONNX MaxPool-1, -8, -10, -12."""
-    window = window_over(
-        x, kernel_shape, strides=strides, dilations=dilations, pads=pads, auto_pad=auto_pad, ceil_mode=bool(ceil_mode)
-    )
+    window = window_over(x, kernel_shape, strides=strides, dilations=dilations, pads=pads, auto_pad=auto_pad, ceil_mode=bool(ceil_mode))
     padded = window.padded(x, lowest(x.dtype))
 
     def element(n: Dimension, c: Dimension, *rest: Dimension) -> P.Scalar:

@@ -22,10 +22,7 @@ def max_unpool(
     """
     rank = len(kernel_shape)
     pads, strides = pads or [0] * (2 * rank), strides or [1] * rank
-    spatial = [
-        (extent - 1) * s - low - high + kernel
-        for extent, s, low, high, kernel in zip(x.shape[2:], strides, pads, pads[rank:], kernel_shape)
-    ]
+    spatial = [(extent - 1) * s - low - high + kernel for extent, s, low, high, kernel in zip(x.shape[2:], strides, pads, pads[rank:], kernel_shape)]
     shape = (*x.shape[:2], *spatial)
     rows = P.full((P.product(shape),), 0, x.dtype)
     flat = [P.reshape(item, (item.size,)) for item in (indices, x)]

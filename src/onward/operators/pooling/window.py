@@ -61,9 +61,7 @@ def window_over(
     dilations = tuple(dilations or (1,) * rank)
     pads = tuple(pads or (0,) * (2 * rank))
     if x.rank != rank + 2 or len(strides) != rank or len(dilations) != rank or len(pads) != 2 * rank:
-        raise InvalidArgument(
-            f"{x} does not fit kernel {list(kernel)}, strides {list(strides)}, dilations {list(dilations)}, pads {list(pads)}"
-        )
+        raise InvalidArgument(f"{x} does not fit kernel {list(kernel)}, strides {list(strides)}, dilations {list(dilations)}, pads {list(pads)}")
     before, after, positions = [], [], []
     for axis, extent in enumerate(x.shape[2:]):
         reach = (kernel[axis] - 1) * dilations[axis] + 1
@@ -77,9 +75,7 @@ def window_over(
     return Window(tuple(kernel), strides, dilations, tuple(before), tuple(after), tuple(positions))
 
 
-def _padding(
-    extent: Dimension, reach: Dimension, stride: int, low: int, high: int, auto_pad: str
-) -> tuple[Dimension, Dimension]:
+def _padding(extent: Dimension, reach: Dimension, stride: int, low: int, high: int, auto_pad: str) -> tuple[Dimension, Dimension]:
     if auto_pad == "NOTSET":
         return low, high
     if auto_pad == "VALID":
@@ -92,9 +88,7 @@ def _padding(
     return (less, more) if auto_pad == "SAME_UPPER" else (more, less)
 
 
-def _number(
-    extent: Dimension, reach: Dimension, stride: int, low: Dimension, high: Dimension, ceil_mode: bool
-) -> Dimension:
+def _number(extent: Dimension, reach: Dimension, stride: int, low: Dimension, high: Dimension, ceil_mode: bool) -> Dimension:
     room = low + extent + high - reach
     if not ceil_mode:
         return room // stride + 1

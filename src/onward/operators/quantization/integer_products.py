@@ -22,9 +22,7 @@ INT32 = DataType.INT32
 
 
 @operator("MatMulInteger", since=10)
-def matmul_integer(
-    a: P.Array, b: P.Array, a_zero_point: P.Array | None = None, b_zero_point: P.Array | None = None
-) -> P.Array:
+def matmul_integer(a: P.Array, b: P.Array, a_zero_point: P.Array | None = None, b_zero_point: P.Array | None = None) -> P.Array:
     """(a - zero points) @ (b - zero points) in int32; per row of a, per column of b. ONNX MatMulInteger-10."""
     if a.rank == 1 or b.rank == 1:
         left = P.expand_axes(a, [0]) if a.rank == 1 else a
@@ -156,9 +154,7 @@ def _window_sums(padded: P.Array, w: P.Array, window: Window, group: int) -> P.A
     return P.compute((padded.shape[0], w.shape[0], *window.positions), lambda n, m, *place: sums[(n, m // filters, *place)])
 
 
-def _requantized(
-    total: P.Array, left_scale: P.Array, right_scale: P.Array, scale: P.Array, zero_point: P.Array
-) -> P.Array:
+def _requantized(total: P.Array, left_scale: P.Array, right_scale: P.Array, scale: P.Array, zero_point: P.Array) -> P.Array:
     """The total in units of both scales, quantised: one factor for each row or column, found ahead where scales are known."""
     last = total.rank - 1
     left, right, out = (P.cast(item, DataType.FLOAT) for item in (left_scale, right_scale, aligned(scale, total, last)))

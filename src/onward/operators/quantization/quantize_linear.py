@@ -79,9 +79,7 @@ def dynamic_quantize_linear(x: P.Array) -> tuple[P.Array, P.Array, P.Array]:
     """x as uint8 with the scale and zero point that its own range asks for. ONNX DynamicQuantizeLinear-11."""
     greatest, least = P.maximum(P.max(x), 0.0), P.minimum(P.min(x), 0.0)
     scale = P.elementwise(lambda high, low: P.where(P.equal(high, low), 1.0, high - low) / 255.0, greatest, least)
-    zero = P.elementwise(
-        lambda low, s: P.round_even(P.maximum(P.minimum(0.0 - low / s, 255.0), 0.0)), least, scale
-    )
+    zero = P.elementwise(lambda low, s: P.round_even(P.maximum(P.minimum(0.0 - low / s, 255.0), 0.0)), least, scale)
     zero_point = P.cast(zero, DataType.UINT8)
     return P.elementwise(lambda e, s, z: quantized(e / s, z), x, scale, zero_point), scale, zero_point
 

@@ -81,9 +81,7 @@ def bernoulli(x: P.Array, *, context: Context, dtype: int | None = None, seed: f
 
 
 @operator("Multinomial", since=7)
-def multinomial(
-    x: P.Array, *, context: Context, dtype: int = 6, sample_size: int = 1, seed: float | None = None
-) -> P.Array:
+def multinomial(x: P.Array, *, context: Context, dtype: int = 6, sample_size: int = 1, seed: float | None = None) -> P.Array:
     """Classes drawn with the unnormalised log-probabilities x (batch, classes). ONNX Multinomial-7.
 
     The greatest of the log-probabilities with Gumbel noise wins (Gumbel 1954), so that nothing is summed up.

@@ -25,9 +25,7 @@ def hamming_window(size: P.Array, *, output_datatype: int = 1, periodic: int = 1
 @operator("BlackmanWindow", since=17)
 def blackman_window(size: P.Array, *, output_datatype: int = 1, periodic: int = 1) -> P.Array:
     """0.42 - 0.5 cos(2 pi n / N) + 0.08 cos(4 pi n / N). ONNX BlackmanWindow-17."""
-    return _window(
-        size, output_datatype, periodic, lambda angle: 0.42 - 0.5 * P.cos(angle) + 0.08 * P.cos(2.0 * angle)
-    )
+    return _window(size, output_datatype, periodic, lambda angle: 0.42 - 0.5 * P.cos(angle) + 0.08 * P.cos(2.0 * angle))
 
 
 def _window(size: P.Array, dtype: int, periodic: int, shape: Callable[[P.Scalar], P.Scalar]) -> P.Array:

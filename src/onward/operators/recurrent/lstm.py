@@ -57,9 +57,7 @@ def long_short_term_memory(
 
 
 class _Step:
-    def __init__(
-        self, layer: Layer, functions: list[Activation], peepholes: P.Array | None, input_forget: bool
-    ) -> None:
+    def __init__(self, layer: Layer, functions: list[Activation], peepholes: P.Array | None, input_forget: bool) -> None:
         self.layer, self.peepholes = layer, peepholes
         self.f, self.g, self.h = functions
         self.input_forget = input_forget

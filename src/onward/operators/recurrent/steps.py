@@ -100,14 +100,10 @@ def part(array: P.Array, direction: int) -> P.Array:
     return P.compute(array.shape[1:], lambda *i: array[(direction, *i)])
 
 
-def _walk(
-    step: Step, inputs: P.Array, states: States, backwards: bool, lengths: P.Array | None
-) -> tuple[P.Array, States]:
+def _walk(step: Step, inputs: P.Array, states: States, backwards: bool, lengths: P.Array | None) -> tuple[P.Array, States]:
     """All outputs, (T, B, H), and the last states. Beyond the end of a sequence states stay and outputs are zero."""
 
-    def bounded(
-        time: P.Scalar, before: Sequence[P.Array], slices: Sequence[P.Array]
-    ) -> tuple[Sequence[P.Array], Sequence[P.Array]]:
+    def bounded(time: P.Scalar, before: Sequence[P.Array], slices: Sequence[P.Array]) -> tuple[Sequence[P.Array], Sequence[P.Array]]:
         following = step(slices[0], tuple(before))
         if lengths is None:
             return following, [following[0]]

@@ -68,9 +68,7 @@ def _known(axes: P.Array | None) -> list[int] | None:
 
 
 @operator("ReduceSum", since=13)
-def reduce_sum(
-    x: P.Array, axes: P.Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
-) -> P.Array:
+def reduce_sum(x: P.Array, axes: P.Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> P.Array:
     """The sum over the axes of an input. ONNX ReduceSum-13."""
     return _apply(_sum, x, _known(axes), keepdims, noop_with_empty_axes)
 
@@ -82,9 +80,7 @@ def reduce_sum_1(x: P.Array, *, axes: list[int] | None = None, keepdims: int = 1
 
 
 @operator("ReduceMean", since=18)
-def reduce_mean(
-    x: P.Array, axes: P.Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
-) -> P.Array:
+def reduce_mean(x: P.Array, axes: P.Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> P.Array:
     """The mean; integers are rounded towards zero over the axes of an input. ONNX ReduceMean-18."""
     return _apply(_mean, x, _known(axes), keepdims, noop_with_empty_axes)
 
@@ -96,9 +92,7 @@ def reduce_mean_1(x: P.Array, *, axes: list[int] | None = None, keepdims: int = 
 
 
 @operator("ReduceMax", since=18)
-def reduce_max(
-    x: P.Array, axes: P.Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
-) -> P.Array:
+def reduce_max(x: P.Array, axes: P.Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> P.Array:
     """The greatest element over the axes of an input. ONNX ReduceMax-18."""
     return _apply(P.max, x, _known(axes), keepdims, noop_with_empty_axes)
 
@@ -110,9 +104,7 @@ def reduce_max_1(x: P.Array, *, axes: list[int] | None = None, keepdims: int = 1
 
 
 @operator("ReduceMin", since=18)
-def reduce_min(
-    x: P.Array, axes: P.Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
-) -> P.Array:
+def reduce_min(x: P.Array, axes: P.Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> P.Array:
     """The least element over the axes of an input. ONNX ReduceMin-18."""
     return _apply(P.min, x, _known(axes), keepdims, noop_with_empty_axes)
 
@@ -124,9 +116,7 @@ def reduce_min_1(x: P.Array, *, axes: list[int] | None = None, keepdims: int = 1
 
 
 @operator("ReduceProd", since=18)
-def reduce_prod(
-    x: P.Array, axes: P.Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
-) -> P.Array:
+def reduce_prod(x: P.Array, axes: P.Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> P.Array:
     """The product over the axes of an input. ONNX ReduceProd-18."""
     return _apply(P.prod, x, _known(axes), keepdims, noop_with_empty_axes)
 
@@ -138,9 +128,7 @@ def reduce_prod_1(x: P.Array, *, axes: list[int] | None = None, keepdims: int = 
 
 
 @operator("ReduceSumSquare", since=18)
-def reduce_sum_square(
-    x: P.Array, axes: P.Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
-) -> P.Array:
+def reduce_sum_square(x: P.Array, axes: P.Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> P.Array:
     """The sum of squares over the axes of an input. ONNX ReduceSumSquare-18."""
     return _apply(_in_float(_sum_of_squares), x, _known(axes), keepdims, noop_with_empty_axes)
 
@@ -152,9 +140,7 @@ def reduce_sum_square_1(x: P.Array, *, axes: list[int] | None = None, keepdims: 
 
 
 @operator("ReduceL1", since=18)
-def reduce_l1(
-    x: P.Array, axes: P.Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
-) -> P.Array:
+def reduce_l1(x: P.Array, axes: P.Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> P.Array:
     """The sum of absolute values over the axes of an input. ONNX ReduceL1-18."""
     return _apply(_in_float(_l1), x, _known(axes), keepdims, noop_with_empty_axes)
 
@@ -166,9 +152,7 @@ def reduce_l1_1(x: P.Array, *, axes: list[int] | None = None, keepdims: int = 1)
 
 
 @operator("ReduceL2", since=18)
-def reduce_l2(
-    x: P.Array, axes: P.Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
-) -> P.Array:
+def reduce_l2(x: P.Array, axes: P.Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> P.Array:
     """The root of the sum of squares over the axes of an input. ONNX ReduceL2-18."""
     return _apply(_in_float(_l2), x, _known(axes), keepdims, noop_with_empty_axes)
 
@@ -180,9 +164,7 @@ def reduce_l2_1(x: P.Array, *, axes: list[int] | None = None, keepdims: int = 1)
 
 
 @operator("ReduceLogSum", since=18)
-def reduce_log_sum(
-    x: P.Array, axes: P.Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
-) -> P.Array:
+def reduce_log_sum(x: P.Array, axes: P.Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> P.Array:
     """The logarithm of the sum over the axes of an input. ONNX ReduceLogSum-18."""
     return _apply(_in_float(_log_sum), x, _known(axes), keepdims, noop_with_empty_axes)
 
@@ -194,9 +176,7 @@ def reduce_log_sum_1(x: P.Array, *, axes: list[int] | None = None, keepdims: int
 
 
 @operator("ReduceLogSumExp", since=18)
-def reduce_log_sum_exp(
-    x: P.Array, axes: P.Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
-) -> P.Array:
+def reduce_log_sum_exp(x: P.Array, axes: P.Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> P.Array:
     """The logarithm of the sum of exponentials over the axes of an input. ONNX ReduceLogSumExp-18."""
     return _apply(_in_float(_log_sum_exp), x, _known(axes), keepdims, noop_with_empty_axes)
 

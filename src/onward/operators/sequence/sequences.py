@@ -61,9 +61,7 @@ def concat_from_sequence(sequence: Sequence, *, axis: int, new_axis: int = 0) ->
 
 
 @operator("SplitToSequence", since=11)
-def split_to_sequence(
-    data: P.Array, sizes: P.Array | None, *, axis: int = 0, keepdims: int = 1, context: Context
-) -> Sequence:
+def split_to_sequence(data: P.Array, sizes: P.Array | None, *, axis: int = 0, keepdims: int = 1, context: Context) -> Sequence:
     """Parts along `axis`: of one size (a scalar), of given sizes, or of one element. ONNX SplitToSequence-11."""
     place = P.normalize_axis(axis, data.rank)
     extent = data.shape[place]

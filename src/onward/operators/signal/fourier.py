@@ -14,9 +14,7 @@ from onward.operators.registry import operator
 
 
 @operator("DFT", since=20)
-def dft(
-    x: P.Array, length: P.Array | None = None, axis: P.Array | None = None, *, inverse: int = 0, onesided: int = 0
-) -> P.Array:
+def dft(x: P.Array, length: P.Array | None = None, axis: P.Array | None = None, *, inverse: int = 0, onesided: int = 0) -> P.Array:
     """The discrete Fourier transform along an axis. ONNX DFT-20. The last axis of x holds the real and imaginary part."""
     place = -2 if axis is None else known_integer(axis, "the axis of DFT")
     return dft_17(x, length, axis=place, inverse=inverse, onesided=onesided)
@@ -24,9 +22,7 @@ def dft(
 
 @operator("DFT", since=17)
 @computed_wide
-def dft_17(
-    x: P.Array, length: P.Array | None = None, *, axis: int = 1, inverse: int = 0, onesided: int = 0
-) -> P.Array:
+def dft_17(x: P.Array, length: P.Array | None = None, *, axis: int = 1, inverse: int = 0, onesided: int = 0) -> P.Array:
     """The discrete Fourier transform along an axis, which is an attribute. ONNX DFT-17.
 
     One-sided, it gives the first half of the spectrum of a real signal; inverse, it takes that half.
@@ -46,9 +42,7 @@ def dft_17(
 
 @operator("STFT", since=17)
 @computed_wide
-def stft(
-    x: P.Array, step: P.Array, window: P.Array | None = None, length: P.Array | None = None, *, onesided: int = 1
-) -> P.Array:
+def stft(x: P.Array, step: P.Array, window: P.Array | None = None, length: P.Array | None = None, *, onesided: int = 1) -> P.Array:
     """The Fourier transforms of the frames of x (batch, time, 1 or 2), (batch, frames, bins, 2). ONNX STFT-17."""
     _check_parts(x)
     (hop,) = P.dimensions(step, "the step of STFT")
@@ -75,17 +69,13 @@ def table(rows: Dimension, columns: Dimension, period: Dimension, dtype: DataTyp
     """cos or sin of 2 pi k n / period, (rows, columns); a constant where the extents are known."""
     step = P.scalar(2 * math.pi, DataType.DOUBLE) / P.scalar(period, DataType.DOUBLE)
     function = P.sin if sine else P.cos
-    result = P.compute(
-        (rows, columns), lambda k, n: P.cast(function(P.scalar((k * n) % period, DataType.DOUBLE) * step), dtype)
-    )
+    result = P.compute((rows, columns), lambda k, n: P.cast(function(P.scalar((k * n) % period, DataType.DOUBLE) * step), dtype))
     if isinstance(rows, int) and isinstance(columns, int) and isinstance(period, int):
         return P.constant(P.evaluate([result], {})[0])
     return result
 
 
-def _transform(
-    x: P.Array, place: int, terms: Dimension, count: Dimension, wanted: Dimension, inverse: bool
-) -> P.Array:
+def _transform(x: P.Array, place: int, terms: Dimension, count: Dimension, wanted: Dimension, inverse: bool) -> P.Array:
     """sum over n of x[n] exp(-2 pi i k n / count), or with a plus and divided by `count`."""
     cosine, sine = (table(wanted, terms, count, x.dtype, which) for which in (False, True))
     outer = [*x.shape[:-1]]

@@ -82,9 +82,7 @@ def _count(rows: P.Array, grams: np.ndarray, length: int, skips: int) -> P.Array
     return P.reduce("sum", (rows.shape[0], len(grams)), (skips + 1, tokens), occurs)
 
 
-def _columns(
-    counts: list[P.Array], source: np.ndarray, factor: np.ndarray, mode: str, rows: P.Dimension
-) -> P.Array:
+def _columns(counts: list[P.Array], source: np.ndarray, factor: np.ndarray, mode: str, rows: P.Dimension) -> P.Array:
     """The counts in their columns, weighted."""
     width = len(source)
     if not counts:

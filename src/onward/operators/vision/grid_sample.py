@@ -17,9 +17,7 @@ CUBIC = -0.75
 
 
 @operator("GridSample", since=20)
-def grid_sample(
-    x: P.Array, grid: P.Array, *, align_corners: int = 0, mode: str = "linear", padding_mode: str = "zeros"
-) -> P.Array:
+def grid_sample(x: P.Array, grid: P.Array, *, align_corners: int = 0, mode: str = "linear", padding_mode: str = "zeros") -> P.Array:
     """x (N, C, D1, ..., Dr) at the places grid (N, O1, ..., Or, r), which run from -1 to 1. ONNX GridSample-20.
 
     The last axis of the grid names the place along the last spatial axis first.
@@ -30,17 +28,12 @@ def grid_sample(
     if x.dtype == DataType.STRING and mode != "nearest":
         raise InvalidArgument(f"GridSample cannot interpolate text; mode '{mode}' is for numbers, nearest for all types")
     rank = x.rank - 2
-    axes = [
-        _Axis(wide(grid), rank - 1 - axis, x.shape[axis + 2], bool(align_corners), padding_mode, taps)
-        for axis in range(rank)
-    ]
+    axes = [_Axis(wide(grid), rank - 1 - axis, x.shape[axis + 2], bool(align_corners), padding_mode, taps) for axis in range(rank)]
     return _interpolated(x, axes, taps, grid.shape[1:-1])
 
 
 @operator("GridSample", since=16)
-def grid_sample_16(
-    x: P.Array, grid: P.Array, *, align_corners: int = 0, mode: str = "bilinear", padding_mode: str = "zeros"
-) -> P.Array:
+def grid_sample_16(x: P.Array, grid: P.Array, *, align_corners: int = 0, mode: str = "bilinear", padding_mode: str = "zeros") -> P.Array:
     """As GridSample-20, for images. ONNX GridSample-16."""
     names = {"bilinear": "linear", "bicubic": "cubic"}
     return grid_sample(x, grid, align_corners=align_corners, mode=names.get(mode, mode), padding_mode=padding_mode)
@@ -81,9 +74,7 @@ def _interpolated(x: P.Array, axes: Sequence[_Axis], taps: int, extents: Sequenc
 class _Axis:
     """One spatial axis: for each place of the grid the `indices` and `weights` of its taps, (N, O1, ..., Or, taps)."""
 
-    def __init__(
-        self, grid: P.Array, component: int, extent: Dimension, aligned: bool, padding: str, taps: int
-    ) -> None:
+    def __init__(self, grid: P.Array, component: int, extent: Dimension, aligned: bool, padding: str, taps: int) -> None:
         self.size, self.padding, self.taps = extent, padding, taps
         size = P.scalar(extent, grid.dtype)
         self.low = P.scalar(0.0 if aligned else -0.5, grid.dtype)

@@ -40,9 +40,7 @@ def roi_align(
     def taps(n: Dimension, c: Dimension, i: Dimension, j: Dimension, k: Dimension, m: Dimension) -> list[P.Scalar]:
         batch = P.cast(batch_indices[n], DataType.INT64)
         return [
-            x[batch, c, rows.place(n, i, k, down), columns.place(n, j, m, right)]
-            * rows.weight(n, i, k, down)
-            * columns.weight(n, j, m, right)
+            x[batch, c, rows.place(n, i, k, down), columns.place(n, j, m, right)] * rows.weight(n, i, k, down) * columns.weight(n, j, m, right)
             for down in (0, 1)
             for right in (0, 1)
         ]
@@ -108,9 +106,7 @@ class _Samples:
         return self.weights[region, bin_, sample, tap]
 
 
-def _axis(
-    x: P.Array, rois: P.Array, column: int, axis: int, bins: int, scale: float, half: bool, ratio: int
-) -> _Samples:
+def _axis(x: P.Array, rois: P.Array, column: int, axis: int, bins: int, scale: float, half: bool, ratio: int) -> _Samples:
     regions = rois.shape[0]
     start = P.compute((regions,), lambda n: rois[n, column] * scale - (0.5 if half else 0.0))
     length = P.compute((regions,), lambda n: _length(rois, n, column, scale, half))

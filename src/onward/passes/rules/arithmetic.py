@@ -30,9 +30,7 @@ def is_exact_cast(source: DataType | None, target: DataType | None) -> bool:
     if source == DataType.BOOL:
         return target.is_integer or target in MANTISSA
     if source.is_integer and target.is_integer:
-        return (source.is_signed <= target.is_signed) and (
-            target.bits > source.bits or (target.bits == source.bits and source.is_signed == target.is_signed)
-        )
+        return (source.is_signed <= target.is_signed) and (target.bits > source.bits or (target.bits == source.bits and source.is_signed == target.is_signed))
     if source.is_integer and target in MANTISSA:
         return source.bits <= MANTISSA[target][1] and target not in (DataType.FLOAT8E5M2, DataType.FLOAT8E4M3FN)
     if source in MANTISSA and target in MANTISSA:

@@ -160,12 +160,8 @@ gemm = op.Gemm(x, weight, bias)
 RULES = (
     _rule("scale into convolution", "scale", convolution, factor, lambda b, m: _scaled(b, m, "Conv")),
     _rule("shift into convolution", "shift", convolution, summand, lambda b, m: _shifted(b, m, "Conv")),
-    _rule(
-        "scale into transposed convolution", "scale", transposed, factor, lambda b, m: _scaled(b, m, "ConvTranspose")
-    ),
-    _rule(
-        "shift into transposed convolution", "shift", transposed, summand, lambda b, m: _shifted(b, m, "ConvTranspose")
-    ),
+    _rule("scale into transposed convolution", "scale", transposed, factor, lambda b, m: _scaled(b, m, "ConvTranspose")),
+    _rule("shift into transposed convolution", "shift", transposed, summand, lambda b, m: _shifted(b, m, "ConvTranspose")),
     _rule("scale into matrix product with bias", "scale", gemm, factor, _gemm_scaled),
     _rule("shift into matrix product with bias", "shift", gemm, summand, _gemm_shifted),
     _rule("scale into matrix product", "scale", op.MatMul(x, weight), factor, _matmul_scaled),

@@ -40,9 +40,7 @@ def over_root(numerator: Pattern, square: Pattern) -> Pattern:
 
 
 variance = op.ReduceMean(squared(centred), axes=bind("axes"), keepdims=1)
-other_variance = op.ReduceMean(
-    squared(x - op.ReduceMean(x, axes=bind("axes"), keepdims=1)), axes=bind("axes"), keepdims=1
-)
+other_variance = op.ReduceMean(squared(x - op.ReduceMean(x, axes=bind("axes"), keepdims=1)), axes=bind("axes"), keepdims=1)
 mean_square = op.ReduceMean(squared(x), axes=bind("axes"), keepdims=1)
 
 

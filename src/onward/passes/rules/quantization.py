@@ -195,9 +195,7 @@ def _written_out(builder: Builder, match: Match) -> Value | None:
     dtype = match.dtype("a")
     if dtype not in BYTES:
         return None
-    left, right = (
-        builder.DequantizeLinear(match.bound[name], match.bound[f"{name}_scale"], match.bound[f"{name}_zero"]) for name in "ab"
-    )
+    left, right = (builder.DequantizeLinear(match.bound[name], match.bound[f"{name}_scale"], match.bound[f"{name}_zero"]) for name in "ab")
     point = match.zero if match.zero is not None else builder.constant(np.zeros((), dtype.numpy))
     result = builder.node(match.root.op_type.removeprefix("QLinear"), (left, right), {})
     return builder.QuantizeLinear(result, match.scale, point)
@@ -212,9 +210,7 @@ def _scales_times_factor(builder: Builder, match: Match) -> Value | None:
     if first is None or second is None or factor.size != 1 or not _fits(match, "a", "b"):
         return None
     left, right = (builder.constant((scale * factor.item()).astype(np.float32)) for scale in (first, second))
-    return builder.Add(
-        builder.DequantizeLinear(match.a, left, match.a_zero), builder.DequantizeLinear(match.b, right, match.b_zero)
-    )
+    return builder.Add(builder.DequantizeLinear(match.a, left, match.a_zero), builder.DequantizeLinear(match.b, right, match.b_zero))
 
 
 def _distributes(match: Match) -> bool:
@@ -241,9 +237,7 @@ RULES = (
     _rule("product of bytes with bias", op.Gemm(_dequantized("a"), _dequantized("b"), bias), _gemm),
     _rule(
         "unsigned instead of signed bytes",
-        op.DequantizeLinear(
-            op.QuantizeLinear(y, scale, zero, axis=bind("y_axis")).shared(), constant("x_scale"), optional("x_zero"), axis=bind("x_axis")
-        ),
+        op.DequantizeLinear(op.QuantizeLinear(y, scale, zero, axis=bind("y_axis")).shared(), constant("x_scale"), optional("x_zero"), axis=bind("x_axis")),
         _unsigned,
     ),
     _rule("move bytes", any_of(*(move(_dequantized("x"), rest("others")) for move in moves)), _moved),

@@ -36,10 +36,7 @@ def _batched_transpose(builder: Builder, match: Match) -> Value | None:
 def _uncollapsed_product(builder: Builder, match: Match) -> Value | None:
     """Rows of all leading axes are one axis for a Gemm, and get their axes back: a MatMul needs no such help."""
     node = next(node for pattern, node in match.nodes.items() if pattern.operator == "Gemm")
-    options = [
-        match.option(node, name, default)
-        for name, default in (("alpha", 1.0), ("beta", 1.0), ("transA", 0), ("transB", 0))
-    ]
+    options = [match.option(node, name, default) for name, default in (("alpha", 1.0), ("beta", 1.0), ("transA", 0), ("transB", 0))]
     result, weight = match.shape(match.root.outputs[0]), match.shape("weight")
     if options != [1.0, 1.0, 0, 0] or result is None or weight is None or len(result) < 3 or result[-1] != weight[1]:
         return None

@@ -92,9 +92,7 @@ def _through_scaling(builder: Builder, match: Match) -> Value | None:
         if value is match.c:
             inputs.append(value if data.size == 1 else builder.constant(data.transpose(second)))
         else:
-            inputs.append(
-                match.x if permutation == sorted(permutation) else builder.Transpose(match.x, perm=permutation)
-            )
+            inputs.append(match.x if permutation == sorted(permutation) else builder.Transpose(match.x, perm=permutation))
     return builder.node(middle.op_type, tuple(inputs), {})
 
 

@@ -64,9 +64,7 @@ def records_of(trees: Trees, together: int) -> Records:
     nodes = np.stack([limit.astype(kinds[0]).view(kinds[1]), word.astype(kinds[1])], 1)
     nothing = np.array([[limit.dtype.type(np.nan).astype(kinds[0]).view(kinds[1]), 0]], kinds[1])
     source = np.minimum(held, len(trees.values) - 1)  # nodes that were added here are no leaves
-    values = np.concatenate(
-        [trees.values[source], np.full((1, trees.values.shape[1]), START[trees.combine], trees.values.dtype)]
-    )
+    values = np.concatenate([trees.values[source], np.full((1, trees.values.shape[1]), START[trees.combine], trees.values.dtype)])
     slots = np.concatenate([np.arange(count), np.full(-count % together, len(held))]).astype(np.int32)
     return Records(np.concatenate([nodes, nothing]), slots, values, bits, turned, wide)
 
@@ -90,9 +88,7 @@ def _tests(trees: Trees) -> Tests:
     # NaN never passes: where it should, x > limit is tested in place, as -x <= -(what comes after).
     after = np.where(limit == infinity, np.nan, -np.nextafter(limit, infinity))
     turned_limit = np.where(np.isnan(limit), infinity, after).astype(low.dtype)
-    return Tests(
-        feature, np.where(missing, turned_limit, limit), missing, np.where(missing, no, yes), np.where(missing, yes, no)
-    )
+    return Tests(feature, np.where(missing, turned_limit, limit), missing, np.where(missing, no, yes), np.where(missing, yes, no))
 
 
 def _order(tests: Tests, roots: np.ndarray, inner: np.ndarray) -> np.ndarray:

@@ -173,9 +173,7 @@ class LeafMasks:
             below = b.invert(value) & (value - b.constant(value.type, 1))
             parts.append(b.cast(b.unary_intrinsic("ctpop", below), I8))
         while len(parts) > 1:
-            parts = [
-                b.shuffle(first, second, range(2 * first.type.lanes)) for first, second in zip(parts[::2], parts[1::2])
-            ]
+            parts = [b.shuffle(first, second, range(2 * first.type.lanes)) for first, second in zip(parts[::2], parts[1::2])]
         return parts[0]
 
 

@@ -326,5 +326,3 @@ def reduce_precision(c: Emitter, x: Array, *, exponent_bits: int, mantissa_bits:
     from onward.converters.jax.operators.bits import with_fewer_bits
 
     return with_fewer_bits(c, x, exponent_bits, mantissa_bits)
-
-

@@ -58,9 +58,7 @@ def _branch(c: Emitter, index: Array, operands: Sequence[Array], branches: Seque
 
 
 @_both("while")
-def while_(
-    c: Emitter, *arguments: Array, cond_jaxpr: Any, body_jaxpr: Any, cond_nconsts: int, body_nconsts: int, **parameters: Any
-) -> list[Value]:
+def while_(c: Emitter, *arguments: Array, cond_jaxpr: Any, body_jaxpr: Any, cond_nconsts: int, body_nconsts: int, **parameters: Any) -> list[Value]:
     """A condition with axes (of loops that vmap maps) goes on while one of its elements holds, and then changes those states alone."""
     of_condition, of_body = arguments[:cond_nconsts], arguments[cond_nconsts : cond_nconsts + body_nconsts]
     carried = arguments[cond_nconsts + body_nconsts :]
@@ -93,9 +91,7 @@ def _where(c: Emitter, test: Array, new: Array, old: Array) -> Array:
 
 
 @_both("scan")
-def scan(
-    c: Emitter, *arguments: Array, jaxpr: Any, length: Any, reverse: bool, num_consts: int, num_carry: int, **parameters: Any
-) -> list[Value]:
+def scan(c: Emitter, *arguments: Array, jaxpr: Any, length: Any, reverse: bool, num_consts: int, num_carry: int, **parameters: Any) -> list[Value]:
     constants, states, sequences = arguments[:num_consts], arguments[num_consts : num_consts + num_carry], arguments[num_consts + num_carry :]
     if not sequences:
         return _counted(c, constants, states, jaxpr, length, reverse)

@@ -165,7 +165,7 @@ def _gathered_along(c: Emitter, value: Value, x: Array, windows: Windows, axis: 
     found = c.op("Gather", value, start, axis=axis)
     others = [place for place in range(x.rank) if place != axis]
     labels: list[int] = []
-    for place in others[: axis]:
+    for place in others[:axis]:
         labels.append(windows.offsets[windows.window.index(place)])
     labels.extend(windows.batch_places)
     if here:
@@ -259,9 +259,7 @@ REDUCTIONS = {"scatter": "none", "scatter-add": "add", "scatter-sub": "add", "sc
 
 
 @primitive(*REDUCTIONS, *(name.replace("-", "_") for name in REDUCTIONS))
-def scatter(
-    c: Emitter, x: Array, indices: Array, updates: Array, *, dimension_numbers: Any, mode: Any, update_jaxpr: Any = None, **parameters: Any
-) -> Value:
+def scatter(c: Emitter, x: Array, indices: Array, updates: Array, *, dimension_numbers: Any, mode: Any, update_jaxpr: Any = None, **parameters: Any) -> Value:
     numbers = dimension_numbers
     batch = indices.shape[:-1]
     lost = {*numbers.inserted_window_dims, *numbers.operand_batching_dims}

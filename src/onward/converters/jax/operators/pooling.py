@@ -38,7 +38,11 @@ def reduce_window(
     shape = list(x.shape)
     pairs = [tuple(pair) for pair in padding]
     moved = [axis for axis in range(x.rank) if _is_wide(axis, window_dimensions, window_strides, pairs, base_dilation)]
-    if any(base_dilation[axis] > 1 or min(pairs[axis]) < 0 for axis in moved) or _has_empty(moved, window_dimensions, window_dilation, pairs) or dtype.kind in "iub":
+    if (
+        any(base_dilation[axis] > 1 or min(pairs[axis]) < 0 for axis in moved)
+        or _has_empty(moved, window_dimensions, window_dilation, pairs)
+        or dtype.kind in "iub"
+    ):
         configuration = [(*pairs[axis], base_dilation[axis] - 1) for axis in range(x.rank)]
         value = padded(c, value, c.number(filler, work), configuration, shape)
         pairs = [(0, 0)] * x.rank
@@ -55,9 +59,7 @@ def _has_empty(moved: Sequence[int], windows: Any, dilation: Any, padding: Any) 
     return any(max(padding[axis]) > (windows[axis] - 1) * dilation[axis] for axis in moved)
 
 
-def _pooled(
-    c: Emitter, value: Value, shape: Sequence[Any], moved: Sequence[int], kind: str, windows: Any, strides: Any, padding: Any, dilation: Any
-) -> Value:
+def _pooled(c: Emitter, value: Value, shape: Sequence[Any], moved: Sequence[int], kind: str, windows: Any, strides: Any, padding: Any, dilation: Any) -> Value:
     if not moved:
         return value
     rest = [axis for axis in range(len(shape)) if axis not in moved]

@@ -32,9 +32,7 @@ def product(c: Emitter, left: Value, right: Value, left_rank: int, right_rank: i
         order = [*free_left, *inner_left]
         return c.op("MatMul", c.transpose(left, order), c.transpose(right, [*inner_right, *free_right]))
     if len(inner_left) == 1 and batch_left and len(free_left) == len(free_right) == 1:
-        return c.op(
-            "MatMul", c.transpose(left, [*batch_left, *free_left, *inner_left]), c.transpose(right, [*batch_right, *inner_right, *free_right])
-        )
+        return c.op("MatMul", c.transpose(left, [*batch_left, *free_left, *inner_left]), c.transpose(right, [*batch_right, *inner_right, *free_right]))
     return einsum(c, left, right, (inner_left, inner_right), (batch_left, batch_right), (free_left, free_right))
 
 

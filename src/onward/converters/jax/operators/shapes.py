@@ -139,9 +139,7 @@ def pad(c: Emitter, x: Array, padding: Array, *, padding_config: Sequence[tuple[
     return padded(c, c.value(x), c.value(padding), padding_config, x.shape, x.tail)
 
 
-def padded(
-    c: Emitter, value: Any, filler: Any, configuration: Sequence[tuple[Any, Any, int]], shape: Sequence[Any], tail: Sequence[int] = ()
-) -> Value:
+def padded(c: Emitter, value: Any, filler: Any, configuration: Sequence[tuple[Any, Any, int]], shape: Sequence[Any], tail: Sequence[int] = ()) -> Value:
     """Elements put around and between others; negative amounts cut off. A filler of None is zero."""
     rank = len(shape)
     if filler is not None and tail:
@@ -207,5 +205,3 @@ def dim_as_value(c: Emitter, *sizes: Any, dim: Any) -> Value:
 @primitive("dimension_size")
 def dimension_size(c: Emitter, x: Array, *, dimension: int) -> Value:
     return c.convert(c.size(x.shape[dimension]), c.result.dtype)
-
-

@@ -93,4 +93,3 @@ for _name, _composition in {
     "regularized_incomplete_beta": special.regularized_incomplete_beta_impl, "random_gamma_grad": special.random_gamma_grad_impl,
 }.items():  # fmt: skip
     composed(_name)(special._up_and_broadcast(_composition))
-

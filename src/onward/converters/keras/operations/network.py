@@ -37,9 +37,7 @@ def pool(c: Emitter, operation: Any, inputs: Any) -> Any:
     window = many(operation.pool_size, count)
     strides = many(operation.strides if operation.strides is not None else operation.pool_size, count)
     kind = "max" if type(operation).__name__ == "MaxPool" else "average"
-    return channels_last.pool(
-        c, x.value, kind, window=window, strides=strides, padding=operation.padding, extents=extents(x, first), channels_first=first
-    )
+    return channels_last.pool(c, x.value, kind, window=window, strides=strides, padding=operation.padding, extents=extents(x, first), channels_first=first)
 
 
 @operation("Conv")
@@ -73,7 +71,9 @@ def batch_normalization(c: Emitter, operation: Any, x: Any, mean: Any, variance:
 def layer_normalization(c: Emitter, operation: Any, x: Any, gamma: Any = None, beta: Any = None) -> Any:
     x = floating(c, x)
     axes = sorted(axis % x.rank for axis in ([operation.axis] if isinstance(operation.axis, int) else operation.axis))
-    if axes == list(range(axes[0], x.rank)) and gamma is not None and not operation.rms_scaling and x.dtype != "float64":  # an attribute holds no epsilon of double precision
+    if (
+        axes == list(range(axes[0], x.rank)) and gamma is not None and not operation.rms_scaling and x.dtype != "float64"
+    ):  # an attribute holds no epsilon of double precision
         given = [c.tensor(gamma, x.dtype), *([c.tensor(beta, x.dtype)] if beta is not None else [])]
         return c.op("LayerNormalization", x, *given, axis=axes[0], epsilon=float(operation.epsilon))
     where = c.integers(axes)
@@ -103,9 +103,7 @@ def rms_normalization(c: Emitter, operation: Any, x: Any, scale: Any = None) -> 
 
 
 @operation("DotProductAttention")
-def attention(
-    c: Emitter, operation: Any, query: Any, key: Any, value: Any, bias: Any = None, mask: Any = None, scale: Any = None, **_: Any
-) -> Any:
+def attention(c: Emitter, operation: Any, query: Any, key: Any, value: Any, bias: Any = None, mask: Any = None, scale: Any = None, **_: Any) -> Any:
     """Heads are the third axis in Keras. What is masked gets the least number there is, not minus infinity: rows that are masked
     whole are the mean of the values, as Keras computes them."""
     if getattr(operation, "attn_logits_soft_cap", None) is not None:

@@ -123,7 +123,11 @@ def get_item(c: Emitter, operation: Any, x: Any, key: Any) -> Any:
             continue
         if isinstance(item, slice):
             step = item.step or 1
-            cut = (item.start if item.start is not None else (0 if step > 0 else END), item.stop if item.stop is not None else (END if step > 0 else -END), step)
+            cut = (
+                item.start if item.start is not None else (0 if step > 0 else END),
+                item.stop if item.stop is not None else (END if step > 0 else -END),
+                step,
+            )
             if cut != (0, END, 1):
                 cuts.append((axis, *cut))
         else:

@@ -18,10 +18,7 @@ from onward.converters.trees import LESS_OR_EQUAL, MEMBER, Tree, constant_tree, 
 def leaves_of(x: Array, structures: Sequence[Any], features: Sequence[Any] | None = None) -> Array:
     """(rows, trees): the number of the leaf that each row reaches. `features` are the columns that each tree sees."""
     x = x.astype(np.float32, copy=False).astype(np.float64)
-    trees = [
-        _numbered(structure, number, None if features is None else features[number])
-        for number, structure in enumerate(structures)
-    ]
+    trees = [_numbered(structure, number, None if features is None else features[number]) for number, structure in enumerate(structures)]
     return _ensemble(x, trees, len(trees)).astype(np.int64)
 
 
@@ -120,8 +117,7 @@ def isolation(estimator: Any, x: Array) -> Any:
 
     structures = [tree.tree_ for tree in estimator.estimators_]
     depths = [
-        np.asarray(lengths) + np.asarray(extra) - 1.0
-        for lengths, extra in zip(estimator._decision_path_lengths, estimator._average_path_length_per_tree)
+        np.asarray(lengths) + np.asarray(extra) - 1.0 for lengths, extra in zip(estimator._decision_path_lengths, estimator._average_path_length_per_tree)
     ]
     total = np.sum(gathered(leaves_of(x, structures, estimator.estimators_features_), depths), axis=1)
     usual = len(structures) * _average_path_length(np.array([estimator._max_samples]))

@@ -80,9 +80,7 @@ def transposed_convolution(call: Call) -> Writer:
 
     def write(printer: Printer) -> str:
         padding = _pairs(printer, margins)
-        text = printer.words.helper(
-            "transposed_convolution", printer.array(x), printer.array(w), str(strides), padding, str(dilations), str(given["group"])
-        )
+        text = printer.words.helper("transposed_convolution", printer.array(x), printer.array(w), str(strides), padding, str(dilations), str(given["group"]))
         return _biased(printer, text, b, rank)
 
     return write

@@ -33,12 +33,12 @@ from onward.operators.native import Call
 
 PRELUDE = Path(__file__).with_name("prelude.py")
 
-CLASS = '''@keras.saving.register_keras_serializable("generated")
+CLASS = """@keras.saving.register_keras_serializable("generated")
 class {name}(Operation):
 {function}
 
 
-'''
+"""
 
 BUILD = '''def build():
     """The model, whose weights are not there yet."""

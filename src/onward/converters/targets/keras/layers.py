@@ -277,7 +277,9 @@ def embedding(call: Call) -> Native | None:
         return None
 
     def write(network: Network) -> str:
-        return network.layer("layers.Embedding", [str(data.shape[0]), str(data.shape[1])], scope(table, call), network.array(places), [data], table.dtype, (table,))
+        return network.layer(
+            "layers.Embedding", [str(data.shape[0]), str(data.shape[1])], scope(table, call), network.array(places), [data], table.dtype, (table,)
+        )
 
     return Native(write, (places,))
 
@@ -420,5 +422,3 @@ def _text(printer: Printer, call: Call) -> str:
     x = call.inputs[0]
     assert x is not None
     return printer.array(x)
-
-

@@ -78,9 +78,7 @@ def _kinds(rows: RowModel) -> list[tuple[str, Callable[[np.ndarray], np.ndarray]
     return found
 
 
-def column_maps(
-    rows: RowModel, tested: P.Array, start: P.Array | None, used: Sequence[int]
-) -> tuple[int, dict[int, ColumnMap], bool]:
+def column_maps(rows: RowModel, tested: P.Array, start: P.Array | None, used: Sequence[int]) -> tuple[int, dict[int, ColumnMap], bool]:
     """The number of columns, what each of the `used` columns of `tested` is, and whether they are rounded to float32.
 
     Raises Unrecognized for a column that is made in another way.

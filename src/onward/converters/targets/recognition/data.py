@@ -36,5 +36,7 @@ def by_input(rows: RowModel, data: Mapping[str, np.ndarray]) -> dict[str, dict[s
     """Matrices as inputs of the model, in their types and, where the model fixes it, number."""
     count = rows.fixed_rows
     return {
-        what: {item.label: array for item, array in rows.feeds(matrix[:count]).items()} for what, matrix in data.items() if count is None or len(matrix) >= count
+        what: {item.label: array for item, array in rows.feeds(matrix[:count]).items()}
+        for what, matrix in data.items()
+        if count is None or len(matrix) >= count
     }

@@ -260,9 +260,7 @@ def _tree(trees: Trees, root: int, maps: dict[int, ColumnMap], values: np.ndarra
             pending.append((int(trees.yes[node] if holds[number] else trees.no[node]), left[place]))
             place = right[place]
         pending.append((int(trees.yes[node] if holds[-1] else trees.no[node]), place))
-    return DecisionTree(
-        np.array(column), np.array(limit, np.float64), np.array(left), np.array(right), np.array(missing), values[source], categories
-    )
+    return DecisionTree(np.array(column), np.array(limit, np.float64), np.array(left), np.array(right), np.array(missing), values[source], categories)
 
 
 def _members(trees: Trees, node: int) -> tuple[list[int], int] | None:

@@ -83,7 +83,14 @@ def _append(chain: Chain, step: Step, value: Value) -> None:
     last = chain.steps[-1] if chain.steps else None
     if isinstance(step, Scaled) and isinstance(last, Dense) and (step.scale == 1).all():
         step = Dense(last.weights, last.bias + (step.shift if step.multiplied else -step.shift))
-    elif isinstance(step, Scaled) and isinstance(last, Scaled) and (last.scale == 1).all() and not last.multiplied and not step.multiplied and not step.shift.any():
+    elif (
+        isinstance(step, Scaled)
+        and isinstance(last, Scaled)
+        and (last.scale == 1).all()
+        and not last.multiplied
+        and not step.multiplied
+        and not step.shift.any()
+    ):
         step = Scaled(last.shift, step.scale)
     elif isinstance(step, Scaled) and isinstance(last, Scaled) and last.multiplied and not last.shift.any() and (step.scale == 1).all():
         step = Scaled(step.shift if step.multiplied else -step.shift, last.scale, True)

@@ -61,7 +61,10 @@ def _of_node(node: Node, rows: RowModel) -> SupportVectors:
     counts = list(node.attribute("vectors_per_class", None) or [])
     if not counts or not flat.size or node.attribute("prob_a", None):
         raise Unrecognized("it has a linear classifier, or probabilities, instead of votes of support vectors")
-    classes = [item.decode() if isinstance(item, bytes) else item for item in node.attribute("classlabels_strings", None) or node.attribute("classlabels_ints", None) or []]
+    classes = [
+        item.decode() if isinstance(item, bytes) else item
+        for item in node.attribute("classlabels_strings", None) or node.attribute("classlabels_ints", None) or []
+    ]
     vectors = flat.reshape(sum(counts), -1)
     table = coefficients.reshape(len(counts) - 1, -1)
     return SupportVectors(kernel, gamma, coef0, int(degree), vectors, _by_pairs(table, counts), bias, tuple(classes))

@@ -175,7 +175,9 @@ def _kind(session: InferenceSession, model: Model, inputs: Sequence[P.Input], sh
     labels = [place for place, item in enumerate(results) if item.ndim == 1 and item.dtype.kind in "iubOUS"]
     scores = [place for place in range(len(results)) if place not in labels]
     if len(results) > 2 or len(labels) > 1 or len(scores) > 1:
-        raise UnsupportedModel(f"estimators give labels and scores, the model has {len(results)} outputs: {', '.join(value.name for value in model.graph.outputs)}")
+        raise UnsupportedModel(
+            f"estimators give labels and scores, the model has {len(results)} outputs: {', '.join(value.name for value in model.graph.outputs)}"
+        )
     if not labels:
         return _numbers(model.graph.outputs[0].name, results[0])
     if not scores:

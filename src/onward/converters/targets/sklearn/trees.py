@@ -155,9 +155,7 @@ def _histograms(found: Forest, labels: list[Any] | None) -> Built:
         raise Unrecognized(f"scikit-learn's histogram-based boosting has no link '{found.head.link}'")
     like = estimator._predictors[0][0].nodes.dtype
     predictors = [[_predictor(item, own, like) for item, own in trees] for trees in rounds]
-    return Built(
-        with_numbers(estimator, _predictors=predictors, _baseline_prediction=base.reshape(1, -1)), "predict" if labels is None else "predict_proba"
-    )
+    return Built(with_numbers(estimator, _predictors=predictors, _baseline_prediction=base.reshape(1, -1)), "predict" if labels is None else "predict_proba")
 
 
 def _predictor(item: DecisionTree, values: np.ndarray, dtype: np.dtype) -> Any:

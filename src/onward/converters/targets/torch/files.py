@@ -29,7 +29,9 @@ def write_program(module: Any, model: Model, constants: Mapping[str, Any], path:
     from onward.converters.targets.torch import tensor
 
     if path.suffix != ENDING:
-        raise InvalidArgument(f"programs of PyTorch are written to files that end in {ENDING}, not '{path.name}'; for a folder of source take the target torch-source")
+        raise InvalidArgument(
+            f"programs of PyTorch are written to files that end in {ENDING}, not '{path.name}'; for a folder of source take the target torch-source"
+        )
     inputs = operators.lower(model, constants=constants).inputs
     symbols = list(dict.fromkeys(name for item in inputs for extent in item.shape if isinstance(extent, Expression) for name in sorted(extent.symbols)))
     shapes = tuple({axis: torch.export.Dim.AUTO for axis, extent in enumerate(item.shape) if isinstance(extent, Expression)} for item in inputs)

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 def classes_text(modules: Modules, function: Function, main: DataType, reserved: set[str]) -> str:
     """The classes of a model, `Model` last: each statement stands in the class of the sub-module that it belongs to."""
-    statements = [
-        Statement(tree, _scope(modules, tree, function.origins[line]), _word(tree, function.origins[line])) for line, tree in parsed(function.body)
-    ]
+    statements = [Statement(tree, _scope(modules, tree, function.origins[line]), _word(tree, function.origins[line])) for line, tree in parsed(function.body)]
     variables = {*function.arguments, *PLACES, *(name for item in statements for name in item.defined)}
     classes = Classes(modules, variables, _titles(function.origins), function.shapes, reserved, main.numpy)
     text = classes.root(statements, function.arguments, function.results)

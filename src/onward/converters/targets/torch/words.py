@@ -88,7 +88,12 @@ class TorchWords(Words):
     def small_array(self, array: np.ndarray, dtype: DataType) -> str:
         if array.size == 0:
             return f"torch.zeros({array.shape}, dtype={self.created(dtype)}, device=device)"
-        return super().small_array(array, dtype).replace("torch.array", "torch.tensor").replace(f"dtype={self.dtype(dtype)})", f"dtype={self.created(dtype)}, device=device)")
+        return (
+            super()
+            .small_array(array, dtype)
+            .replace("torch.array", "torch.tensor")
+            .replace(f"dtype={self.dtype(dtype)})", f"dtype={self.created(dtype)}, device=device)")
+        )
 
     def full(self, shape: str, text: str, dtype: DataType) -> str:
         return f"torch.full({shape}, {text}, dtype={self.created(dtype)}, device=device)"
@@ -129,7 +134,11 @@ class TorchWords(Words):
             if literal is not None and other is not None and name in LIMITS:
                 return f"{whole(other)}.clamp({LIMITS[name]}={literal})"
             arguments = [self._tensor(item, dtype) for item in arguments]
-        if name in INFIX and not (dtype.is_integer and name in self.whole) and any(SCALAR.fullmatch(item) is None and NUMBER.fullmatch(item) is None for item in arguments):
+        if (
+            name in INFIX
+            and not (dtype.is_integer and name in self.whole)
+            and any(SCALAR.fullmatch(item) is None and NUMBER.fullmatch(item) is None for item in arguments)
+        ):
             arguments = [match[1] if (match := SCALAR.fullmatch(item)) else item for item in arguments]
         if name == "reciprocal":
             return f"torch.reciprocal({arguments[0]})"

@@ -48,7 +48,9 @@ def native(model: Model, constants: Mapping[str, Any] | None = None) -> Subject:
     except Unrecognized as problem:
         raise UnsupportedModel(f"XGBoost has models of rows of numbers: {problem}") from problem
     trees, linear = reasons
-    raise UnsupportedModel(f"XGBoost has sums of trees, and linear models that ignore missing values. The model is no sum of trees: {trees}. It is no such linear model: {linear}")
+    raise UnsupportedModel(
+        f"XGBoost has sums of trees, and linear models that ignore missing values. The model is no sum of trees: {trees}. It is no such linear model: {linear}"
+    )
 
 
 def _forest(rows: RowModel) -> tuple[Forest, Learner]:

@@ -212,10 +212,7 @@ def dilation(c: Emitter, op: Any, x: Tensor, kernel: Tensor) -> Value:
     if rows is None or columns is None:
         raise UnsupportedOperator("an open size of the kernel")
     windows = shifted(c, x, [rows, columns], strides, rates, op["padding"], -np.inf if x.dtype.is_floating else x.dtype.min)
-    sums = [
-        c.op("Add", window, c.op("Slice", kernel, [row, column], [row + 1, column + 1], [0, 1]))
-        for (row, column), window in windows
-    ]
+    sums = [c.op("Add", window, c.op("Slice", kernel, [row, column], [row + 1, column + 1], [0, 1])) for (row, column), window in windows]
     return c.op("Max", *sums)
 
 

@@ -64,9 +64,7 @@ def convolution_3d(c: Emitter, node: Node, x: Tensor, w: Tensor, b: Tensor | Non
     return _convolution(c, node, x, w, b, [4, 3, 0, 1, 2], group, "dhw")
 
 
-def _transposed(
-    c: Emitter, node: Node, x: Tensor, w: Tensor, b: Tensor | None, order: Sizes, dilations: Sizes, axes: str
-) -> First:
+def _transposed(c: Emitter, node: Node, x: Tensor, w: Tensor, b: Tensor | None, order: Sizes, dilations: Sizes, axes: str) -> First:
     """The shape of the result decides how much is cut off; where it is open, it is the usual one for the padding."""
     o = node.options
     strides = _spatial(o, "stride_{}", axes)

@@ -178,18 +178,14 @@ def unique(c: Emitter, node: Node, x: Tensor) -> Any:
 
 
 @operator("NON_MAX_SUPPRESSION_V4")
-def suppression(
-    c: Emitter, node: Node, boxes: Tensor, scores: Tensor, most: Tensor, overlap: Tensor, least: Tensor
-) -> Any:
+def suppression(c: Emitter, node: Node, boxes: Tensor, scores: Tensor, most: Tensor, overlap: Tensor, least: Tensor) -> Any:
     """The results are filled up with zeros to the greatest number; the second output says how many there are."""
     chosen, _, count = _suppressed(c, boxes, scores, most, overlap, least)
     return [chosen, count]
 
 
 @operator("NON_MAX_SUPPRESSION_V5")
-def soft_suppression(
-    c: Emitter, node: Node, boxes: Tensor, scores: Tensor, most: Tensor, overlap: Tensor, least: Tensor, sigma: Tensor
-) -> Any:
+def soft_suppression(c: Emitter, node: Node, boxes: Tensor, scores: Tensor, most: Tensor, overlap: Tensor, least: Tensor, sigma: Tensor) -> Any:
     if np.any(c.known(sigma, "sigma")):
         raise UnsupportedOperator("scores that fade with overlap (soft_nms_sigma)")
     return list(_suppressed(c, boxes, scores, most, overlap, least))

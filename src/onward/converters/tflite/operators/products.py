@@ -52,8 +52,7 @@ def fully_connected(c: Emitter, node: Node, x: Tensor, w: Tensor, b: Tensor | No
 def batch_matmul(c: Emitter, node: Node, x: Tensor, y: Tensor) -> Any:
     o = node.options
     left, right = (
-        c.weights(item, [*range(item.rank - 2), item.rank - 1, item.rank - 2]) if turned else c.value(item)
-        for item, turned in ((x, o.adj_x), (y, o.adj_y))
+        c.weights(item, [*range(item.rank - 2), item.rank - 1, item.rank - 2]) if turned else c.value(item) for item, turned in ((x, o.adj_x), (y, o.adj_y))
     )
     if y.quantization is not None and x.quantization is None:
         left = quantized_as_it_runs(c, left, [-1], bool(o.asymmetric_quantize_inputs))

@@ -90,10 +90,7 @@ def _stepwise(c: Emitter, node: Node, value: Value, gates: Gates, states: list[V
     cells = _present(gates.weights)[0].shape[0]
     widths = [_present(gates.recurrent)[0].shape[1], cells]
     batch = c.op("Shape", value, start=1, end=2)
-    begin = [
-        c.op("Expand", np.float32(0), c.op("Concat", batch, [width], axis=0)) if state is None else state
-        for state, width in zip(states, widths)
-    ]
+    begin = [c.op("Expand", np.float32(0), c.op("Concat", batch, [width], axis=0)) if state is None else state for state, width in zip(states, widths)]
     with c.inner_graph("step") as graph:
         kind = TensorType(DataType.FLOAT, (None, None))
         graph.inputs.extend(graph.new_value(kind, name) for name in ("hidden", "cell", "input"))

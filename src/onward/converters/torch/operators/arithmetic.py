@@ -464,5 +464,3 @@ def scalar_tensor(c: Emitter, number: Any, dtype: Any = None) -> Value:
 @aten("is_nonzero")
 def is_nonzero(c: Emitter, x: Tensor) -> Scalar:
     return Scalar(c.reshape(c.cast(x, torch.bool), []), torch.bool)
-
-

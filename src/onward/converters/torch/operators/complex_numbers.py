@@ -257,8 +257,6 @@ def fft_c2r(c: Emitter, x: Tensor, dims: list[int], normalization: int, size: An
     return c.op("Gather", made, np.array(0), axis=-1)
 
 
-
-
 @aten_complex("transpose.int", "t")
 def transpose(c: Emitter, x: Tensor, first: int = 0, second: int = 1) -> Value:
     order = list(range(x.rank))

@@ -16,9 +16,7 @@ def _each(item: Any, rank: int) -> list[int]:
     return values * rank if len(values) == 1 else values
 
 
-def _convolved(
-    c: Emitter, x: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, dilation: Any, groups: int
-) -> Value:
+def _convolved(c: Emitter, x: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, dilation: Any, groups: int) -> Value:
     rank = weight.rank - 2
     batched = x.rank == weight.rank
     value = x.value if batched else c.unsqueeze(x, 0)
@@ -30,9 +28,7 @@ def _convolved(
             options = {"pads": [part // 2 for part in total] + [part - part // 2 for part in total]}
     elif padding != "valid":
         options["pads"] = _each(padding, rank) * 2
-    made = c.op(
-        "Conv", value, weight, bias, strides=_each(stride, rank), dilations=_each(dilation, rank), group=groups, **options
-    )
+    made = c.op("Conv", value, weight, bias, strides=_each(stride, rank), dilations=_each(dilation, rank), group=groups, **options)
     return made if batched else c.squeeze(made, 0)
 
 

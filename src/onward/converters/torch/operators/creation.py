@@ -178,5 +178,3 @@ def window(c: Emitter, size: Any, periodic: bool = True, **options: Any) -> Valu
         return c.array(maker(size, periodic=periodic, dtype=dtype).numpy())
     onnx = {"hann": "HannWindow", "hamming": "HammingWindow", "blackman": "BlackmanWindow"}[name]
     return c.op(onnx, c.number(size, torch.int64), periodic=int(periodic), output_datatype=int(DATA_TYPES[dtype]))
-
-

@@ -66,6 +66,7 @@ def applied(c: Emitter, matrix: Value, factors: Value, b: Matrices, transposed: 
     """H_1 H_2 .. times B, or the transposed of that product."""
     rows = places(c, b.size(-2))
     count = c.op("Squeeze", c.op("Shape", factors, start=-1))
+
     def step(turn: Value, states: list[Tensor]) -> list[Value]:
         place = turn if transposed else c.op("Sub", c.op("Sub", count, np.array(1)), turn)
         line = column(c, matrix, place)

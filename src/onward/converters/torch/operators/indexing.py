@@ -41,9 +41,7 @@ def gather(c: Emitter, x: Tensor, dim: int, index: Tensor, sparse_grad: bool = F
 
 
 @aten("scatter.src", "scatter.value", "scatter.reduce", "scatter.value_reduce", "scatter_add", "scatter_reduce.two")
-def scatter(
-    c: Emitter, x: Tensor, dim: int, index: Tensor, source: Any, reduce: str | None = None, include_self: bool = True
-) -> Value:
+def scatter(c: Emitter, x: Tensor, dim: int, index: Tensor, source: Any, reduce: str | None = None, include_self: bool = True) -> Value:
     if c.operator.endswith("scatter_add"):
         reduce = "add"
     axis, places = x.axis(dim), _index(c, index)
@@ -55,9 +53,7 @@ def scatter(
     return _scattered(c, x, axis, places, index, source, reduce, include_self)
 
 
-def _scattered(
-    c: Emitter, x: Tensor, axis: int, places: Value, index: Tensor, source: Any, reduce: str | None, include_self: bool
-) -> Value:
+def _scattered(c: Emitter, x: Tensor, axis: int, places: Value, index: Tensor, source: Any, reduce: str | None, include_self: bool) -> Value:
     if isinstance(source, Tensor):
         updates = c.cast(source, x.dtype)
         if any(a is not b and str(a) != str(b) for a, b in zip(source.shape, index.shape)):

@@ -63,9 +63,7 @@ def rms_norm(c: Emitter, x: Tensor, shape: list[Any], weight: Tensor | None = No
 
 
 @aten("group_norm")
-def group_norm(
-    c: Emitter, x: Tensor, groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5, *enabled: Any
-) -> Value:
+def group_norm(c: Emitter, x: Tensor, groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5, *enabled: Any) -> Value:
     channels = x.shape[1]
     scale = weight if weight is not None else c.number(np.ones(channels), x.dtype)
     shift = bias if bias is not None else c.number(np.zeros(channels), x.dtype)
@@ -73,9 +71,7 @@ def group_norm(
 
 
 @aten("batch_norm", "cudnn_batch_norm")
-def batch_norm(
-    c: Emitter, x: Tensor, weight: Any, bias: Any, mean: Any, variance: Any, training: bool, momentum: float, eps: float, *flags: Any
-) -> Value:
+def batch_norm(c: Emitter, x: Tensor, weight: Any, bias: Any, mean: Any, variance: Any, training: bool, momentum: float, eps: float, *flags: Any) -> Value:
     channels = x.shape[1]
     scale = weight if weight is not None else c.number(np.ones(channels), x.dtype)
     shift = bias if bias is not None else c.number(np.zeros(channels), x.dtype)
@@ -101,9 +97,7 @@ def native_batch_norm(c: Emitter, x: Tensor, weight: Any, bias: Any, mean: Any, 
 
 
 @aten("instance_norm")
-def instance_norm(
-    c: Emitter, x: Tensor, weight: Any, bias: Any, mean: Any, variance: Any, use_input: bool, momentum: float, eps: float, *flags: Any
-) -> Value:
+def instance_norm(c: Emitter, x: Tensor, weight: Any, bias: Any, mean: Any, variance: Any, use_input: bool, momentum: float, eps: float, *flags: Any) -> Value:
     if not use_input:
         return batch_norm(c, x, weight, bias, mean, variance, False, momentum, eps)
     channels = x.shape[1]

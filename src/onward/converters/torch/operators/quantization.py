@@ -39,9 +39,7 @@ def quantize_per_channel(c: Emitter, x: Tensor, scale: Tensor, zero: Tensor, axi
 
 
 @operator("quantized_decomposed::dequantize_per_tensor")
-def dequantize_per_tensor(
-    c: Emitter, x: Tensor, scale: Any, zero: Any, low: Any, high: Any, dtype: torch.dtype, out_dtype: torch.dtype | None = None
-) -> Value:
+def dequantize_per_tensor(c: Emitter, x: Tensor, scale: Any, zero: Any, low: Any, high: Any, dtype: torch.dtype, out_dtype: torch.dtype | None = None) -> Value:
     return _dequantized(c, x, _parameter(c, scale, torch.float32, single=True), _parameter(c, zero, x.dtype, single=True), out_dtype)
 
 

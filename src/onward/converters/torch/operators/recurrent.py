@@ -69,16 +69,12 @@ def _stacked(c: Emitter, value: Value, states: list[Value], layers: Layers, leng
     return [value, *(kept[0] if len(kept) == 1 else c.op("Concat", *kept, axis=0) for kept in finals)]
 
 
-def _layer(
-    c: Emitter, x: Value, begin: list[Value], layers: Layers, own: list[list[Tensor]], lengths: Value | None
-) -> tuple[Value, list[Value]]:
+def _layer(c: Emitter, x: Value, begin: list[Value], layers: Layers, own: list[list[Tensor]], lengths: Value | None) -> tuple[Value, list[Value]]:
     gates = GATES[layers.onnx]
     w, r = (_stack(c, [_reordered(c, part[place], gates) for part in own]) for place in (0, 1))
     b = None
     if layers.biases:
-        vectors = [
-            c.op("Concat", _reordered(c, part[2], gates), _reordered(c, part[3], gates), axis=0) for part in own
-        ]
+        vectors = [c.op("Concat", _reordered(c, part[2], gates), _reordered(c, part[3], gates), axis=0) for part in own]
         b = _stack(c, vectors)
     hidden = own[0][1].shape[1]
     made = c.op(
@@ -92,9 +88,7 @@ def _layer(
     return c.squeeze(y, 1), made[1:]
 
 
-def _projected_layer(
-    c: Emitter, x: Value, begin: list[Value], layers: Layers, own: list[list[Tensor]], lengths: Value | None
-) -> tuple[Value, list[Value]]:
+def _projected_layer(c: Emitter, x: Value, begin: list[Value], layers: Layers, own: list[list[Tensor]], lengths: Value | None) -> tuple[Value, list[Value]]:
     """An LSTM whose output is a product with a matrix, which ONNX LSTM lacks: a Scan over the steps for each direction."""
     if lengths is not None:
         raise UnsupportedOperator("LSTM with projections (proj_size) of packed sequences")

@@ -25,7 +25,12 @@ def attention(call: Call) -> Writer | None:
         return None
     if given["softcap"] or given.get("left_window_size", -1) >= 0 or given.get("right_window_size", -1) >= 0:
         return None
-    if given["is_causal"] and mask is not None or mask is not None and (mask.dtype not in (DataType.BOOL, q.dtype) or mask.shape[-1] != k.shape[-2] and q.rank == 4):
+    if (
+        given["is_causal"]
+        and mask is not None
+        or mask is not None
+        and (mask.dtype not in (DataType.BOOL, q.dtype) or mask.shape[-1] != k.shape[-2] and q.rank == 4)
+    ):
         return None
     if q.rank == 3 and mask is not None and mask.shape[-1] != k.shape[1] or q.rank not in (3, 4):
         return None

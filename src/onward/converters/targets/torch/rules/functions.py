@@ -280,7 +280,11 @@ def gather_elements(call: Call) -> Writer | None:
         text = printer.array(places)
         known = places.known
         if known is None or known.size and known.min() < 0:
-            text = f"{text} % {printer.extent(extent)}" if isinstance(extent, int) or str(extent) in printer.sizes else f"{text} % {printer.words.size(whole(printer.array(x)), axis)}"
+            text = (
+                f"{text} % {printer.extent(extent)}"
+                if isinstance(extent, int) or str(extent) in printer.sizes
+                else f"{text} % {printer.words.size(whole(printer.array(x)), axis)}"
+            )
         return f"torch.gather({printer.array(x)}, {axis}, {text})"
 
     same = all(index == have for place, (index, have) in enumerate(zip(places.shape, x.shape)) if place != axis)
@@ -416,7 +420,9 @@ def depth_to_space(call: Call) -> Writer | None:
 @rule("Einsum")
 def einsum(call: Call) -> Writer | None:
     equation = call.attributes["equation"].replace(" ", "")
-    if not all(item.dtype in NEURAL for item in call.inputs if item is not None) or not all(letter.isalpha() and letter.isascii() or letter in ",->." for letter in equation):
+    if not all(item.dtype in NEURAL for item in call.inputs if item is not None) or not all(
+        letter.isalpha() and letter.isascii() or letter in ",->." for letter in equation
+    ):
         return None
     return lambda printer: f"torch.einsum({equation!r}, {', '.join(printer.array(item) for item in call.inputs if item is not None)})"
 

@@ -44,7 +44,11 @@ def arguments(*positional: Any, **named: Any) -> str:
 
 def dtype_of(array: Array) -> str | None:
     """The `dtype` argument of a layer's constructor."""
-    return None if array.dtype == DataType.FLOAT else f"torch.{ {DataType.DOUBLE: 'float64', DataType.FLOAT16: 'float16', DataType.BFLOAT16: 'bfloat16'}[array.dtype]}"
+    return (
+        None
+        if array.dtype == DataType.FLOAT
+        else f"torch.{ {DataType.DOUBLE: 'float64', DataType.FLOAT16: 'float16', DataType.BFLOAT16: 'bfloat16'}[array.dtype] }"
+    )
 
 
 def said(printer: Printer, call: Call, layer: str, weights: Mapping[str, Array | None], x: str, function: str, rest: str = "") -> str:
@@ -85,7 +89,9 @@ def convolution(call: Call) -> Writer | None:
     rank, given = x.rank - 2, call.attributes
     if rank not in (1, 2, 3) or x.dtype not in NEURAL or not all(isinstance(extent, int) for extent in weight.shape):
         return None
-    window = window_over(x, weight.shape[2:], strides=given.get("strides"), dilations=given.get("dilations"), pads=given.get("pads"), auto_pad=given["auto_pad"])
+    window = window_over(
+        x, weight.shape[2:], strides=given.get("strides"), dilations=given.get("dilations"), pads=given.get("pads"), auto_pad=given["auto_pad"]
+    )
     even = window.before == window.after and all(isinstance(item, int) and item >= 0 for item in window.before)
     if not even and not is_known(window):
         return None
@@ -385,7 +391,11 @@ def parametric_rectifier(call: Call) -> Writer | None:
         elif root is not None and root.shape == (1 if one else sizes[0],):
             path = modules.layer(call, layer, {"weight": root})
         else:
-            path = modules.layer(call, layer, {}, {"weight": (slope, numbers(slope).reshape(-1))}) if not any(uses(item, call) > 1 for item in parameters_of(slope)) else None
+            path = (
+                modules.layer(call, layer, {}, {"weight": (slope, numbers(slope).reshape(-1))})
+                if not any(uses(item, call) > 1 for item in parameters_of(slope))
+                else None
+            )
         return f"{path}({text})" if path is not None else f"torch.where({text} < 0, {text} * {printer.array(slope)}, {text})"
 
     return write
