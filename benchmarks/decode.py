@@ -19,6 +19,7 @@ from peaks import BUFFERS, reading_kernel
 from models import processor
 from onward.cli.measurement import load_onward, load_peer, measure, relative_error
 from onward.cli.output import console, milliseconds, table
+from onward.compiler.artifact import PRECISIONS
 from onward.compiler.targets import Target
 
 WIDTH, HEADS, WORDS = 768, 12, 50257
@@ -90,6 +91,7 @@ def main() -> None:
     parser.add_argument("--past", nargs="+", type=int, default=[128, 1023])
     parser.add_argument("--layers", type=int, default=12)
     parser.add_argument("--seconds", type=float, default=10.0, help="for each length")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="of onward; shares of a plain read count weights of float32 all the same")
     arguments = parser.parse_args()
     rows = table("past", "runtime", "least", "weights a second", "of a plain read", "beside", title=f"{processor()}, one thread", left=2)
     for past in arguments.past:
@@ -98,7 +100,7 @@ def main() -> None:
         g = np.random.default_rng(1)
         feeds = {item.name: g.standard_normal([axis.dim_value for axis in item.type.tensor_type.shape.dim], np.float32) for item in model.graph.input}
         data = model.SerializeToString()
-        contestants = [load_onward(data, feeds, 1), load_peer("onnxruntime", data, feeds, 1)]
+        contestants = [load_onward(data, feeds, 1, arguments.precision), load_peer("onnxruntime", data, feeds, 1)]
         before = reading_rate()
         measure(contestants, arguments.seconds, clock=time.thread_time)
         rate = max(before, reading_rate())

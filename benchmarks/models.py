@@ -1,8 +1,8 @@
 """The real models on onward, onnxruntime and openvino (and PyTorch, if asked), by turns in one process.
 
-    python benchmarks/models.py [--only bert gpt2] [--threads 2] [--seconds 10] [--variant static] [--batch 1] [--torch] [--json FILE]
+    python benchmarks/models.py [--only bert gpt2] [--threads 2] [--seconds 10] [--variant static] [--batch 1] [--precision float32] [--torch] [--json FILE]
 
-Every runtime computes in single precision (openvino needs a hint for that), with the same number of threads and the
+Every runtime computes in single precision (openvino needs a hint for that) unless --precision says otherwise, with the same number of threads and the
 same inputs. Errors are relative, in norm, against PyTorch in double precision. The models are those of
 tools/export_models.py and tools/light_models.py, which are run if they are missing. With one thread, times are those of the
 calling thread, which stand still while others have the core.
@@ -68,8 +68,10 @@ def measure_model(arguments: argparse.Namespace, name: str) -> list[dict[str, An
     """One row for each runtime."""
     path = arguments.models / f"{name}_{arguments.variant}.onnx"
     feeds, expected = references(arguments.models, name, arguments.batch)
-    contestants = [load_onward(path, feeds, arguments.threads)]
-    contestants += [load_peer(peer, path, feeds, arguments.threads) for peer in installed_peers()]
+    contestants = [load_onward(path, feeds, arguments.threads, arguments.precision)]
+    if arguments.precision != "float32":
+        contestants.append(load_onward(path, feeds, arguments.threads, name="onward float32"))
+    contestants += [load_peer(peer, path, feeds, arguments.threads, arguments.precision) for peer in installed_peers()]
     if arguments.torch and name in EXPORTED:
         contestants.append(load_torch(name, feeds, arguments.threads))
     measure(contestants, arguments.seconds, clock=time.thread_time if arguments.threads == 1 else time.perf_counter)
@@ -98,10 +100,10 @@ def processor() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def show(rows: list[dict[str, Any]], threads: int, batch: int) -> None:
+def show(rows: list[dict[str, Any]], threads: int, batch: int, precision: str) -> None:
     """All models; the last columns are the runtime's time over onward's (above 1: onward is faster), of the medians and
     of the fastest runs, which other work on the machine disturbs least."""
-    title = f"{processor()}, {threads} threads, float32, batch {batch}"
+    title = f"{processor()}, {threads} threads, {precision}, batch {batch}"
     printed = table("model", "runtime", "least", "median", "p95", "runs", "error", "median", "least", title=title, left=2)
     own = {row["model"]: row for row in rows if row["runtime"] == "onward"}
     for row in rows:
@@ -124,6 +126,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=10.0, help="for each model")
     parser.add_argument("--batch", type=int, default=1, help="more than 1 needs a variant with open sizes")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of onward and openvino; the others keep to float32")
     parser.add_argument("--torch", action="store_true", help="measure PyTorch too")
     parser.add_argument("--json", type=Path, help="save the figures")
     arguments = parser.parse_args()
@@ -134,9 +137,13 @@ def main() -> None:
         if missing:
             subprocess.run([sys.executable, ROOT / "tools" / f"{tool}.py", "--output", arguments.models, "--only", *missing], check=True)
     rows = [row for name in arguments.only for row in measure_model(arguments, name)]
-    show(rows, arguments.threads, arguments.batch)
+    show(rows, arguments.threads, arguments.batch, arguments.precision)
     if arguments.json:
-        arguments.json.write_text(json.dumps({"processor": processor(), "threads": arguments.threads, "batch": arguments.batch, "rows": rows}, indent=1))
+        arguments.json.write_text(
+            json.dumps(
+                {"processor": processor(), "threads": arguments.threads, "batch": arguments.batch, "precision": arguments.precision, "rows": rows}, indent=1
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -127,6 +127,7 @@ def bench(
     threads: Threads = 0,
     seconds: Annotated[float, typer.Option(min=0.0, help="How long to measure.")] = 10.0,
     peers: Annotated[bool, typer.Option(help="Measure the other runtimes that are installed, by turns.")] = True,
+    precision: Annotated[str, typer.Option(help="float32, or bfloat16: operands of products may be rounded to it.")] = "float32",
     seed: Seed = 0,
 ) -> None:
     """Measure the latency of a model: median and 95th percentile."""
@@ -134,9 +135,9 @@ def bench(
     from onward.cli.measurement import installed_peers, load_onward, load_peer, measure, show_bench
 
     feeds = prepare_feeds(onward.load(model), inputs, sizes, seed)
-    contestants = [load_onward(model, feeds, threads)]
+    contestants = [load_onward(model, feeds, threads, precision)]
     for name in installed_peers() if peers else []:
-        contestants.append(load_peer(name, model, feeds, threads))
+        contestants.append(load_peer(name, model, feeds, threads, precision))
     measure(contestants, seconds)
     show_bench(contestants)
 

@@ -45,17 +45,17 @@ def session_options(threads: int, profile: bool = False) -> SessionOptions:
     return options
 
 
-def load_onward(model: Any, feeds: Mapping[str, np.ndarray], threads: int) -> Contestant:
+def load_onward(model: Any, feeds: Mapping[str, np.ndarray], threads: int, precision: str = "float32", name: str = "onward") -> Contestant:
     """This package."""
     started = time.perf_counter()
-    session = InferenceSession(model, session_options(threads))
-    return Contestant("onward", lambda: session.run(None, feeds), time.perf_counter() - started)
+    session = InferenceSession(model, session_options(threads), precision=precision)
+    return Contestant(name, lambda: session.run(None, feeds), time.perf_counter() - started)
 
 
-def load_peer(name: str, model: Any, feeds: Mapping[str, np.ndarray], threads: int) -> Contestant:
-    """Another runtime, in single precision and with the same number of threads."""
+def load_peer(name: str, model: Any, feeds: Mapping[str, np.ndarray], threads: int, precision: str = "float32") -> Contestant:
+    """Another runtime with the same number of threads, in that precision where it has it: onnxruntime has float32 alone."""
     started = time.perf_counter()
-    run = _load_onnxruntime(model, feeds, threads) if name == "onnxruntime" else _load_openvino(model, feeds, threads)
+    run = _load_onnxruntime(model, feeds, threads) if name == "onnxruntime" else _load_openvino(model, feeds, threads, precision)
     return Contestant(name, run, time.perf_counter() - started)
 
 
@@ -74,10 +74,13 @@ def _load_onnxruntime(model: Any, feeds: Mapping[str, np.ndarray], threads: int)
     return lambda: session.run(None, dict(feeds))
 
 
-def _load_openvino(model: Any, feeds: Mapping[str, np.ndarray], threads: int) -> Runner:
+_OPENVINO_PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+
+
+def _load_openvino(model: Any, feeds: Mapping[str, np.ndarray], threads: int, precision: str) -> Runner:
     import openvino
 
-    settings = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1", "INFERENCE_PRECISION_HINT": "f32"}
+    settings = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1", "INFERENCE_PRECISION_HINT": _OPENVINO_PRECISIONS[precision]}
     if threads:
         settings["INFERENCE_NUM_THREADS"] = str(threads)
     core = openvino.Core()
