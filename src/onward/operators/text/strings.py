@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +10,7 @@ from onward import program as P
 from onward.errors import InvalidArgument, InvalidInput
 from onward.ir.datatypes import DataType
 from onward.operators.registry import operator
+from onward.operators.text.regular_expressions import compile_expression
 
 CASES = {"NONE": lambda word: word, "LOWER": str.lower, "UPPER": str.upper}
 
@@ -31,12 +31,9 @@ def string_concat(left: P.Array, right: P.Array) -> P.Array:
 def regex_full_match(x: P.Array, *, pattern: str) -> P.Array:
     """Whether all of a string matches a regular expression. ONNX RegexFullMatch-20.
 
-    The standard means the syntax of RE2, which is almost a part of Python's: `\\w`, `\\d` and `\\b` are about ASCII; `\\z` and `\\C` are translated or refused.
+    Raises InvalidArgument for what is no regular expression (`regular_expressions.py`).
     """
-    try:
-        expression = re.compile(pattern.replace(r"\z", r"\Z"), re.ASCII)
-    except re.error as problem:
-        raise InvalidArgument(f"'{pattern}' is no regular expression: {problem}") from problem
+    expression = compile_expression(pattern)
 
     def match(text: np.ndarray) -> tuple[np.ndarray, ...]:
         return (_each(text, lambda item: expression.fullmatch(item) is not None).astype(bool),)

@@ -20,6 +20,9 @@ from onward.errors import UnsupportedOperator
 SEPARATORS = "!\"#$%&'()*+,-./:;<=>?@[\\]^`{|}~–—‘’“”…€"
 """Besides white space; no letter, digit or underscore."""
 
+CHARACTER = r"[\pL\pN_]"
+"""What scikit-learn means by \\w: letters and digits of all scripts. In the standard's expressions \\w is about ASCII."""
+
 STEPS = 10
 """In so many steps text is split: separators of one step make an axis each, then the pieces become a flat list again."""
 
@@ -52,9 +55,9 @@ def counted(estimator: Any, x: Array) -> Any:
     if shortest:
         for first in range(STEPS):
             words.split(list(SEPARATORS[first::STEPS]))
-        words.require(r"\w+")
+        words.require(f"{CHARACTER}+")
     if shortest == 2:
-        words.keep(b.op("RegexFullMatch", words.text, pattern=r"\w\w+"))
+        words.keep(b.op("RegexFullMatch", words.text, pattern=f"{CHARACTER}{CHARACTER}+"))
     stopped = sorted(estimator.get_stop_words() or ())
     if stopped:
         words.keep(b.op("Less", _coded(b, words.text, stopped), x.trace.constant(np.array(0))))
