@@ -97,8 +97,10 @@ def certify(
     An output may differ by the tolerance, relative to its largest value, or by twice what the source itself differs
     from its own computation in double precision. Where that is beyond the tolerance already, or the source rounds to
     codes on the way, the data are ill-conditioned: then it may also differ by what becomes of data that are changed by the tolerance
-    (mixed stability: Higham, Accuracy and Stability of Numerical Algorithms, section 1.5). Raises ConversionMismatch that names every output that differs, and the first
-    operator whose result does where the source tells what it computes on the way; the model carries the certificate then too.
+    (mixed stability: Higham, Accuracy and Stability of Numerical Algorithms, section 1.5).
+
+    Raises ConversionMismatch that names every output that differs, and the first operator whose result does where the source tells what it
+    computes on the way; the model carries the certificate then too.
     """
     return conclude(model, reference, _runs(model, reference, examples, progress), tolerance, source)
 

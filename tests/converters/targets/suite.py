@@ -11,7 +11,7 @@ import numpy as np
 from onnx import TensorProto, numpy_helper
 from onnx.backend.test.loader import load_model_tests
 
-from onward.converters.targets.printing.bytes import restored
+from onward.converters.targets.printing.storage import restored
 from onward.ir import as_model
 from onward.ir.datatypes import DataType
 from onward.operators.arguments import NotConstant

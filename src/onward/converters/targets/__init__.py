@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onward import operators
-from onward.converters.targets.printing.bytes import restored
+from onward.converters.targets.printing.storage import restored
 from onward.converters.targets.proof import Subject, prove
 from onward.errors import InvalidArgument, UnsupportedModel
 from onward.ir import Model
@@ -89,7 +89,12 @@ def _save(page: Any, subject: Subject, path: Path, constants: Mapping[str, Any])
             final = path.parent / item.name
             if final.is_dir():
                 final.rename(old)
-            item.replace(final)
+            try:
+                item.replace(final)
+            except OSError:
+                if old.exists():
+                    old.rename(final)
+                raise
 
 
 def page_of(name: str) -> Any:

@@ -15,7 +15,6 @@ from onward.converters.targets.keras.layers import FUNCTIONS, numbers, plain
 from onward.converters.targets.keras.network import Network
 from onward.converters.targets.keras.recurrent import LAYERS
 from onward.converters.targets.keras.words import KerasWords
-from onward.converters.targets.printing.bytes import kept
 from onward.converters.targets.printing.module import (
     execute,
     module_text,
@@ -26,6 +25,7 @@ from onward.converters.targets.printing.module import (
 )
 from onward.converters.targets.printing.native import Native
 from onward.converters.targets.printing.routines import refuse_unknown
+from onward.converters.targets.printing.storage import kept
 from onward.converters.targets.proof import Subject
 from onward.errors import UnsupportedModel
 from onward.ir import Model

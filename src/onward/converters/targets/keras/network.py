@@ -12,10 +12,10 @@ import numpy as np
 
 from onward import program as P
 from onward.converters.targets.keras.words import FLOATS, KerasWords
-from onward.converters.targets.printing.bytes import kept
 from onward.converters.targets.printing.forms import wish
 from onward.converters.targets.printing.naming import Names
 from onward.converters.targets.printing.printer import Printer
+from onward.converters.targets.printing.storage import kept
 from onward.errors import UnsupportedOperator
 from onward.ir import Node
 from onward.ir.datatypes import DataType
@@ -79,7 +79,8 @@ class LayerPrinter(Printer):
 class Network(Printer):
     """The statements that build the model. `layers` are the weights of its layers by their names, `classes` the texts of generated ones.
 
-    `carriers` say for each symbol which array has it as an extent, `parts` what layers gave for results of nodes before these had ONNX's axes. `reserved` are names that the module uses for something else.
+    `carriers` say for each symbol which array has it as an extent, `parts` what layers gave for results of nodes before these had ONNX's axes.
+    `reserved` are names that the module uses for something else.
     """
 
     def __init__(self, words: KerasWords, reserved: Iterable[str]) -> None:

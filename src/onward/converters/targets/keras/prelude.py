@@ -1,15 +1,15 @@
 """Imports, functions and layers that a generated Keras module contains, word for word, where its program needs them."""
 # mypy: disable-error-code="no-untyped-def,var-annotated"
 
-import functools
+import functools  # noqa: F401
 from pathlib import Path  # noqa: F401
 
 import keras
-import ml_dtypes
-import numpy as np
+import ml_dtypes  # noqa: F401
+import numpy as np  # noqa: F401
 from keras import layers, ops  # noqa: F401
 
-from onward.converters.targets.numpy.prelude import non_max_suppression  # noqa: F401
+from onward.converters.targets.numpy.prelude import codes_of, non_max_suppression, numbers_of  # noqa: F401
 
 
 class Operation(keras.layers.Layer):
@@ -110,25 +110,6 @@ def bit_cast(value, dtype):
     if "bool" in (keras.backend.standardize_dtype(value.dtype), dtype):
         return ops.cast(value, dtype)
     return value.view(dtype) if keras.backend.backend() == "numpy" else ops.view(value, dtype)  # NumPy's narrows 64 bits first
-
-
-@functools.cache
-def numbers_of(kind):
-    """The numbers that the codes of a small type of floats stand for."""
-    return np.arange(1 << ml_dtypes.finfo(kind).bits, dtype=np.uint8).view(kind).astype(np.float32)
-
-
-@functools.cache
-def codes_of(kind, saturate):
-    """The code of the nearest number of a small type, for the sign, exponent and four bits of a float each, and whether lower bits are set."""
-    beginning = np.arange(1 << 14, dtype=np.uint32)
-    value = (beginning >> 1 << 19 | beginning & 1).view(np.float32)
-    limit = float(ml_dtypes.finfo(kind).max)
-    value = np.where(np.isnan(value), value, np.clip(value, -limit, limit)) if saturate else value
-    with np.errstate(all="ignore"):
-        codes = value.astype(kind).view(np.uint8)
-    codes[0] = 0  # a type without 0 has its least number there, which backends take for 0
-    return codes
 
 
 def decoded(codes, kind):

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from onward.converters.targets.printing import bytes
+from onward.converters.targets.printing.storage import FLOATS as CODED
+from onward.converters.targets.printing.storage import WHOLE
 from onward.converters.targets.printing.words import Words
 from onward.errors import UnsupportedOperator
 from onward.ir.datatypes import DataType
@@ -29,7 +30,7 @@ class KerasWords(Words):
     prefix = "ops"
     counts_from_end = False
     functions = FUNCTIONS
-    kept_in = {**bytes.WHOLE, **bytes.FLOATS}
+    kept_in = {**WHOLE, **CODED}
     reductions = {"sum": "sum", "prod": "prod", "max": "max", "min": "min", "argmax": "argmax", "argmin": "argmin"}
 
     def dtype(self, dtype: DataType) -> str:

@@ -1,7 +1,7 @@
 """Imports and functions that a generated NumPy module contains, word for word, where its program needs them."""
 # mypy: disable-error-code="no-untyped-def,var-annotated"
 
-import functools  # noqa: F401
+import functools
 import math
 from pathlib import Path  # noqa: F401
 
@@ -158,3 +158,22 @@ def recurrence(step, states, length, backwards, condition, collected):
 def stacked(rows, length, shape, dtype):
     """Rows on a new first axis; a loop that ended early leaves zeros."""
     return np.stack([*rows, *([np.zeros(shape, dtype)] * (length - len(rows)))]) if length else np.zeros((0, *shape), dtype)
+
+
+@functools.cache
+def numbers_of(kind):
+    """The numbers that the codes of a small type of floats stand for."""
+    return np.arange(1 << ml_dtypes.finfo(kind).bits, dtype=np.uint8).view(kind).astype(np.float32)
+
+
+@functools.cache
+def codes_of(kind, saturate):
+    """The code of the nearest number of a small type, for the sign, exponent and four bits of a float each, and whether lower bits are set."""
+    beginning = np.arange(1 << 14, dtype=np.uint32)
+    value = (beginning >> 1 << 19 | beginning & 1).view(np.float32)
+    limit = float(ml_dtypes.finfo(kind).max)
+    value = np.where(np.isnan(value), value, np.clip(value, -limit, limit)) if saturate else value
+    with np.errstate(all="ignore"):
+        codes = value.astype(kind).view(np.uint8)
+    codes[0] = 0  # a type without 0 has its least number there, which some frameworks take for 0
+    return codes

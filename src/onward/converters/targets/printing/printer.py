@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from onward.converters.targets.printing.bytes import kept
 from onward.converters.targets.printing.expressions import Expressions, Frame
 from onward.converters.targets.printing.forms import (
     bare,
@@ -19,6 +18,7 @@ from onward.converters.targets.printing.forms import (
     wish,
 )
 from onward.converters.targets.printing.naming import Names, Scopes
+from onward.converters.targets.printing.storage import kept
 from onward.converters.targets.printing.words import Words
 from onward.errors import UnsupportedOperator
 from onward.ir import Origin

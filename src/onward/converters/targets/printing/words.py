@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from onward.converters.targets.printing.bytes import kept
 from onward.converters.targets.printing.naming import number, quoted
+from onward.converters.targets.printing.storage import kept
 from onward.ir.datatypes import DataType
 from onward.program.array import Parameter
 
@@ -52,7 +52,7 @@ class Words(ABC):
     """Whether a negative index counts from the end of its axis."""
 
     kept_in: ClassVar[Mapping[DataType, DataType]] = {}
-    """Types of elements that the target lacks, and those in which they are kept (`bytes.py`). `decoded`, `encoded` and `lowest_bits` are helper functions then."""
+    """Types of elements that the target lacks, and those in which they are kept (`storage.py`). `decoded`, `encoded` and `lowest_bits` are helper functions then."""
 
     traces_loops: ClassVar[bool] = False
     """Whether the number of a loop's step is traced, so that no slice begins there and no size is made of it."""

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from onward.converters.targets.channels_last import moments_of, with_channels_last
-from onward.converters.targets.printing.bytes import kept
 from onward.converters.targets.printing.module import (
     Function,
     execute,
@@ -20,6 +19,7 @@ from onward.converters.targets.printing.module import (
     write_weights,
 )
 from onward.converters.targets.printing.naming import Names
+from onward.converters.targets.printing.storage import kept
 from onward.converters.targets.proof import Subject
 from onward.converters.targets.tensorflow.text import RULES
 from onward.converters.targets.tensorflow.words import TensorflowWords

@@ -5,8 +5,10 @@ import functools
 from pathlib import Path  # noqa: F401
 
 import ml_dtypes  # noqa: F401
-import numpy as np
+import numpy as np  # noqa: F401
 import tensorflow as tf
+
+from onward.converters.targets.numpy.prelude import codes_of, numbers_of
 
 
 def variables(weights, statistics):
@@ -105,25 +107,6 @@ def saturated(value, dtype):
     wide = tf.cast(value, tf.float32)
     limit = float(dtype.max)
     return tf.cast(tf.where(tf.math.is_nan(wide), wide, tf.clip_by_value(wide, -limit, limit)), dtype)
-
-
-@functools.cache
-def numbers_of(kind):
-    """The numbers that the codes of a small type of floats stand for."""
-    return np.arange(1 << ml_dtypes.finfo(kind).bits, dtype=np.uint8).view(kind).astype(np.float32)
-
-
-@functools.cache
-def codes_of(kind, saturate):
-    """The code of the nearest number of a small type, for the sign, exponent and four bits of a float each, and whether lower bits are set."""
-    beginning = np.arange(1 << 14, dtype=np.uint32)
-    value = (beginning >> 1 << 19 | beginning & 1).view(np.float32)
-    limit = float(ml_dtypes.finfo(kind).max)
-    value = np.where(np.isnan(value), value, np.clip(value, -limit, limit)) if saturate else value
-    with np.errstate(all="ignore"):
-        codes = value.astype(kind).view(np.uint8)
-    codes[0] = 0  # a type without 0 has its least number there, which TensorFlow takes for 0
-    return codes
 
 
 def decoded(codes, kind):

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from onward.converters.targets.printing import bytes
+from onward.converters.targets.printing.storage import FLOATS as CODED
+from onward.converters.targets.printing.storage import WHOLE
 from onward.converters.targets.printing.words import INFIX, Words
 from onward.ir.datatypes import DataType
 
@@ -30,7 +31,7 @@ class TensorflowWords(Words):
     counts_from_end = False
     functions = FUNCTIONS
     helping = frozenset({"truncate"})
-    kept_in = {dtype: wide for dtype, wide in {**bytes.WHOLE, **bytes.FLOATS}.items() if dtype not in COMPUTED}
+    kept_in = {dtype: wide for dtype, wide in {**WHOLE, **CODED}.items() if dtype not in COMPUTED}
     reductions = {
         "sum": "reduce_sum", "prod": "reduce_prod", "max": "reduce_max", "min": "reduce_min", "argmax": "argmax", "argmin": "argmin",
     }  # fmt: skip

@@ -209,7 +209,10 @@ class Classes:
         return [start, Statement(ast.parse(loop).body[0], path[:-1], "x")]
 
     def _renamed(self, path: Path, body: Sequence[Statement], wanted: Sequence[str], given: Sequence[str], fixed: bool) -> list[str]:
-        """The lines of a function whose variables are called after what they are; what is not read any more gives its name, and its memory, to the next of its kind."""
+        """The lines of a function whose variables are called after what they are.
+
+        What is not read any more gives its name, and its memory, to the next of its kind.
+        """
         names = Names(self.reserved)
         mapping: dict[str, str] = {}
         for name in given:

@@ -29,7 +29,10 @@ def only(array: Array) -> float:
 
 
 def steps(call: Call) -> tuple[Array, Array, Array, int | None] | None:
-    """The tensor, its scale and zero point, and their axis (None: one for the whole tensor); None where these are not known ahead or PyTorch does not train with them."""
+    """The tensor, its scale and zero point, and their axis (None: one for the whole tensor).
+
+    None where these are not known ahead or PyTorch does not train with them.
+    """
     x, scale, zero = call.inputs
     given = call.attributes
     if zero is None or zero.dtype not in QUANTIZED or scale.dtype != DataType.FLOAT or given.get("block_size") or given.get("precision"):

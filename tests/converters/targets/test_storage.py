@@ -10,7 +10,7 @@ import pytest
 
 import onward
 from onward.converters.builder import ModelBuilder
-from onward.converters.targets.printing.bytes import FLOATS, WHOLE, kept, restored
+from onward.converters.targets.printing.storage import FLOATS, WHOLE, kept, restored
 from onward.ir import Model
 from onward.ir.datatypes import DataType
 
