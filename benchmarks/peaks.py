@@ -17,9 +17,10 @@ import numpy as np
 
 from models import processor
 from onward.cli.output import console, table
-from onward.compiler.builder import F32, I8, I32, I64, POINTER, Builder, Module, Type, Value
+from onward.compiler.builder import Builder, Module
 from onward.compiler.native import compile_module, load_object
 from onward.compiler.targets import Target
+from onward.compiler.values import F32, I8, I32, I64, POINTER, Type, Value
 
 CHAINS = 12
 """Sums at once."""

@@ -11,24 +11,10 @@ import numpy as np
 import pytest
 
 from onward.compiler import native
-from onward.compiler.builder import (
-    BF16,
-    F16,
-    F32,
-    F64,
-    I1,
-    I8,
-    I32,
-    I64,
-    POINTER,
-    Builder,
-    Module,
-    Type,
-    Value,
-    literal,
-)
+from onward.compiler.builder import Builder, Module
 from onward.compiler.native import Library, assembly, compile_module, compile_modules
 from onward.compiler.targets import Target
+from onward.compiler.values import BF16, F16, F32, F64, I1, I8, I32, I64, POINTER, Type, Value, literal
 from onward.errors import CompileError
 from tests.compiler.native import TARGETS
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from onward.compiler.artifact import Artifact, KernelInfo, PortSpec
-from onward.compiler.builder import F32, I32, I64, POINTER, Module
+from onward.compiler.builder import Module
 from onward.compiler.context import Slot, Status, emit_fail
 from onward.compiler.native import compile_module
 from onward.compiler.targets import Target
+from onward.compiler.values import F32, I32, I64, POINTER
 from onward.errors import IndexOutOfBounds, InvalidInput
 from onward.ir import DataType
 from onward.ir.expressions import Symbol

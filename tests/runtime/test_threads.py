@@ -12,11 +12,12 @@ import time
 import numpy as np
 import pytest
 
-from onward.compiler.builder import I64, POINTER, Module
+from onward.compiler.builder import Module
 from onward.compiler.context import Slot
 from onward.compiler.native import Library, compile_module
 from onward.compiler.support import PATIENCE
 from onward.compiler.targets import Target
+from onward.compiler.values import I64, POINTER
 from onward.runtime import threads
 
 LAUNCH = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from onward.compiler.builder import Builder, Type, Value
+    from onward.compiler.builder import Builder
+    from onward.compiler.values import Type, Value
 
 
 class Bounds:
@@ -75,14 +76,14 @@ class Bounds:
             self.report(begin, first, last)
 
     def _used(self, mask: Value) -> Value:
-        from onward.compiler.builder import Type
+        from onward.compiler.values import Type
 
         b = self.b
         bits = b.bitcast(mask, Type(f"i{mask.type.lanes}"))
         return b.cast(bits, Type("i64"), signed=False) if mask.type.lanes != 64 else bits
 
     def _address(self, pointer: Value) -> Value:
-        from onward.compiler.builder import I64
+        from onward.compiler.values import I64
 
         return self.b.bitcast(pointer, I64)
 

@@ -16,142 +16,12 @@ canonical: the same calls give the same text.
 from __future__ import annotations
 
 import contextlib
-import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from onward.compiler.bounds import Bounds
 from onward.compiler.targets import Target
-
-_LLVM = {"f16": "half", "bf16": "bfloat", "f32": "float", "f64": "double", "ptr": "ptr"}
-_FLOATS = frozenset({"f16", "bf16", "f32", "f64"})
-
-
-@dataclass(frozen=True)
-class Type:
-    """A machine type: f16, bf16, f32, f64, i1, i8, i16, i32, i64, ptr; `lanes` above 1 make a vector."""
-
-    kind: str
-    lanes: int = 1
-
-    def __str__(self) -> str:
-        name = _LLVM.get(self.kind, self.kind)
-        return f"<{self.lanes} x {name}>" if self.lanes > 1 else name
-
-    @property
-    def is_float(self) -> bool:
-        """Whether it is a floating-point type."""
-        return self.kind in _FLOATS
-
-    @property
-    def bits(self) -> int:
-        """Bits of one lane."""
-        return {"ptr": 64, "bf16": 16}.get(self.kind) or int(self.kind[1:])
-
-    def with_lanes(self, lanes: int) -> Type:
-        """The same kind with another number of lanes."""
-        return Type(self.kind, lanes)
-
-    @property
-    def mangled(self) -> str:
-        """The name in overloaded intrinsics."""
-        return f"v{self.lanes}{self.kind}" if self.lanes > 1 else self.kind if self.kind != "ptr" else "p0"
-
-
-POINTER = Type("ptr")
-I1, I8, I16, I32, I64 = (Type(f"i{bits}") for bits in (1, 8, 16, 32, 64))
-F16, BF16, F32, F64 = (Type(kind) for kind in ("f16", "bf16", "f32", "f64"))
-
-
-class Value:
-    """A value in a register. Operators work on equal types; on integers they are signed."""
-
-    __slots__ = ("b", "type", "name")
-
-    def __init__(self, b: Builder, type: Type, name: str) -> None:  # noqa: A002 (the field's word)
-        self.b = b
-        self.type = type
-        self.name = name
-
-    def __str__(self) -> str:
-        return self.name
-
-    def _binary(self, other: Value, integer: str, real: str) -> Value:
-        return self.b.binary(real if self.type.is_float else integer, self, other)
-
-    def __add__(self, other: Value) -> Value:
-        return self._binary(other, "add", "fadd")
-
-    def __sub__(self, other: Value) -> Value:
-        return self._binary(other, "sub", "fsub")
-
-    def __mul__(self, other: Value) -> Value:
-        return self._binary(other, "mul", "fmul")
-
-    def __truediv__(self, other: Value) -> Value:
-        return self._binary(other, "sdiv", "fdiv")
-
-    def __and__(self, other: Value) -> Value:
-        return self.b.binary("and", self, other)
-
-    def __or__(self, other: Value) -> Value:
-        return self.b.binary("or", self, other)
-
-    def __xor__(self, other: Value) -> Value:
-        return self.b.binary("xor", self, other)
-
-    def __lshift__(self, other: Value) -> Value:
-        return self.b.binary("shl", self, other)
-
-    def __rshift__(self, other: Value) -> Value:
-        return self.b.binary("ashr", self, other)
-
-    def __neg__(self) -> Value:
-        if self.type.is_float:
-            return self.b.emit(self.type, f"fneg {self.type} {self}")
-        return self.b.constant(self.type, 0) - self
-
-    def __lt__(self, other: Value) -> Value:
-        return self.b.compare("lt", self, other)
-
-    def __le__(self, other: Value) -> Value:
-        return self.b.compare("le", self, other)
-
-    def __gt__(self, other: Value) -> Value:
-        return self.b.compare("gt", self, other)
-
-    def __ge__(self, other: Value) -> Value:
-        return self.b.compare("ge", self, other)
-
-    def __eq__(self, other: object) -> Value:  # type: ignore[override]
-        assert isinstance(other, Value)
-        return self.b.compare("eq", self, other)
-
-    def __ne__(self, other: object) -> Value:  # type: ignore[override]
-        assert isinstance(other, Value)
-        return self.b.compare("ne", self, other)
-
-    def __hash__(self) -> int:
-        return id(self)
-
-
-class Variable:
-    """A mutable local value."""
-
-    def __init__(self, b: Builder, type: Type) -> None:  # noqa: A002
-        self.b = b
-        self.type = type
-        self.slot = b.fresh("v")
-        b.entry_lines.append(f"  {self.slot} = alloca {type}, align {max(1, min(64, type.bits // 8 * type.lanes))}")
-
-    def get(self) -> Value:
-        """The current value."""
-        return self.b.emit(self.type, f"load {self.type}, ptr {self.slot}")
-
-    def set(self, value: Value) -> None:
-        """Replaces the value."""
-        self.b.line(f"store {self.type} {value}, ptr {self.slot}")
+from onward.compiler.values import F32, I1, POINTER, Type, Value, Variable, literal
 
 
 class Module:
@@ -188,28 +58,6 @@ class Module:
         declared = [text for name, text in self.declarations.items() if name not in defined]
         parts = [*self.globals.values(), *(function.text() for function in self.functions), *sorted(declared)]
         return f'target triple = "{self.target.triple}"\n\n' + "\n\n".join(parts) + "\n"
-
-
-def literal(type: Type, value: Any) -> str:  # noqa: A002
-    """A number in LLVM's notation."""
-    if type.kind == "i1":
-        return "true" if value else "false"
-    if type.is_float:
-        if type.kind == "f64" or type.kind == "f32":
-            number = struct.unpack("<f", struct.pack("<f", value))[0] if type.kind == "f32" else float(value)
-            return f"0x{struct.unpack('<Q', struct.pack('<d', number))[0]:016X}"
-        if type.kind == "f16":
-            import numpy as np
-
-            return f"0xH{int(np.float16(value).view(np.uint16)):04X}"
-        bits = struct.unpack("<I", struct.pack("<f", value))[0]
-        return f"0xR{(bits + 0x7FFF + (bits >> 16 & 1)) >> 16 & 0xFFFF:04X}"
-    if type.kind == "ptr":
-        return "null"
-    number = int(value)
-    if number >= 1 << (type.bits - 1):
-        number -= 1 << type.bits
-    return str(number)
 
 
 class Builder:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from onward.compiler.builder import I32, I64, POINTER, Builder, Value
+from onward.compiler.builder import Builder
+from onward.compiler.values import I32, I64, POINTER, Value
 
 
 class Slot(IntEnum):

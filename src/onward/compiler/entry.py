@@ -11,12 +11,13 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from onward.compiler.builder import Builder, Module, Type, Value
+from onward.compiler.builder import Builder, Module
 from onward.compiler.context import Slot, Status
 from onward.compiler.layout import Buffer
 from onward.compiler.schedule.emitter import Emitter
 from onward.compiler.schedule.kernel import Kernel, touched_bytes
 from onward.compiler.targets import Target
+from onward.compiler.values import Type, Value
 from onward.ir.expressions import Dimension, Expression
 from onward.program.guards import Guard
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from onward.compiler.builder import F32, F64, Builder, Type, Value
+from onward.compiler.builder import Builder
+from onward.compiler.values import F32, F64, Type, Value
 
 Function = Callable[[Builder, Value], Value]
 

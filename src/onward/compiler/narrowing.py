@@ -7,7 +7,8 @@ a magic addend are F. Giesen's (public domain).
 
 from __future__ import annotations
 
-from onward.compiler.builder import BF16, F16, F32, I16, I32, Builder, Type, Value
+from onward.compiler.builder import Builder
+from onward.compiler.values import BF16, F16, F32, I16, I32, Type, Value
 
 HALF_OVERFLOW = 0x47800000
 """65536: from here on a float is an infinity or NaN as float16."""

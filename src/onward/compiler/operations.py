@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from onward.compiler.builder import F32, F64, Builder, Type, Value
+from onward.compiler.builder import Builder
 from onward.compiler.mathematics import HOT, WIDE, emit_function
 from onward.compiler.smallfloats import FORMATS, decode, encode
+from onward.compiler.values import F32, F64, Type, Value
 from onward.ir.datatypes import DataType
 
 _KINDS = {

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from onward.compiler.builder import F32, I8, I32, Builder, Type, Value
+from onward.compiler.builder import Builder
+from onward.compiler.values import F32, I8, I32, Type, Value
 from onward.ir.datatypes import DataType
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from onward.compiler.builder import I1, I32, I64, POINTER, Builder, Module, Value
+from onward.compiler.builder import Builder, Module
 from onward.compiler.context import Slot, Status
 from onward.compiler.targets import Target
+from onward.compiler.values import I1, I32, I64, POINTER, Value
 
 LINE = 16
 """64-bit words between fields that different threads write: two cache lines, as neighbours are fetched in pairs."""

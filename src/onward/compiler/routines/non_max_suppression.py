@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from onward.compiler.builder import F32, I1, I8, I64, Builder, Value
+from onward.compiler.builder import Builder
 from onward.compiler.layout import LayoutPlanner
 from onward.compiler.schedule.imperative import Imperative, scratch_buffer
 from onward.compiler.schedule.kernel import Kernel
 from onward.compiler.targets import Target
+from onward.compiler.values import F32, I1, I8, I64, Value
 from onward.ir.datatypes import DataType
 from onward.program.array import Routine
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from onward.compiler.builder import I64, Value
 from onward.compiler.layout import LayoutPlanner
 from onward.compiler.operations import emit_cast
 from onward.compiler.schedule.imperative import Imperative
 from onward.compiler.schedule.kernel import Kernel
 from onward.compiler.targets import Target
+from onward.compiler.values import I64, Value
 from onward.ir.datatypes import DataType
 from onward.program.array import Routine
 

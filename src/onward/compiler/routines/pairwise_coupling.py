@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from onward.compiler.builder import F32, Value
 from onward.compiler.layout import LayoutPlanner
 from onward.compiler.schedule.imperative import Imperative
 from onward.compiler.schedule.kernel import Kernel
 from onward.compiler.targets import Target
+from onward.compiler.values import F32, Value
 from onward.program.array import Routine
 from onward.program.routines import COUPLING_ROUNDS, coupling_tolerance
 

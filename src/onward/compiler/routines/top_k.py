@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from onward.compiler.builder import I64, Builder, Value
+from onward.compiler.builder import Builder
 from onward.compiler.layout import LayoutPlanner
 from onward.compiler.operations import emit_operation
 from onward.compiler.schedule.imperative import Imperative, scratch_buffer
 from onward.compiler.schedule.kernel import Kernel
 from onward.compiler.targets import Target
+from onward.compiler.values import I64, Value
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import product
 from onward.program.array import Routine

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from onward.compiler.builder import I8, I64, Builder, Type, Value, Variable
+from onward.compiler.builder import Builder
 from onward.compiler.schedule.emitter import Emitter
 from onward.compiler.schedule.products import Product
 from onward.compiler.schedule.summation import PRODUCTS, cut, pieces
+from onward.compiler.values import I8, I64, Type, Value, Variable
 from onward.ir.expressions import Dimension, ceiling_divide
 
 UNROLL = 4

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from onward.compiler.builder import Builder, Type, Value
+from onward.compiler.builder import Builder
 from onward.compiler.context import ErrorCode
 from onward.compiler.layout import LayoutPlanner
 from onward.compiler.operations import (
@@ -22,6 +22,7 @@ from onward.compiler.operations import (
 )
 from onward.compiler.schedule.kernel import Arguments
 from onward.compiler.schedule.rounding import requantized, small_integer, without_shift
+from onward.compiler.values import Type, Value
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import BinaryAtom, Dimension, Expression, OpaqueAtom, SymbolAtom
 from onward.program.array import Array

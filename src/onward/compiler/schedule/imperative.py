@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from onward.compiler.builder import I64, POINTER, Builder, Module, Value
+from onward.compiler.builder import Builder, Module
 from onward.compiler.context import ErrorCode, Slot
 from onward.compiler.layout import Buffer, LayoutPlanner
 from onward.compiler.schedule.emitter import Emitter
 from onward.compiler.schedule.kernel import Arguments, Kernel
 from onward.compiler.targets import Target
+from onward.compiler.values import I64, POINTER, Value
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, Symbol, product
 from onward.ir.tensor import Tensor

@@ -10,10 +10,11 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from onward.compiler.builder import Builder, Type, Value
+from onward.compiler.builder import Builder
 from onward.compiler.context import ErrorCode, emit_fail
 from onward.compiler.layout import Buffer
 from onward.compiler.memory import aligned
+from onward.compiler.values import Type, Value
 from onward.ir.expressions import Dimension
 
 POINTER = Type("ptr")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from onward.compiler.builder import I64, Builder, Value
+from onward.compiler.builder import Builder
 from onward.compiler.operations import emit_literal
 from onward.compiler.schedule.emitter import Emitter
 from onward.compiler.schedule.kernel import Arguments, Kernel
 from onward.compiler.schedule.nest import NestSchedule, adds, combine, identity_of, least
 from onward.compiler.schedule.summation import cut, pieces
 from onward.compiler.steps import Stage
+from onward.compiler.values import I64, Value
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, ceiling_divide, product
 from onward.program.scalar import Operation, Scalar

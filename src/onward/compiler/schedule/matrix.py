@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from onward.compiler.builder import I64, POINTER, Builder, Module, Type, Value
+from onward.compiler.builder import Builder, Module
 from onward.compiler.layout import Buffer, LayoutPlanner
 from onward.compiler.operations import storage_type
 from onward.compiler.rewrite import substitute
@@ -33,6 +33,7 @@ from onward.compiler.schedule.products import product_of
 from onward.compiler.schedule.tiles import TYPICAL_ROWS, choose_tile
 from onward.compiler.steps import ContractionStep, Nest, Stage
 from onward.compiler.targets import Target
+from onward.compiler.values import I64, POINTER, Type, Value
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, Symbol, ceiling_divide, product
 from onward.ir.expressions import substitute as substitute_index

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from onward.compiler.builder import Builder, Module, Type, Value
+from onward.compiler.builder import Builder, Module
 from onward.compiler.layout import Buffer, LayoutPlanner
 from onward.compiler.operations import emit_literal, emit_operation
 from onward.compiler.rewrite import substitute
@@ -19,6 +19,7 @@ from onward.compiler.schedule.kernel import Arguments, Kernel
 from onward.compiler.schedule.summation import cut, pieces
 from onward.compiler.steps import Nest, Stage
 from onward.compiler.targets import Target
+from onward.compiler.values import Type, Value
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, Symbol, ceiling_divide, product
 from onward.ir.expressions import substitute as substitute_index

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from onward.compiler.builder import BF16, F32, I8, I16, I32, I64, Builder, Type, Value
+from onward.compiler.builder import Builder
 from onward.compiler.operations import storage_type
 from onward.compiler.targets import Target
+from onward.compiler.values import BF16, F32, I8, I16, I32, I64, Type, Value
 from onward.ir.datatypes import DataType
 
 

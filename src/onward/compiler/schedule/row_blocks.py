@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 
-from onward.compiler.builder import I8, I64, POINTER, Builder, Module, Value
+from onward.compiler.builder import Builder, Module
 from onward.compiler.layout import Buffer
 from onward.compiler.memory import Lifetime, plan_memory
 from onward.compiler.row_blocks import RowBlocks
 from onward.compiler.schedule.emitter import Emitter
 from onward.compiler.schedule.kernel import Arguments, Kernel, touched_bytes
 from onward.compiler.targets import Target
+from onward.compiler.values import I8, I64, POINTER, Value
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, Symbol, maximum, minimum, product
 

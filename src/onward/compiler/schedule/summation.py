@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 
-from onward.compiler.builder import I64, Builder, Value
+from onward.compiler.builder import Builder
+from onward.compiler.values import I64, Value
 from onward.ir.expressions import Dimension
 
 BLOCK = 64

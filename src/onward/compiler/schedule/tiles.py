@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from onward.compiler.builder import F32
 from onward.compiler.schedule.products import FloatProduct, Product
 from onward.compiler.targets import Target
+from onward.compiler.values import F32
 from onward.ir.expressions import Dimension, product
 
 MOST_VECTORS = 8

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from onward.compiler.builder import F32, I32, Builder, Type, Value
+from onward.compiler.builder import Builder
 from onward.compiler.routines.trees.bins import Binning, Bins
 from onward.compiler.routines.trees.rows import LANES, ROWS, Rows, lanes_of
 from onward.compiler.routines.trees.shapes import CompleteTrees, LeafMasks
 from onward.compiler.routines.trees.walked import Walked
 from onward.compiler.schedule.imperative import Imperative, table_buffer
 from onward.compiler.targets import Target
+from onward.compiler.values import F32, I32, Type, Value
 from onward.program.trees import START, Trees
 
 FEW_ROWS = 12

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onward.compiler.builder import I8, I32, Type, Value
 from onward.compiler.routines.trees.rows import LANES, ROWS, Rows
 from onward.compiler.schedule.imperative import Imperative, table_buffer
+from onward.compiler.values import I8, I32, Type, Value
 from onward.program.trees import Trees
 
 MOST_CUTS = 254

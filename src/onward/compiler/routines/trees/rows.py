@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import reduce
 
-from onward.compiler.builder import I64, Builder, Type, Value
+from onward.compiler.builder import Builder
 from onward.compiler.operations import compute_type
 from onward.compiler.schedule.imperative import Imperative
+from onward.compiler.values import I64, Type, Value
 from onward.program.array import Array
 from onward.program.trees import START, Trees
 

@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from onward.compiler.builder import I8, I32, Builder, Type, Value
+from onward.compiler.builder import Builder
 from onward.compiler.layout import Buffer
 from onward.compiler.routines.trees.bins import Bins
 from onward.compiler.routines.trees.rows import LANES, ROWS, lanes_of
 from onward.compiler.schedule.imperative import Imperative, table_buffer
 from onward.compiler.targets import Target
+from onward.compiler.values import I8, I32, Type, Value
 from onward.program.trees import Trees
 
 BYTES = Type("i8", 64)

@@ -10,10 +10,10 @@ from functools import reduce
 
 import numpy as np
 
-from onward.compiler.builder import F32, F64, I32, I64, Value
 from onward.compiler.routines.trees.records import Records, records_of
 from onward.compiler.routines.trees.rows import Rows
 from onward.compiler.schedule.imperative import Imperative, table_buffer
+from onward.compiler.values import F32, F64, I32, I64, Value
 from onward.program.trees import Trees
 
 TOGETHER = 8
