@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 from onnx import helper
 
+from onward.errors import OnwardError
 from onward.runtime import InferenceSession
 
 GENERATOR = np.random.default_rng(11)
@@ -268,9 +269,24 @@ def tensor_cases() -> list[Case]:
     ]  # fmt: skip
 
 
+def text_cases() -> list[Case]:
+    texts = np.array(["The cat, the café", "", "a☃b\tX1 日本 it's", "...", "é"], object)
+    how = {"mark": 0, "mincharnum": 1, "pad_value": "#"}
+    expressions = [r"[\pL\pN_]+", r"[\pL\pN_]{3,}", r"[a-z]+(?:'[a-z]+)?", r"[^\s\x{2603}]+", r"^[\pL]", "[a-z]|[0-9]+", "(?i)THE"]
+    return [
+        *(Case("Tokenizer", [texts], {**how, "tokenexp": item}, label=" " + item) for item in expressions),
+        Case("Tokenizer", [texts.reshape(1, 5)], {**how, "separators": [""]}, label=" characters"),
+        Case("Tokenizer", [texts], {**how, "separators": ["[ ,]+", "a"], "mincharnum": 2}, label=" separators"),
+        Case("Tokenizer", [texts], {**how, "separators": [""], "mark": 1}, label=" characters with marks"),
+        Case("Tokenizer", [texts[1:2]], {**how, "separators": [""], "mark": 1}, label=" of nothing"),
+        Case("MurmurHash3", [texts], {"positive": 0}, label=" of text"), Case("MurmurHash3", [texts], {"seed": 7}, label=" with a seed"),
+        Case("MurmurHash3", [GENERATOR.integers(-9, 9, (2, 3))], {"positive": 0}, label=" of integers"), Case("MurmurHash3", [floats(3)], label=" of floats"),
+    ]  # fmt: skip
+
+
 CASES = [
     *attention_cases(), *group_cases(), *rotary_cases(), *normalization_cases(), *product_cases(), *activation_cases(),
-    *quantized_cases(), *tensor_cases(),
+    *quantized_cases(), *tensor_cases(), *text_cases(),
 ]  # fmt: skip
 
 
@@ -280,10 +296,19 @@ def test_it_agrees_with_onnxruntime(case: Case) -> None:
     ours = InferenceSession(case.model()).run(None, case.feeds())
     for left, right in zip(ours, theirs, strict=True):
         assert left.dtype == right.dtype and left.shape == right.shape
-        if right.dtype == np.uint8 or right.dtype == np.int8:
+        if right.dtype.kind == "O" or case.name == "MurmurHash3":
+            np.testing.assert_array_equal(left, right)
+        elif right.dtype == np.uint8 or right.dtype == np.int8:
             assert np.abs(left.astype(int) - right.astype(int)).max() <= case.tolerance
         else:
             np.testing.assert_allclose(left, right, rtol=case.tolerance, atol=case.tolerance)
+
+
+@pytest.mark.parametrize("expression", ["a|ab", "a?(?:ab)?", "a+?", "[ab]*a"])
+def test_words_that_the_longest_match_and_the_first_tell_apart_are_refused(expression: str) -> None:
+    case = Case("Tokenizer", [np.array(["ab"], object)], {"mark": 0, "mincharnum": 1, "pad_value": "", "tokenexp": expression})
+    with pytest.raises(OnwardError, match="not deterministic"):
+        InferenceSession(case.model()).run(None, case.feeds())
 
 
 def test_packed_queries_keys_and_values_are_taken_apart() -> None:

@@ -14,7 +14,7 @@ from onward.operators.text.regular_expressions import compile_expression
 TEXTS = ["", "a", "abc", "Ab", "é", "Éa", "x1", "٣", "12", "]", "a]", "-", " ", "\t", "a_b", "_", "日本", "!", "a\n", "²", "ǅ", "[", ":", "α"]
 PATTERNS = [
     r"\w+", r"\d+", r"\s+", r"\W", r"[\pL\pN_]+", r"\pL", r"\PL", r"\p{Lu}\p{L}*", r"\p{^Lu}+", r"\P{^L}+", r"[^\pL]+", r"[^\P{Nd}1]", r"[\pL-]+",
-    r"[[:alpha:]]+", r"[[:punct:]]", r"[^[:space:]a]+", r"[[:word:]]+", r"[]a]+", r"[^]a]", r"[a\]]+", r"a\z", r"(?i)ab", r"a|\pN", r"\[", r"[[:]+",
+    r"[[:alpha:]]+", r"[[:punct:]]", r"[^[:space:]a]+", r"[[:word:]]+", r"[]a]+", r"[^]a]", r"[a\]]+", r"a\z", r"(?i)ab", r"a|\pN", r"\[", r"[[:]+", r"[\x{e9}\x{65E5}-\x{672c}]+",
 ]  # fmt: skip
 
 

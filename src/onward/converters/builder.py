@@ -14,7 +14,8 @@ from onward.ir.expressions import Dimension, Symbol
 from onward.ir.tensor import Tensor
 
 OPSET = 21
-CLASSICAL_OPSET = 5
+DOMAINS = {"ai.onnx.ml": 5, "com.microsoft": 1}
+"""The versions of the other domains."""
 
 
 class ModelBuilder:
@@ -72,7 +73,7 @@ class ModelBuilder:
         while inputs and inputs[-1] is None:
             inputs = inputs[:-1]
         if domain:
-            self.domains[domain] = CLASSICAL_OPSET
+            self.domains[domain] = DOMAINS[domain]
         results = [self.graph.new_value(hint=operator.lower()) for _ in range(outputs)]
         given = {name: value for name, value in attributes.items() if value is not None}
         self.graph.append(Node(operator, inputs, results, given, domain=domain, name=self.graph.fresh_name(operator)))

@@ -15,6 +15,7 @@ _POSIX = {
 }  # fmt: skip
 _CATEGORY = re.compile(r"\\([pP])(?:\{(\^?)(\w+)\}|(\w))")
 _NAMED = re.compile(r"\[:(\w+):\]")
+_NUMBERED = re.compile(r"\\x\{([0-9A-Fa-f]{1,8})\}")
 
 
 def compile_expression(pattern: str) -> re.Pattern[str]:
@@ -34,10 +35,13 @@ def _translated(pattern: str) -> str:
     place, inside = 0, False
     while place < len(pattern):
         category, named = _CATEGORY.match(pattern, place), _NAMED.match(pattern, place) if inside else None
+        numbered = _NUMBERED.match(pattern, place)
         if category is not None:
             negated = (category[1] == "P") != bool(category[2])
             members = _characters(category[3] or category[4], negated)
             piece, length = members if inside else f"[{members}]", len(category[0])
+        elif numbered is not None:
+            piece, length = f"\\U{int(numbered[1], 16):08x}", len(numbered[0])
         elif named is not None and named[1] in _POSIX:
             piece, length = _POSIX[named[1]], len(named[0])
         elif pattern[place] == "\\":
