@@ -117,7 +117,8 @@ class _Automaton:
                 raise _SeveralWays
             return _Ends([place for way in ways for place in way.first], [place for way in ways for place in way.last], ways[-1].empty)
         if operation == "MAX_REPEAT":
-            return self._repeated(*argument, flags)
+            least, most, inner = argument
+            return self._repeated(least, most, inner, flags)
         raise _SeveralWays
 
     def _repeated(self, least: int, most: int, inner: Any, flags: int) -> _Ends:
