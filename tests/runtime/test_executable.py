@@ -36,7 +36,7 @@ def doubling(fails: bool = False) -> Artifact:
     shape = (Symbol("batch"), 3)
     return Artifact(
         [compile_module(module.text(), target)], "run", [PortSpec("x", DataType.FLOAT, shape)],
-        [PortSpec("y", DataType.FLOAT, shape)], ["batch"], 1, Symbol("batch") * 12, [(0, np.float32([2.0]))], 4,
+        [PortSpec("y", DataType.FLOAT, shape)], ["batch"], 1, Symbol("batch") * 12, [(0, lambda: np.float32([2.0]))], 4,
         [KernelInfo("double", "map", ("the doubling node",))],
     )  # fmt: skip
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,28 +42,57 @@ class KernelInfo:
 class Artifact:
     """A compiled model.
 
-    - `objects`: object code; together they define `entry`, the function
+    - `code`: object code, or what is to give it; together the pieces define `entry`, the function
       `i32 run(ptr context, ptr inputs, ptr outputs, ptr sizes)`.
     - `symbols`: the meaning of each slot of `sizes` (int64); the first `bound_symbols` are taken from the inputs' shapes,
       the others are written by the entry.
     - `arena_bytes`: memory for intermediate values, in terms of the bound symbols.
-    - `weights`: (offset, array) pieces of the read-only weight memory of `weights_bytes`; 64-byte aligned.
+    - `weights`: pieces of the read-only weight memory of `weights_bytes`: offsets (multiples of 64) and what makes the array.
     - `guards`: what the sizes of a run must fulfil for the code to be valid.
     """
 
-    objects: list[bytes]
+    code: list[bytes] | Future[list[bytes]]
     entry: str
     inputs: list[PortSpec]
     outputs: list[PortSpec]
     symbols: list[str]
     bound_symbols: int
     arena_bytes: Dimension
-    weights: list[tuple[int, np.ndarray]]
+    weights: list[tuple[int, Callable[[], np.ndarray]]]
     weights_bytes: int
     kernels: list[KernelInfo]
     target: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
     guards: Sequence[Guard] = ()
+
+    @property
+    def objects(self) -> list[bytes]:
+        """The object code, as soon as it is there. Raises CompileError."""
+        return self.code if isinstance(self.code, list) else self.code.result()
+
+    def pack(self, write: Callable[[int, np.ndarray], None]) -> None:
+        """Makes the pieces of the weights, several at once, and hands each, as bytes, to `write` with its offset; none is kept."""
+
+        def piece(item: tuple[int, Callable[[], np.ndarray]]) -> None:
+            write(item[0], as_bytes(item[1]()))
+
+        if self.weights_bytes < WORTH_THREADS:
+            for item in self.weights:
+                piece(item)
+            return
+        with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
+            for _ in pool.map(piece, self.weights):
+                pass
+
+
+WORTH_THREADS = 1 << 22
+"""Bytes of weights that are packed sooner by several threads."""
+MOST_THREADS = 8
+
+
+def as_bytes(array: np.ndarray) -> np.ndarray:
+    """The bytes of an array in row-major order."""
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
 PRECISIONS = ("float32", "bfloat16")

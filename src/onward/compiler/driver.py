@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from onward.compiler.capability import Capability
 from onward.compiler.entry import EntryBuilder, Event, Launch, LoopBegin, LoopEnd, symbols_of
 from onward.compiler.layout import Buffer
 from onward.compiler.memory import Lifetime, aligned, plan_memory
-from onward.compiler.native import compile_modules
+from onward.compiler.native import begin_compiling
 from onward.compiler.plan import BlockRegion, LoopRegion, Plan
 from onward.compiler.schedule import schedule_step
 from onward.compiler.schedule.kernel import Kernel
@@ -128,9 +128,8 @@ class _Compilation:
             guards=guards,
         ).build(self.events)
         dump.llvm([*texts.values(), entry])
-        objects = compile_modules([*texts.values(), entry], self.target, self.options.processes)
         return Artifact(
-            objects=objects,
+            code=begin_compiling([*texts.values(), entry], self.target, self.options.processes),
             entry="run",
             inputs=[PortSpec(item.label, item.dtype, item.shape) for item in self.program.inputs],
             outputs=[PortSpec(name, array.dtype, array.shape) for name, array in zip(self.program.outputs, self.outputs)],
@@ -163,9 +162,9 @@ class _Compilation:
                 lifetimes.append(Lifetime(buffer, begin, last[buffer], size))
         return lifetimes, allocated
 
-    def _weights(self) -> tuple[dict[Buffer, int], list[tuple[int, np.ndarray]], int]:
+    def _weights(self) -> tuple[dict[Buffer, int], list[tuple[int, Callable[[], np.ndarray]]], int]:
         offsets: dict[Buffer, int] = {}
-        pieces: list[tuple[int, np.ndarray]] = []
+        pieces: list[tuple[int, Callable[[], np.ndarray]]] = []
         position = 0
         shared: dict[tuple[object, ...], int] = {}
         for launch in self.launches:
@@ -176,10 +175,9 @@ class _Compilation:
                 if key in shared:
                     offsets[buffer] = shared[key]
                     continue
-                data = buffer.data()
                 offsets[buffer] = shared[key] = position
-                pieces.append((position, data))
-                position += int(aligned(data.nbytes)) or 64
+                pieces.append((position, buffer.data))
+                position += int(aligned(buffer.bytes)) or 64  # type: ignore[call-overload]
         return offsets, pieces, position
 
     def _name_kernels(self) -> dict[str, str]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from llvmlite import binding
 
@@ -86,6 +87,14 @@ def compile_modules(texts: Sequence[str], target: Target, processes: int = 0) ->
     for helper in helpers:
         done.update(helper.results())
     return [done[number] if number in done else compile_module(text, target) for number, text in enumerate(texts)]
+
+
+def begin_compiling(texts: Sequence[str], target: Target, processes: int = 0) -> Future[list[bytes]]:
+    """The same in a thread of its own: LLVM needs no Python, so weights can be packed and written meanwhile."""
+    pool = ThreadPoolExecutor(1)
+    code = pool.submit(compile_modules, texts, target, processes)
+    pool.shutdown(wait=False)
+    return code
 
 
 def available_cores() -> int:

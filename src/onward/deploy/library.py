@@ -17,9 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from onward.compiler.artifact import Artifact, CompileOptions
+from onward.compiler.artifact import Artifact, CompileOptions, as_bytes
 from onward.compiler.driver import compile_model
 from onward.compiler.native import compile_module
 from onward.compiler.support import support_module
@@ -81,8 +79,8 @@ def _write_weights(artifact: Artifact, path: Path) -> bytes:
     """Writes the weights and, at their end, the stamp that ties them to this code; returns the stamp (32 bytes)."""
     digest = hashlib.sha256(b"".join(artifact.objects))
     with open(path, "wb") as file:
-        for offset, array in artifact.weights:
-            data = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+        for offset, make in artifact.weights:
+            data = as_bytes(make()).data
             digest.update(data)
             file.seek(offset)
             file.write(data)

@@ -19,6 +19,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from typing import Any
 import llvmlite
 import numpy as np
 
-from onward.compiler.artifact import Artifact, CompileOptions, KernelInfo, PortSpec
+from onward.compiler.artifact import MOST_THREADS, Artifact, CompileOptions, KernelInfo, PortSpec
 from onward.compiler.targets import Target
 from onward.format.wire import encode_parts
 from onward.ir import Model, load
@@ -36,6 +37,8 @@ from onward.ir.serialization import model_to_message
 from onward.program.guards import Guard
 
 DEFAULT_SIZE = 16 << 30
+PIECE = 1 << 22
+"""Bytes of a file that are hashed as one: those of all threads stay in a cache."""
 
 
 def folder() -> Path | None:
@@ -111,14 +114,23 @@ def _remembered(memo: Path | None) -> list[str] | None:
 
 
 def _inspect(path: Path, memo: Path | None) -> list[str]:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 24):
-            digest.update(block)
-    found = [digest.hexdigest(), *sorted(load(path).external_locations())]
+    found = [_hash_of_file(path), *sorted(load(path).external_locations())]
     if memo is not None:
         _write_whole(memo, json.dumps(found).encode())
     return found
+
+
+def _hash_of_file(path: Path) -> str:
+    """A hash of the hashes of pieces, several of which are made at once."""
+
+    def piece(start: int) -> bytes:
+        with open(path, "rb") as file:
+            file.seek(start)
+            return hashlib.sha256(file.read(PIECE)).digest()
+
+    with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
+        digests = list(pool.map(piece, range(0, path.stat().st_size, PIECE)))
+    return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
 # -- entries ----------------------------------------------------------------------------------------------------------
@@ -162,13 +174,17 @@ def store(key: str, artifact: Artifact) -> np.ndarray | None:
 
 
 def _write(place: Path, artifact: Artifact) -> None:
-    code = b"".join(artifact.objects)
-    (place / "code.bin").write_bytes(code)
     with open(place / "weights.bin", "wb") as file:
-        for offset, array in artifact.weights:
-            file.seek(offset)
-            file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
         file.truncate(artifact.weights_bytes + 64)
+
+    def write(offset: int, piece: np.ndarray) -> None:
+        with open(place / "weights.bin", "r+b") as file:
+            file.seek(offset)
+            file.write(piece.data)
+
+    artifact.pack(write)
+    code = b"".join(artifact.objects)  # compiled meanwhile
+    (place / "code.bin").write_bytes(code)
     description = {
         "objects": [len(item) for item in artifact.objects],
         "code": hashlib.sha256(code).hexdigest(),

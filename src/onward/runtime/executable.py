@@ -273,7 +273,9 @@ def verify_port(port: PortSpec, shape: tuple[int, ...], sizes: dict[str, int]) -
 
 def _gather_weights(artifact: Artifact) -> np.ndarray:
     blob = aligned_empty(artifact.weights_bytes + 64)
-    for offset, array in artifact.weights:
-        flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        blob[offset : offset + flat.nbytes] = flat
+
+    def write(offset: int, piece: np.ndarray) -> None:
+        blob[offset : offset + piece.nbytes] = piece
+
+    artifact.pack(write)
     return blob

@@ -129,8 +129,8 @@ class InferenceSession:
         ordered.graph.topological_sort()  # refuses cycles; files whose nodes stand in another order are fine
         with _Notice(model):
             artifact = compile_model(ordered, self._code.options)
-        artifact.metadata = _describe(model)
-        return self._code.keep("", artifact)
+            artifact.metadata = _describe(model)
+            return self._code.keep("", artifact)
 
     def _staged(self, model: Model, problem: OnwardError) -> StagedModel:
         """The model in stages, because of a problem that compiling it as a whole has met; raised where no page helps."""

@@ -63,8 +63,7 @@ class Kernel:
 
 def touched_bytes(buffer: Buffer) -> Dimension:
     """What may be touched: of inputs and outputs their elements alone, of our own memory whole cache lines."""
-    size = buffer.data().nbytes if buffer.kind == "constant" else buffer.bytes
-    return size if buffer.kind in ("input", "output") else aligned(size)
+    return buffer.bytes if buffer.kind in ("input", "output") else aligned(buffer.bytes)
 
 
 class Arguments:
