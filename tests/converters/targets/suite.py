@@ -11,7 +11,8 @@ import numpy as np
 from onnx import TensorProto, numpy_helper
 from onnx.backend.test.loader import load_model_tests
 
-from onward.converters.targets.printing.storage import restored
+from onward.converters.targets import storage_of
+from onward.converters.targets.printing.storage import SMALL, restored
 from onward.ir import as_model
 from onward.ir.datatypes import DataType
 from onward.operators.arguments import NotConstant
@@ -28,11 +29,12 @@ def plainly(function: Any, inputs: Sequence[Any]) -> Any:
     return function(*inputs)
 
 
-def failures(page: Any, excluded: Mapping[str, str], call: Call = plainly, every: int = 1) -> tuple[list[str], int, int]:
-    """(what failed and why, beyond the exclusions; how many passed, the number of node tests); of `every` so many tests one is run."""
+def failures(page: Any, excluded: Mapping[str, str], call: Call = plainly, every: int = 1, named: str = "") -> tuple[list[str], int, int]:
+    """(what failed and why, beyond the exclusions; how many passed, the number of node tests); of `every` so many tests one is run, and
+    only those in whose names the pattern `named` is found."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        cases = load_model_tests(kind="node")[::every]
+        cases = [case for case in load_model_tests(kind="node") if re.search(named, case.name)][::every]
         failed, passed = [], 0
         for case in cases:
             if any(re.fullmatch(pattern, case.name) for pattern in excluded):
@@ -54,7 +56,7 @@ def _run(page: Any, case: Any, call: Call) -> None:
         results = call(function, [value for name, value in feeds.items() if name not in constants])
         results = results if isinstance(results, tuple) else (results,)
         for ours, theirs in zip(results, outputs, strict=True):
-            compare(ours, _array(theirs), case)
+            compare(ours, _array(theirs), case, storage_of(page))
 
 
 def _converted(page: Any, model: Any, feeds: Mapping[str, Any], constants: dict[str, Any]) -> Any:
@@ -75,18 +77,18 @@ def _array(item: Any) -> Any:
     return [_array(part) for part in item] if isinstance(item, list) else None if item is None else np.asarray(item)
 
 
-def compare(ours: Any, theirs: Any, case: Any) -> None:
-    """Asserts that a result is the expected one, with the tolerances of its test; small types may be kept in bytes."""
+def compare(ours: Any, theirs: Any, case: Any, types: Mapping[DataType, DataType] = SMALL) -> None:
+    """Asserts that a result is the expected one, with the tolerances of its test; elements of `types` may be kept in others."""
     if isinstance(theirs, list):
         for one, other in zip(ours, theirs, strict=True):
-            compare(one, other, case)
+            compare(one, other, case, types)
         return
     ours = np.asarray(ours)
     assert ours.shape == theirs.shape
     if theirs.dtype.kind in "OUS":
         np.testing.assert_array_equal(ours.astype(str), theirs.astype(str))
         return
-    ours = restored(ours, DataType.of(theirs.dtype))
+    ours = restored(ours, DataType.of(theirs.dtype), types)
     assert ours.dtype == theirs.dtype
     wide = np.complex128 if theirs.dtype.kind == "c" else np.float64
     tolerance = TOLERANCES.get(theirs.dtype.name, case.rtol)

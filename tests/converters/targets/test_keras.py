@@ -25,9 +25,9 @@ keras = pytest.importorskip("keras")
 ROOT = Path(__file__).parents[3]
 
 
-def suite(backend: str, every: int, least: float = 0) -> None:
+def suite(backend: str, every: int, least: float = 0, pattern: str = "") -> None:
     """In a process of its own, whose backend is that one."""
-    command = [sys.executable, "-m", "tests.converters.targets.keras_suite", backend, str(every)]
+    command = [sys.executable, "-m", "tests.converters.targets.keras_suite", backend, str(every), pattern]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     passed, total = map(int, re.findall(r"(\d+) of (\d+) pass", done.stdout)[0])
@@ -43,6 +43,12 @@ def test_the_suite_of_the_onnx_package() -> None:
 def test_a_part_of_the_suite_on_other_backends(backend: str) -> None:
     pytest.importorskip(backend)
     suite(backend, 40)
+
+
+def test_unsigned_numbers_on_pytorch() -> None:
+    """Which has no arithmetic of them."""
+    pytest.importorskip("torch")
+    suite("torch", 5, 0.9, "_uint(16|32|64)|_ui64_")
 
 
 def kinds(model: Any) -> list[str]:

@@ -10,6 +10,8 @@ import pytest
 
 import onward
 from onward.converters.builder import ModelBuilder
+from onward.converters.targets.keras import words
+from onward.converters.targets.keras.words import WIDER
 from onward.converters.targets.printing.storage import FLOATS, WHOLE, kept, restored
 from onward.ir import Model
 from onward.ir.datatypes import DataType
@@ -64,8 +66,8 @@ def test_whole_numbers_lose_their_higher_bits(target: str, dtype: DataType) -> N
 @pytest.mark.parametrize("dtype", [*WHOLE, *FLOATS], ids=lambda dtype: dtype.name)
 def test_bytes_there_and_back(dtype: DataType) -> None:
     array = np.array([[0, 1], [1, 1]], dtype.numpy)
-    stored = kept(array, [dtype])
-    assert stored.dtype.itemsize == 1 and stored.shape == (2, 2) and kept(array, []) is array
+    stored = kept(array, {**WHOLE, **FLOATS})
+    assert stored.dtype.itemsize == 1 and stored.shape == (2, 2) and kept(array, {}) is array
     assert restored(stored, dtype).tobytes() == array.tobytes()
 
 
@@ -81,3 +83,22 @@ def test_weights_of_small_types(target: str, dtype: DataType) -> None:
     result = onward.convert(b.model(), to=target)
     found = np.asarray(result(np.eye(4, dtype=np.float32)))
     np.testing.assert_array_equal(found, numbers.astype(np.float32) / 4)
+
+
+def test_arithmetic_in_wider_types_keeps_to_the_bits_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on PyTorch's backend of Keras, which has no arithmetic of unsigned numbers; larger ones are tested there (test_keras.py)."""
+    page = page_of("keras")
+    for place in (page, words):
+        monkeypatch.setattr(place, "storage", lambda: {**WHOLE, **FLOATS, **WIDER})
+    b = ModelBuilder("unsigned")
+    x, y = (b.input(name, DataType.UINT16, ["n", 8]) for name in "xy")
+    results = [b.op(kind, x, y) for kind in ("Add", "Sub", "Mul")] + [b.op("BitwiseNot", x), b.op("BitShift", x, y, direction="LEFT")]
+    for place, result in enumerate([*results, b.op("Max", b.op("Sub", x, y), y)]):
+        b.output(result, f"r{place}")
+    model = b.model()
+    random = np.random.default_rng(0)
+    feeds = [random.integers(0, most, (3, 8), dtype=np.uint16) for most in (2**16 - 1, 12)]
+    expected = onward.InferenceSession(model.to_bytes()).run(None, dict(zip("xy", feeds)))
+    for ours, theirs in zip(page.run(page.convert(model), feeds), expected, strict=True):
+        assert ours.dtype == np.int32
+        np.testing.assert_array_equal(restored(ours, DataType.UINT16, WIDER), theirs)

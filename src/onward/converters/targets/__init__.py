@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onward import operators
-from onward.converters.targets.printing.storage import restored
+from onward.converters.targets.printing.storage import SMALL, restored
 from onward.converters.targets.proof import Subject, prove
 from onward.errors import InvalidArgument, UnsupportedModel
 from onward.ir import Model
+from onward.ir.datatypes import DataType
 
 if TYPE_CHECKING:
     from onward.converters.certificate import Progress
@@ -112,5 +113,10 @@ def subject_of(model: Model, name: str, constants: Mapping[str, Any]) -> Subject
     page = page_of(name)
     if name in NATIVE:
         return page.native(model, constants)  # type: ignore[no-any-return]
-    result = page.convert(model, constants)
-    return Subject(result, model, lambda *inputs: [restored(found, value.dtype) for found, value in zip(page.run(result, inputs), model.graph.outputs)])
+    result, types = page.convert(model, constants), storage_of(page)
+    return Subject(result, model, lambda *inputs: [restored(found, value.dtype, types) for found, value in zip(page.run(result, inputs), model.graph.outputs)])
+
+
+def storage_of(page: Any) -> Mapping[DataType, DataType]:
+    """Types of elements that a target lacks, and those in which it keeps them."""
+    return page.storage() if hasattr(page, "storage") else SMALL

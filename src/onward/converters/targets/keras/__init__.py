@@ -14,7 +14,7 @@ from onward.converters.targets.channels_last import with_channels_last
 from onward.converters.targets.keras.layers import FUNCTIONS, numbers, plain
 from onward.converters.targets.keras.network import Network
 from onward.converters.targets.keras.recurrent import LAYERS
-from onward.converters.targets.keras.words import KerasWords
+from onward.converters.targets.keras.words import KerasWords, storage
 from onward.converters.targets.printing.module import (
     execute,
     module_text,
@@ -134,7 +134,7 @@ def _require_double_precision(model: Model) -> None:
 
 def run(result: Any, inputs: Sequence[Any]) -> list[np.ndarray]:
     """Calls the model and gives what it returned as a list of NumPy arrays."""
-    tensors = [kept(item, KerasWords.kept_in) for item in inputs]
+    tensors = [kept(item, storage()) for item in inputs]
     results = result(tensors[0] if len(tensors) == 1 else tensors)
     return [_array(item) for item in (results if isinstance(results, (list, tuple)) else [results])]
 

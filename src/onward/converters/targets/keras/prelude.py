@@ -125,10 +125,10 @@ def encoded(value, kind, saturate):
     return ops.take(ops.convert_to_tensor(codes_of(kind, saturate)), beginning + rest, axis=0)
 
 
-def lowest_bits(value, bits, dtype):
+def lowest_bits(value, bits, signed, dtype):
     """Whole numbers of the lowest `bits` bits."""
-    start = 0 if dtype == "uint8" else 1 << bits - 1
-    return ops.cast(ops.mod(value + start, 1 << bits) - start, dtype)
+    start = 1 << bits - 1 if signed else 0
+    return ops.cast(value if bits == 64 else ops.mod(value + start, 1 << bits) - start, dtype)
 
 
 def elements(value, *indices):

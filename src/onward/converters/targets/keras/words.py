@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from onward.converters.targets.printing.storage import FLOATS as CODED
-from onward.converters.targets.printing.storage import WHOLE
+from onward.converters.targets.printing.storage import SMALL
 from onward.converters.targets.printing.words import Words
 from onward.errors import UnsupportedOperator
 from onward.ir.datatypes import DataType
@@ -22,6 +21,15 @@ FUNCTIONS = {
 }  # fmt: skip
 FLOATS = (DataType.FLOAT, DataType.DOUBLE, DataType.FLOAT16, DataType.BFLOAT16)
 INTEGERS = tuple(DataType[f"{sign}INT{bits}"] for sign in ("", "U") for bits in (8, 16, 32, 64))
+WIDER = {DataType.UINT16: DataType.INT32, DataType.UINT32: DataType.INT64, DataType.UINT64: DataType.INT64}
+"""What unsigned numbers are kept in on PyTorch's backend, which has no arithmetic of them."""
+
+
+def storage() -> dict[DataType, DataType]:
+    """Types of elements that Keras lacks on its backend, and those in which they are kept."""
+    import keras
+
+    return {**SMALL, **(WIDER if keras.backend.backend() == "torch" else {})}
 
 
 class KerasWords(Words):
@@ -30,8 +38,10 @@ class KerasWords(Words):
     prefix = "ops"
     counts_from_end = False
     functions = FUNCTIONS
-    kept_in = {**WHOLE, **CODED}
     reductions = {"sum": "sum", "prod": "prod", "max": "max", "min": "min", "argmax": "argmax", "argmin": "argmin"}
+
+    def __init__(self) -> None:
+        self.kept_in = storage()
 
     def dtype(self, dtype: DataType) -> str:
         return repr(self.kept_in.get(dtype, dtype).numpy.name)
@@ -49,7 +59,8 @@ class KerasWords(Words):
         text = super().literal(value, dtype)
         if dtype == DataType.UINT64 and int(text) >= 2**32:
             raise UnsupportedOperator(f"Keras computes with unsigned whole numbers of 32 bits at most, and {text} is larger (random numbers need such)")
-        return f"ops.convert_to_tensor({text}, 'int64')" if dtype.is_integer and dtype.is_signed and abs(int(text)) > 2**31 - 1 else text
+        is_signed = dtype.is_integer and self.kept_in.get(dtype, dtype).is_signed
+        return f"ops.convert_to_tensor({text}, 'int64')" if is_signed and abs(int(text)) > 2**31 - 1 else text
 
     def small_array(self, array: np.ndarray, dtype: DataType) -> str:
         if array.ndim == 0 or array.size == 0:

@@ -180,7 +180,8 @@ class Printer(Expressions):
         empty = None
         if array.operation in ("max", "min") and any(lower_bound(extent) in (None, 0) for _, extent in inner):
             empty = self.words.literal(identity(array.operation, array.body.dtype), array.body.dtype)
-        return self.words.reduce(array.operation, text, axes, array.body.dtype, empty)
+        result = self.words.reduce(array.operation, text, axes, array.body.dtype, empty)
+        return self.words.fitted(result, array.dtype) if array.operation in ("sum", "prod") else result
 
     def _natural(self, body: Scalar, outer: Sequence[tuple[str, Dimension]], inner: Sequence[tuple[str, Dimension]]) -> list[tuple[str, Dimension]]:
         """The variables in the order in which an array that is read has its axes, so that nothing need be transposed."""
@@ -217,6 +218,7 @@ class Printer(Expressions):
             texts.append(self.scalar(factor, Frame(own)))
             letters.append("".join(letter[name] for name, _ in own))
         text = self.words.product(texts, letters, "".join(letter[name] for name, _ in outer if name not in single))
+        text = self.words.fitted(text, body.dtype)
         return self.words.slice(text, ["None" if name in single else ":" for name, _ in outer])
 
     def _routine(self, routine: Any) -> None:

@@ -82,7 +82,8 @@ def read_sizes(printer: Printer, routine: Routine, inputs: Sequence[str]) -> Non
 def cumulative(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
     given = routine.attributes
     axis = given["axis"] % routine.results[0].rank
-    _results(printer, routine, printer.words.cumulative(inputs[0], given["operation"], axis, bool(given["exclusive"]), bool(given["reverse"])))
+    text = printer.words.cumulative(inputs[0], given["operation"], axis, bool(given["exclusive"]), bool(given["reverse"]))
+    _results(printer, routine, printer.words.fitted(text, routine.results[0].dtype))
 
 
 @rule("top_k")
@@ -94,7 +95,8 @@ def top_k(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
 @rule("scatter")
 def scatter(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
     data, rows, updates = inputs
-    _results(printer, routine, printer.words.scatter(data, rows, updates, routine.attributes["reduction"]))
+    text = printer.words.scatter(data, rows, updates, routine.attributes["reduction"])
+    _results(printer, routine, printer.words.fitted(text, routine.results[0].dtype))
 
 
 @rule("non_zero")
@@ -109,7 +111,7 @@ def non_max_suppression(printer: Printer, routine: Routine, inputs: Sequence[str
 
 @rule("bit_cast")
 def bit_cast(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
-    _results(printer, routine, printer.words.bit_cast(inputs[0], routine.attributes["dtype"]))
+    _results(printer, routine, printer.words.bit_cast(inputs[0], routine.inputs[0].dtype, routine.attributes["dtype"]))
 
 
 @rule("tree_ensemble")

@@ -1,8 +1,8 @@
-"""Elements that a target lacks, kept in bytes: whole numbers of fewer than 8 bits as they are, floats of 8 bits and fewer as their codes."""
+"""Elements that a target lacks, kept in others: whole numbers as they are, floats of 8 bits and fewer as their codes."""
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,24 +21,25 @@ FLOATS = dict.fromkeys(
 )  # fmt: skip
 """Types of small floats, and that of their codes."""
 
+SMALL: Mapping[DataType, DataType] = {**WHOLE, **FLOATS}
+"""Types that most targets lack."""
 
-def kept(data: Any, types: Container[DataType]) -> np.ndarray:
-    """An array with elements of one of the `types` in bytes, others as they are."""
+
+def kept(data: Any, types: Mapping[DataType, DataType]) -> np.ndarray:
+    """An array with elements of one of the `types` in those that have room for them, others as they are."""
     array = np.asarray(data)
-    dtype = None if array.dtype.type.__module__ == "numpy" else DataType.of(array.dtype)
+    dtype = None if array.dtype.kind in "OUS" else DataType.of(array.dtype)
     if dtype is None or dtype not in types:
         return array
-    if dtype in WHOLE:
-        return array.astype(WHOLE[dtype].numpy)
+    if dtype.is_integer:
+        return array.astype(types[dtype].numpy)
     return np.ascontiguousarray(array).view(np.uint8).reshape(array.shape)
 
 
-def restored(array: Any, dtype: DataType | None) -> Any:
-    """An array of bytes with the elements of type `dtype` that they stand for; others as they are."""
+def restored(array: Any, dtype: DataType | None, types: Mapping[DataType, DataType] = SMALL) -> Any:
+    """An array with the elements of type `dtype`, one of the `types`, that its own stand for; others as they are."""
     if not isinstance(array, np.ndarray) or dtype is None or array.dtype == dtype.numpy:
         return array
-    if dtype in WHOLE and array.dtype == WHOLE[dtype].numpy:
-        return array.astype(dtype.numpy)
-    if dtype in FLOATS and array.dtype == np.uint8:
-        return np.ascontiguousarray(array).view(dtype.numpy).reshape(array.shape)
-    return array
+    if dtype not in types or array.dtype != types[dtype].numpy:
+        return array
+    return array.astype(dtype.numpy) if dtype.is_integer else np.ascontiguousarray(array).view(dtype.numpy).reshape(array.shape)

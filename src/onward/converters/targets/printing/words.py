@@ -21,6 +21,9 @@ INFIX = {
 TESTS = frozenset({"equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "is_nan", "is_infinite"})
 """Operations whose results are truth values."""
 
+GROWING = frozenset({"add", "subtract", "multiply", "negate", "not", "power", "shift_left"})
+"""Operations of whole numbers whose results may need more bits than their operands."""
+
 
 class Words(ABC):
     """How a target says what the tensor program says.
@@ -51,7 +54,7 @@ class Words(ABC):
     counts_from_end: ClassVar[bool] = True
     """Whether a negative index counts from the end of its axis."""
 
-    kept_in: ClassVar[Mapping[DataType, DataType]] = {}
+    kept_in: Mapping[DataType, DataType] = {}
     """Types of elements that the target lacks, and those in which they are kept (`storage.py`). `decoded`, `encoded` and `lowest_bits` are helper functions then."""
 
     traces_loops: ClassVar[bool] = False
@@ -168,13 +171,18 @@ class Words(ABC):
         return self.helper("encoded", text, f"ml_dtypes.{dtype.numpy.name}", str(saturate))
 
     def lowest_bits(self, text: str, dtype: DataType) -> str:
-        """Whole numbers of 64 bits as ones of so few that they are kept in bytes."""
-        return self.helper("lowest_bits", text, str(dtype.bits), self.dtype(self.kept_in[dtype]))
+        """Whole numbers without what lies beyond the bits of a type that is kept in another."""
+        return self.helper("lowest_bits", text, str(dtype.bits), str(dtype.is_signed), self.dtype(self.kept_in[dtype]))
+
+    def fitted(self, text: str, dtype: DataType) -> str:
+        """What was computed of numbers of a type: as they are in the type that they are kept in, results may be too large for their own."""
+        return self.lowest_bits(text, dtype) if dtype in self.kept_in and dtype.is_integer else text
 
     def computed(self, name: str, arguments: Sequence[str], dtype: DataType) -> str:
         """An operation on operands of any type; codes of floats are decoded for it, and what is no truth value encoded."""
         if not self.has_codes(dtype):
-            return self.operation(name, arguments, dtype)
+            result = self.operation(name, arguments, dtype)
+            return self.fitted(result, dtype) if name in GROWING else result
         result = self.operation(name, [self.decoded(item, dtype) for item in arguments], DataType.FLOAT)
         return result if name in TESTS else self.encoded(result, dtype, False)
 
@@ -291,9 +299,16 @@ class Words(ABC):
         """The boxes that are kept, of boxes, scores, the most of a class, the greatest overlap and the least score."""
         return self.helper("non_max_suppression", *inputs)
 
-    def bit_cast(self, text: str, dtype: DataType) -> str:
+    def bit_cast(self, text: str, source: DataType, target: DataType) -> str:
         """The same bits as elements of another type of the same width."""
-        if dtype in self.kept_in and dtype.is_integer:
-            wide = self.kept_in[dtype]
-            return self.lowest_bits(self.cast(self.helper("bit_cast", text, self.dtype(wide)), wide, DataType.INT64, False), dtype)
-        return self.helper("bit_cast", text, self.dtype(dtype))
+        if source in self.kept_in and source.is_integer and source.bits >= 8:
+            text = self.cast(text, self.kept_in[source], self._of_bits(source), False)
+        result = self._of_bits(target)
+        text = self.helper("bit_cast", text, self.dtype(result))
+        return text if result == target else self.lowest_bits(self.cast(text, result, DataType.INT64, False), target)
+
+    def _of_bits(self, dtype: DataType) -> DataType:
+        """The type of the target's own whose bits are those of a type."""
+        if dtype not in self.kept_in or not dtype.is_integer:
+            return dtype
+        return DataType[f"INT{dtype.bits}"] if dtype.bits >= 8 else self.kept_in[dtype]

@@ -122,9 +122,9 @@ def encoded(value, kind, saturate):
     return tf.gather(codes_of(kind, saturate), beginning + rest)
 
 
-def lowest_bits(value, bits, dtype):
+def lowest_bits(value, bits, signed, dtype):
     """Whole numbers of the lowest `bits` bits."""
-    start = 0 if dtype.min == 0 else 1 << bits - 1
+    start = 1 << bits - 1 if signed else 0
     return tf.cast(tf.math.floormod(value + start, 1 << bits) - start, dtype)
 
 
