@@ -19,6 +19,13 @@ from onward.ir.datatypes import DataType
 ODD_TEXTS = ("no such category", "Ünïcode 語", " ", "0")
 """Texts that are hardly categories."""
 
+ODD_WORDS = ("Ünïcode", "語", "a", "X_1", "it's", "e\u0301a\u0323\u0301", "ﬁ½²", "٣")
+ODD_SEPARATORS = [" ", "  ", "-", ", ", "\n", "\u00a0\t", " ☃", "»", "😀", "\u200b"]
+"""Words and what may stand between them."""
+
+WIDEST = 2**22
+"""So many numbers are compared at a time: columns of hashes are many."""
+
 FEW = 20
 """So many whole numbers in a column may be categories."""
 
@@ -114,11 +121,12 @@ class Labels:
 
     def data(self, source: Any) -> dict[str, Any]:
         random = np.random.default_rng(0)
-        sets = {"the example": self.values, "values of it": random.choice(self.values, 100), "one value": self.values[:1]}
+        most = min(100, max(2, WIDEST // max((getattr(part, "n_features", None) or 1 for part in parts_of(source)), default=1)))
+        sets = {"the example": self.values[:most], "values of it": random.choice(self.values, most), "one value": self.values[:1]}
         if self.values.dtype != TEXT or type(source).__name__ in OF_LABELS:  # a label is no text of words
             return sets
-        words = np.array([*" ".join(self.values).split()[:1000], *ODD_TEXTS[:1], "Ünïcode", "語", "a", "X_1"], object)
-        mixed = np.array([random.choice([" ", "  ", "-", ", ", "\n"]).join(random.choice(words, size)) for size in range(30)], object)
+        words = np.array([*" ".join(self.values).split()[:1000], *ODD_TEXTS[:1], *ODD_WORDS], object)
+        mixed = np.array([random.choice(ODD_SEPARATORS).join(random.choice(words, size)) for size in range(min(30, most))], object)
         return {**sets, "words of it": mixed, "words in upper case": np.array([text.upper() for text in mixed], object), "empty": np.array(["", " "], object)}
 
     def rows(self, given: Any) -> Any:

@@ -12,9 +12,9 @@ from onward.ir import TensorType
 from onward.ir.datatypes import DataType
 
 
-def repeat(limit: int, states: Sequence[Any], step: Callable[..., tuple[Sequence[Any], Any]]) -> list[Array]:
+def repeat(limit: Any, states: Sequence[Any], step: Callable[..., tuple[Sequence[Any], Any]]) -> list[Array]:
     """The states after some turns: `step(*states)` gives the next ones, of the same shapes, and whether to go on, a truth value
-    of rank 0. There are at most `limit` turns."""
+    of rank 0. There are at most `limit` turns, an integer or a traced one."""
     trace = states[0].trace
     b = trace.b
     with b.inner_graph("turn") as body:
@@ -28,6 +28,6 @@ def repeat(limit: int, states: Sequence[Any], step: Callable[..., tuple[Sequence
         after, going = step(*ports)
         results = [as_array(trace, going), *(as_array(trace, item).astype(port.dtype) for item, port in zip(after, ports, strict=True))]
         body.outputs.extend(b.op("Identity", item.value) for item in results)
-    made = b.op("Loop", trace.constant(np.array(limit)), trace.constant(np.array(True)), *(item.value for item in states), body=body, outputs=len(states))
+    made = b.op("Loop", as_array(trace, limit).value, trace.constant(np.array(True)), *(item.value for item in states), body=body, outputs=len(states))
     values = [made] if len(states) == 1 else made
     return [Array(trace, value, item.dtype, item.shape) for value, item in zip(values, states)]

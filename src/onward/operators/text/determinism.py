@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 ALL = "".join(map(chr, range(sys.maxunicode + 1)))
+CHARACTERS = re.ASCII | re.LOCALE | re.UNICODE
+"""Flags that say which characters are letters; one of them is set."""
 MOST_COPIES = 64
 """A part that is repeated more often counts as repeated without end."""
 
@@ -34,6 +36,12 @@ def is_deterministic(expression: re.Pattern[str]) -> bool:
 def members(item: Any, flags: int) -> np.ndarray:
     """Which characters, a truth value for each, one element of a parsed expression takes."""
     return _members(repr(item), _Hidden(item), flags & (re.IGNORECASE | re.ASCII | re.DOTALL | re.UNICODE))
+
+
+def combined(flags: int, added: int, removed: int) -> int:
+    """The flags within a group that sets some of its own."""
+    kept = flags & ~CHARACTERS if added & CHARACTERS else flags
+    return (kept | added) & ~removed
 
 
 class _Hidden:
@@ -110,7 +118,7 @@ class _Automaton:
             return _Ends([len(self.classes) - 1], [len(self.classes) - 1], False)
         if operation == "SUBPATTERN":
             _, added, removed, inner = argument
-            return self.sequence(list(inner), (flags | added) & ~removed)
+            return self.sequence(list(inner), combined(flags, added, removed))
         if operation == "BRANCH":
             ways = [self.sequence(list(inner), flags) for inner in argument[1]]
             if any(way.empty for way in ways[:-1]):
