@@ -59,16 +59,25 @@ def _scale(b: Builder, x: Value, exponent: Value) -> Value:
     return x * _power_of_two(b, half, x) * _power_of_two(b, exponent - half, x)
 
 
-def _clamp(b: Builder, x: Value, low: float, high: float) -> Value:
-    """x between bounds; NaN stays."""
-    x = b.select(x < number(b, x, low), number(b, x, low), x)
-    return b.select(x > number(b, x, high), number(b, x, high), x)
+def _at_most(b: Builder, x: Value, limit: float) -> Value:
+    """The less of x and the limit; NaN stays."""
+    return b.select(x > number(b, x, limit), number(b, x, limit), x)
 
 
 def exp(b: Builder, x: Value) -> Value:
-    """e^x."""
+    """e^x.
+
+    Where it is 0, as for masked scores, e^0 is made in its place: a product that loses all its bits takes Intel's processors
+    some 150 cycles (causal attention of 1024 tokens took 61 ms instead of 36).
+    """
+    zero = number(b, x, 0.0)
+    nothing = x < number(b, x, -104.5 if x.type.bits == 32 else -746.0)
+    return b.select(nothing, zero, _exp(b, b.select(nothing, zero, x)))
+
+
+def _exp(b: Builder, x: Value) -> Value:
     if x.type.bits == 32:
-        x = _clamp(b, x, -104.5, 89.0)
+        x = _at_most(b, x, 89.0)
         n, count = _round(b, x, 1.44269504088896341)
         r = b.fma(n, number(b, x, -6.93145752e-1), x)
         r = b.fma(n, number(b, x, -1.42860677e-6), r)
@@ -76,7 +85,7 @@ def exp(b: Builder, x: Value) -> Value:
             "0x1.694000p-10", "0x1.125edcp-7", "0x1.555b5ap-5", "0x1.555450p-3", "0x1.fffff6p-2", "0x1p0", "0x1p0",
         )])  # fmt: skip
         return _scale(b, p, count)
-    x = _clamp(b, x, -746.0, 710.5)
+    x = _at_most(b, x, 710.5)
     n, count = _round(b, x, 1.4426950408889634074)
     r = b.fma(n, number(b, x, -6.93145751953125e-1), x)
     r = b.fma(n, number(b, x, -1.42860682030941723212e-6), r)
