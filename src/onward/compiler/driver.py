@@ -18,7 +18,7 @@ from onward.compiler.native import begin_compiling
 from onward.compiler.plan import BlockRegion, LoopRegion, Plan
 from onward.compiler.schedule import schedule_step
 from onward.compiler.schedule.kernel import Kernel
-from onward.compiler.schedule.row_blocks import block_kernel
+from onward.compiler.schedule.blocks import Choice, block_kernel
 from onward.compiler.steps import BlockStep, CopyStep, RoutineStep, Step
 from onward.compiler.targets import Target
 from onward.errors import UnsupportedOperator
@@ -81,9 +81,14 @@ class _Compilation:
     def _in_blocks(self, step: BlockStep, plan: Plan) -> Kernel:
         """The kernels of a block inside one that goes over all blocks."""
         region = BlockRegion(step.blocks, plan.layouts)
-        needed = region.plan.needed()
-        parts = [kernel for item in region.plan.steps for kernel in schedule_step(item, region.plan.layouts, self.target, needed)]
-        return block_kernel(step.blocks, parts, region.outside, self.target)
+        parts, test, otherwise = (self._parts(inside) for inside in (region.plan, region.test, region.otherwise))
+        choice = None if region.verdict is None else Choice(test, region.verdict, otherwise)
+        return block_kernel(step.blocks, parts, choice, region.outside, self.target)
+
+    def _parts(self, plan: Plan | None) -> list[Kernel]:
+        """The kernels of a plan inside a block."""
+        needed = set() if plan is None else plan.needed()
+        return [] if plan is None else [kernel for item in plan.steps for kernel in schedule_step(item, plan.layouts, self.target, needed)]
 
     def _next_number(self) -> int:
         self.launched += 1

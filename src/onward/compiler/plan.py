@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from onward.compiler import dump
+from onward.compiler.blocks import Blocks, Piece
 from onward.compiler.entry import LoopBegin
 from onward.compiler.layout import Buffer, LayoutPlanner, View, contiguous_strides
 from onward.compiler.roots import Root, RootFinder
-from onward.compiler.row_blocks import RowBlocks, find_blocks
+from onward.compiler.row_blocks import find_row_blocks
 from onward.compiler.steps import BlockStep, BorderStep, RoutineStep, Step, StepPlanner
+from onward.compiler.winograd import find_squares
 from onward.program.array import Array, Constant, Input, Reshape, Routine
 from onward.program.content import depends_on_constants_alone
 from onward.program.functions import compute
@@ -35,7 +37,7 @@ class Plan:
         self.outputs = distinct_outputs(outputs)
         finder = RootFinder(self.outputs, given.keys())
         self.roots = finder.find()
-        blocks = find_blocks(finder, self.roots) if in_blocks else []
+        blocks = [*find_row_blocks(finder, self.roots), *find_squares(finder, self.roots)] if in_blocks else []
         self.order = [array for array in finder.order if array not in finder.known and array not in given]
         extra = [root.array for root in self.roots if root.array not in set(finder.order)]
         stored = [array for array in finder.order if array in finder.stored] + extra
@@ -90,16 +92,33 @@ class LoopRegion:
 
 
 class BlockRegion:
-    """What is done for one block of rows, planned like a program; its result lies where the block's part of the whole does."""
+    """What is done for one block, planned like programs; its pieces lie where they do in the whole.
 
-    def __init__(self, blocks: RowBlocks, layouts: LayoutPlanner) -> None:
-        given = {array: layouts.view(array) for array in blocks.given}
-        whole = layouts.view(blocks.root.array)
-        along = next(axis for axis, place in enumerate(blocks.indices) if place is blocks.first)
-        strides = (whole.strides[along], *(whole.strides[axis] for axis in blocks.axes))
-        self.plan = Plan([blocks.body], given, [View(whole.buffer, strides, whole.address(blocks.indices))], in_blocks=False)
-        self.plan.layouts.views.update(given)
-        self.outside = {whole.buffer, *(view.buffer for view in given.values())}
+    `plan` computes the pieces. Where there is a condition, `test` computes it into `verdict`, and `otherwise` the pieces where it does not hold.
+    """
+
+    def __init__(self, blocks: Blocks, layouts: LayoutPlanner) -> None:
+        self.given = {array: layouts.view(array) for array in blocks.given}
+        self.whole = layouts.view(blocks.root.array)
+        self.outside = {self.whole.buffer, *(view.buffer for view in self.given.values())}
+        self.plan = self._computing(blocks.pieces)
+        self.test = self.otherwise = self.verdict = None
+        if blocks.condition is not None:
+            self.test = self._planned([blocks.condition], [None])
+            self.verdict = self.test.layouts.view(blocks.condition).buffer
+            self.otherwise = self._computing(blocks.otherwise)
+
+    def _computing(self, pieces: Sequence[Piece]) -> Plan:
+        return self._planned([piece.array for piece in pieces], [self._home(piece) for piece in pieces])
+
+    def _home(self, piece: Piece) -> View:
+        strides = tuple(self.whole.strides[axis] * step for axis, step in zip(piece.axes, piece.steps))
+        return View(self.whole.buffer, strides, self.whole.address(piece.origin))
+
+    def _planned(self, arrays: Sequence[Array], homes: Sequence[View | None]) -> Plan:
+        plan = Plan(arrays, self.given, homes, in_blocks=False)
+        plan.layouts.views.update(self.given)
+        return plan
 
 
 def _at(view: View, body: Body) -> View:

@@ -2,15 +2,15 @@
 
 The second product of attention needs its left operand, the weights, a row at a time, and a row of weights needs no more than
 a row of scores, the result of the first product. So all of it can be done for a block of rows before the next, and what lies
-between stays in a cache. What is done for a block is a program of its own (`RowBlocks.body`), planned like any other, over
+between stays in a cache. What is done for a block is a program of its own (`blocks.py`), planned like any other, over
 symbols that say which block it is. No number is computed in another way than without blocks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
 
+from onward.compiler.blocks import Blocks, Piece
 from onward.compiler.rewrite import replace_reads, substitute
 from onward.compiler.roots import Root, RootFinder
 from onward.ir.expressions import Dimension, Expression, Symbol, ceiling_divide, minimum, product
@@ -36,32 +36,10 @@ BLOCK_ELEMENTS = 1 << 16
 """Elements of the first product that a block should not exceed: 256 KB of floats."""
 
 
-@dataclass(frozen=True, eq=False)
-class RowBlocks:
-    """A contraction `root` in blocks of rows, with the roots that are computed inside them, `interior`.
-
-    There is a block for each value of `places`, below `counts`; the last place is the number of the block of rows, which
-    begins at the value of `first` (`begin`, in terms of the places) and has `rows` rows. The last block overlaps the one before
-    where the rows do not divide. The element (row, columns...) of `body` is that of the root at `indices`.
-    """
-
-    root: Root
-    interior: tuple[Array, ...]
-    places: tuple[Expression, ...]
-    counts: tuple[Dimension, ...]
-    first: Expression
-    begin: Dimension
-    rows: Dimension
-    body: Array
-    indices: tuple[Dimension, ...]
-    axes: tuple[int, ...]
-    given: tuple[Array, ...]
-
-
-def find_blocks(finder: RootFinder, roots: Sequence[Root]) -> list[RowBlocks]:
+def find_row_blocks(finder: RootFinder, roots: Sequence[Root]) -> list[Blocks]:
     """The contractions of a program that are worth it."""
     search = _Search(finder, roots)
-    found: list[RowBlocks] = []
+    found: list[Blocks] = []
     for root in roots:
         interior = search.interior(root)
         blocks = _BodyWriter(root, search.roots, interior).blocks() if interior else None
@@ -138,7 +116,7 @@ class _BodyWriter:
         self.row = Symbol("block.inside")
         self.first = Symbol("block.first")
 
-    def blocks(self) -> RowBlocks | None:
+    def blocks(self) -> Blocks | None:
         """The blocks, or None where the interior cannot be cut into rows."""
         root, contraction = self.root, self.root.contraction
         assert contraction is not None
@@ -162,13 +140,14 @@ class _BodyWriter:
             return None
         number = Symbol("block.number")
         fixed: dict[str, Dimension] = {**names, **units, str(self.along): self.first}
-        return RowBlocks(
+        origin = tuple(fixed.get(str(variable), 0) for variable in root.variables)
+        axes = [axis for axis, variable in enumerate(root.variables) if variable not in (*contraction.batch, *contraction.rows)]
+        axes.insert(0, root.variables.index(self.along))
+        return Blocks(
             root, self.interior, (*names.values(), number),
             (*(extents[name] for name in names), ceiling_divide(count, step)), self.first,
-            minimum(number * step, count - self.rows), self.rows, body,
-            tuple(fixed.get(str(variable), 0) for variable in root.variables),
-            tuple(axis for axis, variable in enumerate(root.variables) if variable not in (*contraction.batch, *contraction.rows)),
-            tuple(self.given),
+            minimum(number * step, count - self.rows), self.rows,
+            (Piece(body, origin, tuple(axes), (1,) * len(axes)),), tuple(self.given),
         )  # fmt: skip
 
     def _array(self, root: Root, fixed: Mapping[str, Dimension]) -> Array:

@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from onward.compiler.blocks import Blocks
 from onward.compiler.layout import LayoutPlanner, Padding
 from onward.compiler.rewrite import substitute
 from onward.compiler.roots import Root, dependencies
-from onward.compiler.row_blocks import RowBlocks
 from onward.ir.expressions import Dimension, Expression, Symbol, product
 from onward.program.array import Array, Concatenate, Reshape, Routine, RoutineOutput
 from onward.program.scalar import Read, Scalar
 
 MOST_STAGES = 10
+MOST_SIBLINGS = 16
+"""Stages of a nest that do not read each other, whose values are all in registers before the first is stored."""
 LONG_ROW = 16
 """A reduction over at least this many contiguous elements is vectorised along itself."""
 
@@ -54,6 +56,12 @@ class Nest:
         rows = self.rows or []
         return [variable for variable in self.variables if variable not in rows]
 
+    @property
+    def are_siblings(self) -> bool:
+        """Whether all stages are maps that do not read each other."""
+        made = {stage.root.array for stage in self.stages}
+        return all(stage.kind == "map" and made.isdisjoint(read.array for read in stage.root.reads()) for stage in self.stages)
+
 
 @dataclass(eq=False)
 class ContractionStep:
@@ -64,9 +72,9 @@ class ContractionStep:
 
 @dataclass(eq=False)
 class BlockStep:
-    """A kernel that does several steps for a block of rows before the next: what `blocks` say."""
+    """A kernel that does several steps for a block before the next: what `blocks` say."""
 
-    blocks: RowBlocks
+    blocks: Blocks
 
 
 @dataclass(eq=False)
@@ -99,7 +107,7 @@ Step = Nest | ContractionStep | BlockStep | RoutineStep | CopyStep | BorderStep
 class StepPlanner:
     """Builds the list of steps in execution order."""
 
-    def __init__(self, order: Sequence[Array], roots: Sequence[Root], layouts: LayoutPlanner, blocks: Sequence[RowBlocks] = ()) -> None:
+    def __init__(self, order: Sequence[Array], roots: Sequence[Root], layouts: LayoutPlanner, blocks: Sequence[Blocks] = ()) -> None:
         self.layouts = layouts
         self.steps: list[Step] = []
         self.position: dict[Array, int] = {}
@@ -137,6 +145,8 @@ class StepPlanner:
             return
         kind = self._kind(root)
         if kind != "lane" and any(self._join(nest, root, kind) for nest in self._candidates(root)):
+            return
+        if kind == "map" and self._join_siblings(root):
             return
         nest = _new_nest(root, kind)
         self._append(nest, root.array)
@@ -216,6 +226,20 @@ class StepPlanner:
         self.nest_of[root.array] = nest
         return True
 
+    def _join_siblings(self, root: Root) -> bool:
+        """Maps of the same extents that read the same arrays, one right after another, read them together."""
+        nest = self.steps[-1] if self.steps else None
+        if not isinstance(nest, Nest) or len(nest.stages) >= MOST_SIBLINGS or not nest.are_siblings:
+            return False
+        first = nest.stages[0].root
+        same_order = self.layouts.orders.get(first.array) == self.layouts.orders.get(root.array)
+        if first.shape != root.shape or not same_order or not _sources(root) or _sources(first) != _sources(root):
+            return False
+        nest.stages.append(_stage(root, "map", {str(own): place for own, place in zip(root.variables, first.variables)}))
+        self.position[root.array] = len(self.steps) - 1
+        self.nest_of[root.array] = nest
+        return True
+
     def _latest(self, array: Array) -> int:
         """The last step that writes what the array shows."""
         return self.position.get(array, -1)
@@ -239,6 +263,10 @@ class StepPlanner:
                 if mapping.setdefault(name, canonical) != canonical:
                     return None
         return mapping
+
+
+def _sources(root: Root) -> set[Array]:
+    return {read.array for read in root.reads()}
 
 
 def _execution_order(order: Sequence[Array], roots: Sequence[Root]) -> list[Array]:

@@ -218,10 +218,11 @@ class Reduce(Array):
     """`operation` of `body` over the reduction variables, for each index of the output.
 
     Operations: sum, prod, max, min; argmax and argmin give the int64 position of the first extreme element in the one
-    reduction axis. `body` has the accumulator's dtype.
+    reduction axis. `body` has the accumulator's dtype. A `chain` says how many terms of a sum may be added one by one, where the
+    schedule's own choice is not exact enough.
     """
 
-    __slots__ = ("operation", "variables", "reduction", "extents", "body", "_sources")
+    __slots__ = ("operation", "variables", "reduction", "extents", "body", "chain", "_sources")
 
     def __init__(
         self,
@@ -231,6 +232,7 @@ class Reduce(Array):
         reduction: Sequence[Expression],
         extents: Sequence[Dimension],
         body: Scalar,
+        chain: int | None = None,
     ) -> None:
         super().__init__(shape, DataType.INT64 if operation.startswith("arg") else body.dtype)
         self.operation = operation
@@ -238,6 +240,7 @@ class Reduce(Array):
         self.reduction = tuple(reduction)
         self.extents = tuple(extents)
         self.body = body
+        self.chain = chain
         self._sources = _sources_of(body)
 
     @property
@@ -348,6 +351,7 @@ def reduce(
     extents: Sequence[Dimension],
     definition: Callable[..., ScalarLike],
     dtype: DataType | None = None,
+    chain: int | None = None,
 ) -> Array:
     """`operation` over all (k, ...) below `extents` of `definition(i, ..., k, ...)`, for every (i, ...) below `shape`.
 
@@ -363,7 +367,7 @@ def reduce(
 
         result = Reduce(operation, variables, shape, reduction, extents, cast_scalar(body, DataType.FLOAT))
         return result if result.dtype == DataType.INT64 else cast(result, body.dtype)
-    return Reduce(operation, variables, shape, reduction, extents, body)
+    return Reduce(operation, variables, shape, reduction, extents, body, chain)
 
 
 def mentioned_symbols(array: Array) -> set[str]:

@@ -17,7 +17,7 @@ from onward.program.array import Array
 def schedule_step(step: Step, layouts: LayoutPlanner, target: Target, needed: set[Array]) -> list[Kernel]:
     """The kernels of one step, in order. `needed` are the arrays that other steps read.
 
-    A step in blocks is made of the kernels of others, so whoever plans those puts it together (`schedule/row_blocks.py`).
+    A step in blocks is made of the kernels of others, so whoever plans those puts it together (`schedule/blocks.py`).
     """
     assert not isinstance(step, BlockStep)
     match step:

@@ -56,11 +56,11 @@ class Accumulation:
 
     def __init__(
         self, point: Emitter, product: Product, loops: Sequence[Loop], row_step: Dimension, scratch: Value,
-        rows: int, vectors: int, kind: Type, masks: list[Value] | None, look_ahead: LookAhead | None,
+        rows: int, vectors: int, kind: Type, masks: list[Value] | None, look_ahead: LookAhead | None, chain: int = PRODUCTS,
     ) -> None:  # fmt: skip
         self.b: Builder = point.b
         self.point, self.product, self.loops, self.row_step, self.scratch = point, product, loops, row_step, scratch
-        self.kind, self.masks, self.look_ahead = kind, masks, look_ahead
+        self.kind, self.masks, self.look_ahead, self.chain = kind, masks, look_ahead, chain
         zero = self.b.constant(kind, 0)
         self.sums: list[list[Variable]] = [[self.b.variable(zero) for _ in range(vectors)] for _ in range(rows)]
         self.unroll = steps_written_out(product)
@@ -68,7 +68,7 @@ class Accumulation:
     def run(self, left: Value, right: Value) -> None:
         """Everything, from the addresses of the operands where all loops are at 0."""
         turns = turns_of(self.loops, self.product.group)
-        block = cut(turns, PRODUCTS // self.product.group, self.unroll) if self.kind.is_float else None
+        block = cut(turns, self.chain // self.product.group, self.unroll) if self.kind.is_float else None
         if block is not None:
             self._store(add=False)
         self._walk(left, right, self.loops, block)

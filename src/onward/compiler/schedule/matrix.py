@@ -30,12 +30,13 @@ from onward.compiler.schedule.kernel import Arguments, Kernel
 from onward.compiler.schedule.lanes import LaneSchedule
 from onward.compiler.schedule.packing import packing_of
 from onward.compiler.schedule.products import product_of
+from onward.compiler.schedule.summation import PRODUCTS
 from onward.compiler.schedule.tiles import TYPICAL_ROWS, choose_tile
 from onward.compiler.steps import ContractionStep, Nest, Stage
 from onward.compiler.targets import Target
 from onward.compiler.values import I64, POINTER, Type, Value
 from onward.ir.datatypes import DataType
-from onward.ir.expressions import Dimension, Expression, Symbol, ceiling_divide, product
+from onward.ir.expressions import Dimension, Expression, Symbol, SymbolAtom, ceiling_divide, product, upper_bound
 from onward.ir.expressions import substitute as substitute_index
 from onward.program.scalar import IndexValue, Read
 
@@ -72,6 +73,7 @@ class MatrixSchedule:
         self.root, self.layouts, self.target = root, layouts, target
         self.left, self.right = contraction.left, contraction.right
         self.body = root.body
+        self.chain = root.reduce.chain or PRODUCTS
         self.variables: tuple[Dimension, ...] = root.variables
         pairs = zip((*root.variables, *root.reduction), (*root.shape, *root.extents))
         self.extents = {str(variable): extent for variable, extent in pairs}
@@ -89,7 +91,8 @@ class MatrixSchedule:
         self.inner = self._reduction()
         # What is packed ahead has a known size; a constant read along an open extent stays as it lies.
         read = (*self.batch, *self.inner, self.column)
-        known = all(isinstance(self.extents[str(variable)], int) for variable in read)
+        self.places = self._places()
+        known = all(isinstance(self.extents[str(variable)], int) for variable in read) and all(isinstance(upper_bound(place), int) for place in self.places)
         self.constant = known and layouts.view(self.right.array).buffer.kind == "constant"
         self.fits = self.constant or self.product.group > 1 or self._step(self.right, self.column) == 1
         if self._is_narrow():
@@ -174,23 +177,31 @@ class MatrixSchedule:
         return step
 
     # -- the right operand -------------------------------------------------------------------------------------
+    def _places(self) -> list[Expression]:
+        """What a right operand is read at that is no loop of this kernel: places of a block around it."""
+        address = self.layouts.view(self.right.array).address(self.right.indices)
+        atoms = address.atoms if isinstance(address, Expression) else ()
+        symbols = {atom.name: Symbol(atom.name, atom.lower, atom.upper) for atom in atoms if isinstance(atom, SymbolAtom)}
+        return [symbols[name] for name in sorted(symbols.keys() - self.extents.keys())]
+
     def _pack_buffer(self, width: int) -> Buffer:
-        """The constant right operand as panels: batch, columns / width, steps of the reduction, width, group; padded with zeros."""
+        """The constant right operand as panels: places, batch, columns / width, steps of the reduction, width, group; padded with zeros."""
         view = self.layouts.view(self.right.array)
         constant = view.buffer.constant
         assert constant is not None
-        order = (*self.batch, *self.inner, self.column)
-        extents = [int(self.extents[str(variable)]) for variable in order]  # type: ignore[arg-type]
+        order = (*self.places, *self.batch, *self.inner, self.column)
+        bounds = [int(upper_bound(place)) + 1 for place in self.places]  # type: ignore[arg-type]
+        extents = bounds + [int(self.extents[str(variable)]) for variable in order[len(bounds) :]]  # type: ignore[arg-type]
         steps = [int(self._step(self.right, variable)) for variable in order]  # type: ignore[arg-type]
         address = self.layouts.view(self.right.array).address(self.right.indices)
         origin = address.constant if isinstance(address, Expression) else address
         axes = view.buffer.order
         loops = self._loops()
         run = int(loops[-1].extent) if loops else 1  # type: ignore[arg-type]
-        batch, group = len(self.batch), self.product.group
+        batch, group = len(self.places) + len(self.batch), self.product.group
 
         panels = -(-extents[-1] // width)
-        size = product(self.extents[str(variable)] for variable in self.batch) * panels * self._steps() * width * group
+        size = product(extents[:batch]) * panels * self._steps() * width * group
         key: tuple[Hashable, ...] = (tuple(extents), tuple(steps), origin, width, batch, run, group, self.stored)
         packing = packing_of(axes, origin, extents, steps, batch, width, run, group, self.stored.numpy)
         return Buffer("constant", self.stored, size, 0, constant, axes, "packed", packing, key)
@@ -357,7 +368,7 @@ class MatrixSchedule:
             right = self._start(b, arguments, self.right, here)
         Accumulation(
             self.point, self.product, self._loops(), self.row_step, self.scratch, count, vectors, kind,
-            None if self.constant else masks, self.look_ahead,
+            None if self.constant else masks, self.look_ahead, self.chain,
         ).run(left, right)  # fmt: skip
         wide = vectors * lanes
         with b.loop(b.constant(I64, 0), b.constant(I64, count)) as position:
@@ -386,6 +397,8 @@ class MatrixSchedule:
     def _panel(self, b: Builder, arguments: Arguments, indices: dict[str, Value], panel: Value, lane: Value) -> Value:
         """The address of a packed panel."""
         place = b.constant(I64, 0)
+        for symbol in self.places:
+            place = place * self.point.index(upper_bound(symbol) + 1) + self.point.index(symbol)  # type: ignore[operator]
         for variable in self.batch:
             place = place * self.point.index(self.extents[str(variable)]) + indices[str(variable)]
         panels = ceiling_divide(self.extents[str(self.column)], self.width)

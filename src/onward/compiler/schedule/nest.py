@@ -214,11 +214,9 @@ class NestSchedule:
 
         def body(place: Value, lanes: int, mask: Value | None) -> None:
             indices = {} if variable is None else {str(variable): place}
-            values: dict[Array, Value] = {}
+            point = Emitter(b, arguments, self.layouts, indices, lane=str(variable), lanes=lanes, mask=mask)
             for stage in self.nest.stages:
-                point = Emitter(b, arguments, self.layouts, indices, lane=str(variable), lanes=lanes, mask=mask, values=values)
-                value = point.vector(stage.body)
-                self._store(point, stage, value)
+                self._store(point, stage, point.vector(stage.body))
 
         self._vector_loop(b, start, stop, body)
 
@@ -227,9 +225,9 @@ class NestSchedule:
             indices = self._row_indices(b, arguments, block)
             values: dict[Array, Value] = {}
             reduced: dict[Stage, Value] = {}
-            for stage in self.nest.stages:
+            for stage, *others in [self.nest.stages] if self.nest.are_siblings else [[stage] for stage in self.nest.stages]:
                 if stage.kind == "map":
-                    self._emit_map(b, arguments, stage, indices, values)
+                    self._emit_maps(b, arguments, [stage, *others], indices, values)
                 else:
                     point = Emitter(b, arguments, self.layouts, indices, values=values)
                     if stage.reduce_body is not None:
@@ -257,7 +255,11 @@ class NestSchedule:
             indices[str(rows[0])] = rest
         return indices
 
-    def _emit_map(self, b: Builder, arguments: Arguments, stage: Stage, indices: dict[str, Value], values: dict[Array, Value]) -> None:
+    def _emit_maps(
+        self, b: Builder, arguments: Arguments, stages: Sequence[Stage], indices: dict[str, Value], values: dict[Array, Value]
+    ) -> None:  # fmt: skip
+        """Maps along the inner loops of one row, side by side: what several of them read is read once."""
+        stage = stages[0]
         loops = self._inner_of(stage)
 
         def body(inner: dict[str, Value], lane: str | None, lanes: int, mask: Value | None) -> None:
@@ -265,11 +267,11 @@ class NestSchedule:
             for written_out in self._written_out(b):
                 places = {**indices, **inner, **written_out}
                 point = Emitter(b, arguments, self.layouts, places, lane=lane, lanes=lanes, mask=mask, values=values)
-                value = point.vector(stage.body)
                 if len(written_out) and mask is None and lanes > 1:
-                    parts.append(value)
-                else:
-                    self._store(point, stage, value)
+                    parts.append(point.vector(stage.body))
+                    continue
+                for each in stages:
+                    self._store(point, each, point.vector(each.body))
             if parts:
                 places = {**indices, **inner, **next(self._written_out(b))}
                 Emitter(b, arguments, self.layouts, places).store(stage.root.array, stage.variables, b.interleave(parts))

@@ -1,13 +1,14 @@
-"""Several kernels, one after another, for a block of rows before the next."""
+"""Several kernels, one after another, for a block before the next."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass
 
+from onward.compiler.blocks import Blocks
 from onward.compiler.builder import Builder, Module
 from onward.compiler.layout import Buffer
 from onward.compiler.memory import Lifetime, plan_memory
-from onward.compiler.row_blocks import RowBlocks
 from onward.compiler.schedule.emitter import Emitter
 from onward.compiler.schedule.kernel import Arguments, Kernel, touched_bytes
 from onward.compiler.targets import Target
@@ -19,22 +20,33 @@ MOST_LOTS = 64
 """Blocks are handed out in at most so many lots. Each has memory of its own for what lies inside a block."""
 
 
-def block_kernel(blocks: RowBlocks, parts: Sequence[Kernel], outside: Set[Buffer], target: Target) -> Kernel:
+@dataclass(frozen=True)
+class Choice:
+    """A block runs `test`, and then, where the truth value that this leaves in `verdict` is false, `otherwise` in place of its parts."""
+
+    test: list[Kernel]
+    verdict: Buffer
+    otherwise: list[Kernel]
+
+
+def block_kernel(blocks: Blocks, parts: Sequence[Kernel], choice: Choice | None, outside: Set[Buffer], target: Target) -> Kernel:
     """A kernel over lots of blocks that calls the `parts` for each block. Their arena buffers that are not `outside` live for a block.
 
     A thread that runs several lots uses the memory of the first of them, so that it stays in its cache.
     """
-    for part in parts:
+    schedule = _BlockSchedule(blocks, parts, choice, outside, target)
+    for part in schedule.kernels:
         part.name_by_text()
-    return _BlockSchedule(blocks, parts, outside, target).kernel()
+    return schedule.kernel()
 
 
 class _BlockSchedule:
-    def __init__(self, blocks: RowBlocks, parts: Sequence[Kernel], outside: Set[Buffer], target: Target) -> None:
-        self.blocks, self.parts, self.target = blocks, list(parts), target
+    def __init__(self, blocks: Blocks, parts: Sequence[Kernel], choice: Choice | None, outside: Set[Buffer], target: Target) -> None:
+        self.blocks, self.parts, self.choice, self.target = blocks, list(parts), choice, target
+        self.kernels = [*(choice.test if choice else ()), *parts, *(choice.otherwise if choice else ())]
         self.count = product(blocks.counts)
         self.lots = minimum(self.count, MOST_LOTS)
-        used = dict.fromkeys(buffer for part in parts for buffer in part.buffers)
+        used = dict.fromkeys(buffer for part in self.kernels for buffer in part.buffers)
         inside = [buffer for buffer in used if buffer.kind == "arena" and buffer not in outside]
         self.memory = plan_memory([self._lifetime(buffer) for buffer in inside])
         self.scratch = Buffer("arena", DataType.UINT8, self.lots * self.memory.total, label="scratch")
@@ -42,7 +54,7 @@ class _BlockSchedule:
         self.places = {str(place): place for place in blocks.places} | {str(blocks.first): blocks.first}
 
     def _lifetime(self, buffer: Buffer) -> Lifetime:
-        users = [number for number, part in enumerate(self.parts) if buffer in part.buffers]
+        users = [number for number, part in enumerate(self.kernels) if buffer in part.buffers]
         return Lifetime(buffer, users[0], users[-1], buffer.bytes)
 
     def kernel(self) -> Kernel:
@@ -54,19 +66,19 @@ class _BlockSchedule:
         arguments = Arguments(b, slots, self.buffers, names)
         self._emit(b, arguments, begin, end)
         b.ret()
-        written = dict.fromkeys(buffer for part in self.parts for buffer in part.written if buffer in self.buffers)
+        written = dict.fromkeys(buffer for part in self.kernels for buffer in part.written if buffer in self.buffers)
         work: Dimension = 0
         flops: Dimension = 0
         for part in self.parts:
             work, flops = work + self.count * part.work, flops + self.count * part.flops
         return Kernel(
             "kernel", module.text(), self.buffers, [Symbol(name) for name in names], self.lots, work, [*written, self.scratch],
-            "blocks", flops=flops, parts=self.parts,
+            "blocks", flops=flops, parts=self.kernels,
         )  # fmt: skip
 
     def _sizes(self) -> list[str]:
         wanted: list[Dimension] = [*self.blocks.counts, self.blocks.begin, self.memory.total, *self.memory.offsets.values()]
-        for part in self.parts:
+        for part in self.kernels:
             wanted += [*part.sizes, part.blocks, *(buffer.bytes for buffer in part.buffers)]
         names = {name for item in wanted if isinstance(item, Expression) for name in item.symbols}
         return sorted(names - self.places.keys())
@@ -77,15 +89,30 @@ class _BlockSchedule:
         home = b.offset(arguments.pointer(self.scratch), begin * point.index(self.memory.total), I8)
         bases = {buffer: arguments.pointer(buffer) for buffer in self.buffers}
         bases |= {buffer: b.offset(home, point.index(offset), I8) for buffer, offset in self.memory.offsets.items()}
-        slots = b.allocate_stack(I64, max(part.slots for part in self.parts), 64)
+        slots = b.allocate_stack(I64, max(part.slots for part in self.kernels), 64)
         first, last = (b.unsigned_divide(lot * count, lots) for lot in (begin, end))
         with b.loop(first, last) as block:
             indices = self._place(b, point, block)
             inside = Emitter(b, arguments, None, indices)  # type: ignore[arg-type]
             indices[str(self.blocks.first)] = inside.index(self.blocks.begin)
             inside = Emitter(b, arguments, None, indices)  # type: ignore[arg-type]
+            self._run(b, lambda part: self._call(b, inside, part, bases, slots, arguments.context), bases)
+
+    def _run(self, b: Builder, call: Callable[[Kernel], None], bases: dict[Buffer, Value]) -> None:
+        """The calls for one block."""
+        if self.choice is None:
             for part in self.parts:
-                self._call(b, inside, part, bases, slots, arguments.context)
+                call(part)
+            return
+        for part in self.choice.test:
+            call(part)
+        with b.if_else(b.load(bases[self.choice.verdict], I8) != b.constant(I8, 0)) as (holds, fails):
+            with holds:
+                for part in self.parts:
+                    call(part)
+            with fails:
+                for part in self.choice.otherwise:
+                    call(part)
 
     def _place(self, b: Builder, point: Emitter, block: Value) -> dict[str, Value]:
         """The values of the places of a block."""
