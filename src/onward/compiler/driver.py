@@ -17,8 +17,8 @@ from onward.compiler.memory import Lifetime, aligned, plan_memory
 from onward.compiler.native import begin_compiling
 from onward.compiler.plan import BlockRegion, LoopRegion, Plan
 from onward.compiler.schedule import schedule_step
-from onward.compiler.schedule.kernel import Kernel
 from onward.compiler.schedule.blocks import Choice, block_kernel
+from onward.compiler.schedule.kernel import Kernel
 from onward.compiler.steps import BlockStep, CopyStep, RoutineStep, Step
 from onward.compiler.targets import Target
 from onward.errors import UnsupportedOperator

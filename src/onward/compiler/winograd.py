@@ -103,8 +103,8 @@ def _is_worth_it(extents: Sequence[Dimension]) -> bool:
     if not all(isinstance(extent, int) for extent in extents):
         return False
     rows, columns, channels, features = (int(extent) for extent in extents)  # type: ignore[arg-type]
-    even = rows % 2 == 0 and columns % 2 == 0
-    return even and rows * columns >= 4 * LEAST_SQUARES and min(channels, features) >= LEAST_CHANNELS
+    squares = -(-rows // 2) * -(-columns // 2)
+    return squares >= LEAST_SQUARES and min(channels, features) >= LEAST_CHANNELS
 
 
 def _kernel(right: Read, order: Sequence[Expression], extents: Mapping[str, Dimension]) -> np.ndarray | None:
@@ -135,11 +135,11 @@ class _BlockWriter:
         root, extents = convolution.root, convolution.extents
         assert root.contraction is not None
         self.root, self.left = root, root.contraction.left
-        height, self.width, self.channels, features = (
+        self.height, self.width, self.channels, features = (
             int(extents[str(variable)])  # type: ignore[arg-type]
             for variable in (convolution.row, convolution.column, convolution.channel, convolution.feature)
         )
-        self.square_rows, self.square_columns = height // 2, self.width // 2
+        self.square_rows, self.square_columns = -(-self.height // 2), -(-self.width // 2)
         self.rows = _rows_of_a_block(self.square_rows, self.square_columns)
         parts = 2 if self.rows == self.square_rows and features % 2 == 0 and features >= 4 * LEAST_CHANNELS else 1
         self.features = features // parts
@@ -202,7 +202,7 @@ class _BlockWriter:
                 )  # fmt: skip
                 return self._element(2 * (self.first + row) + down, 2 * column + right, feature, total)
 
-            array = compute((self.rows, self.square_columns, self.features), element)
+            array = compute((self._square_rows(down), (self.width + 1 - right) // 2, self.features), element)
             return self._piece(array, 2 * self.first + down, right, 2)
 
         return tuple(piece(down, right) for down in range(2) for right in range(2))
@@ -214,12 +214,23 @@ class _BlockWriter:
             def element(_: Dimension, row: Dimension, column: Dimension, channel: Dimension) -> Scalar:
                 return _signed_sum(
                     INPUT[right],
-                    lambda y: _signed_sum(INPUT[down], lambda x: self._input(2 * (self.first + row) + x, 2 * column + y, channel)),
+                    lambda y: _signed_sum(INPUT[down], lambda x: self._input(*self._inside(2 * (self.first + row) + x, 2 * column + y), channel)),
                 )
 
             return compute((1, self.rows, self.square_columns, self.channels), element)
 
         return Concatenate([part(down, right) for down in range(4) for right in range(4)], 0)
+
+    def _square_rows(self, down: int) -> Dimension:
+        """Rows of squares of a block whose upper or lower results are inside."""
+        return minimum(self.rows, self.height // 2 - self.first) if down and self.height % 2 else self.rows
+
+    def _inside(self, row: Dimension, column: Dimension) -> tuple[Dimension, Dimension]:
+        """The place of the input, or one inside of it where only a result outside would look at it."""
+        return (
+            minimum(row, self.height + 1) if self.height % 2 else row,
+            minimum(column, self.width + 1) if self.width % 2 else column,
+        )
 
     def _kernels(self) -> Array:
         """G g G^T: (parts, 16, channels, features)."""
@@ -235,12 +246,16 @@ class _BlockWriter:
             chain=CHAIN,
         )  # fmt: skip
 
+    def _rows_below(self, rows: int, end: int) -> Dimension:
+        """Of so many rows from the first of a block, those before an end. An odd number of rows leaves half of the last squares outside."""
+        return minimum(rows, end - 2 * self.first) if self.height % 2 else rows
+
     # -- what squares cannot do --------------------------------------------------------------------------------
     def _is_tame(self) -> Array:
         """Whether no element of the input is infinite or NaN, or so large that sums might overflow which the definition does not make."""
         largest = float(np.abs(self.convolution.kernel).max())
         bound = 2.0**120 / max(1.0, 9 * largest * self.channels)
-        extents = (2 * self.rows + 2, self.width + 2, self.channels)
+        extents = (self._rows_below(2 * self.rows + 2, self.height + 2), self.width + 2, self.channels)
         greatest = reduce(
             "max", (), extents, lambda row, column, channel: operation("absolute", self._input(2 * self.first + row, column, channel))
         )  # fmt: skip
@@ -257,7 +272,7 @@ class _BlockWriter:
             places = (2 * self.first + row, column, self._feature(feature), *reduction)
             return substitute(body, {**self.fixed, **dict(zip(names, places))})
 
-        shape = (2 * self.rows, self.width, self.features)
+        shape = (self._rows_below(2 * self.rows, self.height), self.width, self.features)
         total = reduce("sum", shape, root.extents, element)
         array = compute(shape, lambda row, column, feature: self._element(2 * self.first + row, column, feature, total[row, column, feature]))
         return self._piece(array, 2 * self.first, 0, 1)

@@ -14,7 +14,7 @@ from onward.compiler.schedule.kernel import Arguments, Kernel, touched_bytes
 from onward.compiler.targets import Target
 from onward.compiler.values import I8, I64, POINTER, Value
 from onward.ir.datatypes import DataType
-from onward.ir.expressions import Dimension, Expression, Symbol, maximum, minimum, product
+from onward.ir.expressions import Dimension, Expression, Symbol, maximum, minimum, product, substitute
 
 MOST_LOTS = 64
 """Blocks are handed out in at most so many lots. Each has memory of its own for what lies inside a block."""
@@ -69,8 +69,9 @@ class _BlockSchedule:
         written = dict.fromkeys(buffer for part in self.kernels for buffer in part.written if buffer in self.buffers)
         work: Dimension = 0
         flops: Dimension = 0
+        at_first: dict[str, Dimension] = dict.fromkeys(self.places, 0)
         for part in self.parts:
-            work, flops = work + self.count * part.work, flops + self.count * part.flops
+            work, flops = work + self.count * substitute(part.work, at_first), flops + self.count * substitute(part.flops, at_first)
         return Kernel(
             "kernel", module.text(), self.buffers, [Symbol(name) for name in names], self.lots, work, [*written, self.scratch],
             "blocks", flops=flops, parts=self.kernels,
