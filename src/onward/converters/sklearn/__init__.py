@@ -142,6 +142,8 @@ def _reference(source: Any, methods: list[str], names: dict[str, str], inputs: I
                 return None
             for label, item in _named(_label(source, method), result).items():
                 array = np.asarray(item.toarray() if hasattr(item, "toarray") else item)
+                if method == "transform" and array.ndim == 1 and len(array) != len(rows):
+                    array = array.reshape(1, -1)  # SparsePCA drops the axis of rows where there is one
                 found[names[label]] = array.astype(object) if array.dtype.kind in "US" else array
         return found
 

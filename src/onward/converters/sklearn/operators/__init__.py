@@ -4,6 +4,7 @@ from onward.converters.sklearn.operators import (  # noqa: F401
     boosting,
     clusters,
     columns,
+    decompositions,
     encoders,
     ensembles,
     forests,
@@ -11,6 +12,7 @@ from onward.converters.sklearn.operators import (  # noqa: F401
     linear_classifiers,
     neighbours,
     scalers,
+    sparse_codes,
     support_vectors,
     texts,
 )

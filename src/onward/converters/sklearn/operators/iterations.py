@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import solve
 
+from onward.converters.sklearn.operators.decompositions import multiplicative
 from onward.converters.sklearn.registry import method
 from onward.converters.tracing import Array, repeat
 from onward.errors import UnsupportedOperator
@@ -21,11 +22,13 @@ def latent(estimator: Any, x: Array) -> Any:
     return kernel @ (estimator.y_train_ - estimator.pi_), estimator.kernel_.diag(x) - np.sum(spread * spread, axis=1)
 
 
-@method("_fit_transform", "NMF", "MiniBatchNMF")
+@method("_fit_transform", "NMF")
 def factors_of_rows(estimator: Any, x: Array, H: Any = None, update_H: bool = False, **_: Any) -> Any:  # noqa: N803 (scikit-learn's names)
-    """Coordinate descent (Cichocki and Phan, 2009). The rows of a run end together, as in scikit-learn."""
-    if estimator.solver != "cd" or estimator.shuffle:
-        raise UnsupportedOperator("multiplicative updates and shuffled coordinates")
+    """Coordinate descent (Cichocki and Phan, 2009), or multiplicative updates. The rows of a run end together, as in scikit-learn."""
+    if estimator.solver == "mu":
+        return multiplicative(estimator, x), estimator.components_, 0
+    if estimator.shuffle:
+        raise UnsupportedOperator("the coordinates are shuffled")
     parts = np.asarray(estimator.components_, x.dtype)
     first, _, second, _ = estimator._compute_regularization(np.zeros((1, parts.shape[1])))
     products = parts @ parts.T + second * np.eye(len(parts), dtype=x.dtype)
