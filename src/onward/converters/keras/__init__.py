@@ -1,8 +1,8 @@
-"""Keras 3, on any of its backends: models, layers and .keras files.
+"""Keras 3: models and layers on any of its backends, and .keras files, for which Keras need not be there.
 
-Layers are read through the operations of `keras.ops` that their `call` makes on symbolic tensors, so that a layer of the user's own
-needs nothing more; those that ONNX has whole, and those that use their backend directly, have a function (`registry.py` says how to add
-one). Weights keep their paths, shared ones are one initializer, and every node notes its layer.
+What a layer is in ONNX is said once (`layers/`, and `operations/` for `keras.ops`), from its configuration and weights. Keras's objects
+(`objects/`) have besides what their code says; of files without Keras (`files/`) the configurations are walked. `registry.py` says how to
+add a function. Weights keep their paths, shared ones are one initializer, and every node notes its layer.
 """
 
 from __future__ import annotations
@@ -10,106 +10,44 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-if "keras" not in sys.modules and importlib.util.find_spec("tensorflow") is None:
-    os.environ.setdefault("KERAS_BACKEND", "numpy")  # keras would ask for TensorFlow
-
-import keras
-
-from onward.converters import channels_last
-from onward.converters.keras import categories, layers, operations, preprocessing, recurrent
-from onward.converters.keras.emitter import Emitter, Tensor, onnx_type
-from onward.converters.keras.reference import Source
-from onward.converters.keras.values import recorder
-from onward.converters.keras.walker import Walker, _graph_of
+from onward.converters.keras import layers, operations
+from onward.converters.keras.files import SavedModel
 from onward.converters.request import Request
-from onward.errors import FormatError, InvalidArgument, UnsupportedModel
 from onward.ir import Model
 
-__all__ = ["categories", "convert", "layers", "load", "operations", "preprocessing", "recurrent"]
-
-OPSET = 23
-"""The version that has Attention and RMSNormalization."""
+__all__ = ["convert", "layers", "load", "operations"]
 
 
 def load(path: Any, trust: bool = False) -> Any:
-    """The model of a .keras or .h5 file. `trust` allows Lambda layers, whose code is in the file.
+    """The model of a .keras or .h5 file: Keras's, or what the file says where Keras is not installed. `trust` allows Lambda layers,
+    whose code is in the file.
 
-    Raises FormatError for a file that Keras does not read.
+    Raises FormatError for a file that is none, UnsupportedModel for one that only Keras can read.
     """
-    try:
-        return keras.saving.load_model(str(path), compile=False, safe_mode=not trust)
-    except Exception as problem:
-        raise FormatError(f"'{path}' cannot be read by keras: {str(problem).strip().splitlines()[0][:300]}") from problem
+    if not installed():
+        return SavedModel.read(path)
+    from onward.converters.keras import objects
+
+    return objects.load(path, trust)
 
 
 def convert(request: Request) -> tuple[Model, Any]:
-    """The model of a Keras model or layer, and what it is to reproduce."""
-    model = request.source
-    if not isinstance(model, keras.Layer):
-        raise UnsupportedModel(f"{type(model).__name__} is neither a model nor a layer of Keras")
-    structure, example = _inputs_of(model, request.example_inputs)
-    symbols = keras.tree.flatten(structure)
-    names = list(request.input_names) or _unique([getattr(symbol, "name", "") or "x" for symbol in symbols], "x")
-    if len(names) != len(symbols):
-        raise InvalidArgument(f"the model has {len(symbols)} inputs, {len(names)} names were given")
-    c = Emitter(model.name, request.opset or OPSET)
-    c.fixed = request.opset is not None
-    walker = Walker(c)
-    for name, symbol in zip(names, symbols):
-        shape = [extent if extent is not None else "batch" if axis == 0 else f"{name}_{axis}" for axis, extent in enumerate(symbol.shape)]
-        dtype = keras.backend.standardize_dtype(symbol.dtype)
-        walker.enter(symbol, Tensor(c.input(name, onnx_type(dtype), shape), dtype, tuple(symbol.shape)))
-    graph = _graph_of(model)
-    results = graph._outputs_struct if graph is not None else model(structure)
-    tensors = keras.tree.flatten(walker.evaluate(results))
-    walker.check()
-    usual = list(getattr(graph, "output_names", ())) if graph is not None else []
-    usual = usual if len(usual) == len(tensors) else [f"output_{place}" for place in range(len(tensors))]
-    outputs = request.names_of_outputs(_unique([f"{name}_output" if name in names else name for name in usual], "output"))
-    c.origin = {}
-    for tensor, name in zip(tensors, outputs):
-        c.output(tensor.value, name)
-    made = c.model()
-    values = recorder(walker, graph, structure, names)
-    channels_last.settle(made)
-    notes = [f"input '{name}' has fixed sizes {list(symbol.shape)}" for name, symbol in zip(names, symbols) if any(symbol.shape[1:])]
-    return made, replace(Source(model, symbols, structure, names, outputs, example).reference(notes), values=values)
+    """The model of a Keras model, layer or file, and what it is to reproduce."""
+    if isinstance(request.source, SavedModel):
+        return request.source.convert(request)
+    from onward.converters.keras import objects
+
+    return objects.convert(request)
 
 
-def _inputs_of(model: Any, example: Any) -> tuple[Any, list[np.ndarray] | None]:
-    """The symbolic inputs of a model, in its structure, and the example's arrays.
-
-    Raises InvalidArgument for a model that is not built, or whose inputs only an example can tell.
-    """
-    graph = _graph_of(model)
-    given = None
-    if example is not None:
-        if isinstance(example, tuple) and len(example) == 1:
-            (example,) = example
-        given = keras.tree.map_structure(np.asarray, list(example) if isinstance(example, tuple) else example)
-    flat = None if given is None else keras.tree.flatten(given)
-    if graph is not None:
-        inputs = graph._inputs_struct
-        if flat is not None:
-            flat = [item.astype(keras.backend.standardize_dtype(symbol.dtype)) for item, symbol in zip(flat, graph.inputs, strict=True)]
-        return inputs, flat
-    if given is not None:
-        return keras.tree.map_structure(lambda item: keras.KerasTensor((None, *item.shape[1:]), str(item.dtype), name="x"), given), flat
-    shapes = getattr(model, "_build_shapes_dict", None)
-    if not model.built or not shapes or len(shapes) != 1:
-        raise InvalidArgument(
-            f"'{model.name}' ({type(model).__name__}) does not say its inputs: pass example_inputs, or build the model "
-            "(model.build(shape), or one call) before it is converted"
-        )
-    shape = next(iter(shapes.values()))
-    return keras.KerasTensor((None, *tuple(shape)[1:]), model.input_dtype, name="x"), None
-
-
-def _unique(names: Sequence[str], usual: str) -> list[str]:
-    return list(names) if len(set(names)) == len(names) else [f"{usual}_{place}" for place in range(len(names))]
+def installed() -> bool:
+    """Whether Keras and a backend are there; sees to it that Keras does not ask for TensorFlow where that is not."""
+    if "keras" not in sys.modules and importlib.util.find_spec("tensorflow") is None:
+        os.environ.setdefault("KERAS_BACKEND", "numpy")
+    try:
+        import keras  # noqa: F401
+    except ImportError:
+        return False
+    return True

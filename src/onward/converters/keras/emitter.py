@@ -6,13 +6,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import ml_dtypes
 import numpy as np
 
 from onward.converters.builder import ModelBuilder
-from onward.ir import Value
+from onward.converters.keras.promotion import result_type
+from onward.errors import UnsupportedOperator
+from onward.ir import Graph, Value
 from onward.ir.datatypes import DataType
+from onward.operators.lowering import Lowering
+
+OPSET = 23
+"""The version that has Attention and RMSNormalization."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,19 +44,78 @@ def numpy_type(dtype: str) -> np.dtype:
     return np.dtype(ml_dtypes.bfloat16) if dtype == "bfloat16" else np.dtype(dtype)
 
 
+def dtype_name(dtype: DataType) -> str:
+    """Keras's name of a data type."""
+    return "string" if dtype == DataType.STRING else str(dtype.numpy)
+
+
 def onnx_type(dtype: str) -> DataType:
     """ONNX's data type of that name."""
     return DataType.STRING if dtype == "string" else DataType.of(numpy_type(dtype))
 
 
+@dataclass(frozen=True, eq=False)
+class Weight:
+    """A variable of a layer as a file stores it."""
+
+    path: str
+    value: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.value.shape
+
+
 class Emitter(ModelBuilder):
-    """A graph under construction; nodes note the layer that they come from."""
+    """A graph under construction; nodes note the layer that they come from. What Keras's settings say is as Keras ships them."""
+
+    floatx = "float32"
+    epsilon = 1e-7
+    channels_first = False
+    """Where the channels stand in images of layers that do not say it."""
 
     def __init__(self, name: str, opset: int) -> None:
         super().__init__(name, opset)
         self.origin: dict[str, str] = {}
-        self.compute_dtype = keras.config.floatx()
+        self.compute_dtype = self.floatx
         self._variables: dict[int, tuple[Any, Value]] = {}
+        self._lowering = Lowering(Graph(name))
+        self._lowering.opsets = self.domains
+
+    def array(self, item: Any, dtype: str | None = None) -> np.ndarray:
+        """A weight or what else Keras takes for a tensor as NumPy knows it; with `dtype` of that data type."""
+        found = np.asarray(item.value if isinstance(item, Weight) else item)
+        return found.astype(numpy_type(dtype)) if dtype else found
+
+    def result_type(self, *kinds: Any) -> str:
+        """The data type that Keras gives an operation of tensors of these types (names, or Python's types of numbers)."""
+        return result_type(self.floatx, *kinds)
+
+    def described(self, item: Any) -> Tensor:
+        """A value with its data type and shape, as the nodes that made it say them.
+
+        Raises UnsupportedOperator where they do not say it.
+        """
+        if isinstance(item, Tensor):
+            return item
+        if item is None:
+            raise UnsupportedOperator("a part of it has no translation")
+        pending = [item]
+        while pending:
+            value = pending[-1]
+            if value in self._lowering.values:
+                pending.pop()
+            elif value.producer is None and value.tensor is None:
+                self._lowering.enter(value)
+            else:
+                needed = [] if value.producer is None else [other for other in value.producer.inputs if other and other not in self._lowering.values]
+                needed = [other for other in needed if other.tensor is None]
+                if not needed and (value.producer is None or not self._lowering.extend(value.producer)):
+                    if self._lowering._value(value) is None:
+                        raise UnsupportedOperator(f"nothing says the shape of '{value.name}'")
+                pending += needed
+        array = self._lowering.values[item]
+        return Tensor(item, dtype_name(array.dtype), tuple(extent if isinstance(extent, int) else None for extent in array.shape))
 
     def op(self, operator: str, *inputs: Any, outputs: int = 1, domain: str = "", **attributes: Any) -> Any:
         """The output of a new node, or all of them when there are several. Inputs are values, tensors or arrays."""
@@ -69,26 +133,34 @@ class Emitter(ModelBuilder):
 
     def tensor(self, item: Any, dtype: str | None = None) -> Tensor:
         """A tensor of anything that Keras takes for one; with `dtype` also of that data type."""
-        if isinstance(item, keras.Variable):
-            made = self._variable(item)
-        elif isinstance(item, Tensor):
+        if isinstance(item, Tensor):
             made = item
+        elif self.is_variable(item):
+            made = self._variable(item)
+        elif isinstance(item, Value):
+            made = self.described(item)
         else:
-            array = np.asarray(item if isinstance(item, (bool, int, float, list, tuple)) else keras.ops.convert_to_numpy(item))
+            array = self.array(item)
             if isinstance(item, (bool, int, float)):
                 array = array.astype(numpy_type(dtype or ("bool" if isinstance(item, bool) else "int32" if isinstance(item, int) else self.compute_dtype)))
             made = Tensor(self.constant(array), str(array.dtype), array.shape)
         return self.cast(made, dtype) if dtype else made
 
+    def is_variable(self, item: Any) -> bool:
+        """Whether something is a weight."""
+        return isinstance(item, Weight)
+
+    def stored_type(self, variable: Any) -> tuple[str, bool]:
+        """The data type of a weight, and whether layers see it in the type that they compute in."""
+        return str(variable.value.dtype), True
+
     def _variable(self, variable: Any) -> Tensor:
         """Shared variables are one initializer, which has the path of the variable."""
+        stored, follows = self.stored_type(variable)
         if id(variable) not in self._variables:
-            array = keras.ops.convert_to_numpy(variable.value)
-            array = np.asarray(array, numpy_type(keras.backend.standardize_dtype(variable._dtype)))
-            self._variables[id(variable)] = (variable, self.constant(array, variable.path))
-        stored = keras.backend.standardize_dtype(variable._dtype)
+            self._variables[id(variable)] = (variable, self.constant(self.array(variable.value, stored), variable.path))
         made = Tensor(self._variables[id(variable)][1], stored, tuple(variable.shape))
-        return self.cast(made, self.compute_dtype) if getattr(variable, "_autocast", False) and made.is_float else made
+        return self.cast(made, self.compute_dtype) if follows and made.is_float else made
 
     def cast(self, item: Tensor, dtype: str) -> Tensor:
         """The tensor in another data type."""

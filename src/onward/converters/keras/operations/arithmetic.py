@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 
 from onward.converters.keras.emitter import Emitter, Tensor, onnx_type
@@ -31,14 +30,14 @@ REDUCTIONS = {"Sum": "ReduceSum", "Mean": "ReduceMean", "Max": "ReduceMax", "Ama
 def floating(c: Emitter, x: Any) -> Tensor:
     """A tensor of floats."""
     x = c.tensor(x)
-    return x if x.is_float else c.cast(x, keras.config.floatx())
+    return x if x.is_float else c.cast(x, c.floatx)
 
 
 def alike(c: Emitter, *items: Any, at_least: str | None = None) -> list[Tensor]:
     """Tensors of the data type that Keras gives an operation of them."""
     known = [c.tensor(item) if not isinstance(item, (bool, int, float)) else item for item in items]
     kinds = [item.dtype if isinstance(item, Tensor) else type(item) for item in known]
-    dtype = keras.backend.result_type(*kinds, *([at_least] if at_least else []))
+    dtype = c.result_type(*kinds, *([at_least] if at_least else []))
     return [c.tensor(item, dtype) for item in known]
 
 
@@ -129,7 +128,7 @@ def clip(c: Emitter, operation: Any, x: Any) -> Any:
 
 @operation("Cast")
 def cast(c: Emitter, operation: Any, x: Any) -> Any:
-    return c.tensor(x, keras.backend.standardize_dtype(operation.dtype))
+    return c.tensor(x, str(operation.dtype))
 
 
 @operation("Square")

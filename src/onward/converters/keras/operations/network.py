@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 
 from onward.converters import channels_last
@@ -15,9 +14,9 @@ from onward.converters.keras.registry import operation
 from onward.errors import UnsupportedOperator
 
 
-def is_first(data_format: str | None) -> bool:
+def is_first(c: Emitter, data_format: str | None) -> bool:
     """Whether the channels are the second axis."""
-    return (data_format or keras.config.image_data_format()) == "channels_first"
+    return data_format == "channels_first" if data_format else c.channels_first
 
 
 def many(number: Any, count: int) -> list[int]:
@@ -33,7 +32,7 @@ def extents(x: Tensor, channels_first: bool) -> Sequence[int | None]:
 @operation("MaxPool", "AveragePool")
 def pool(c: Emitter, operation: Any, inputs: Any) -> Any:
     x = c.tensor(inputs)
-    count, first = x.rank - 2, is_first(operation.data_format)
+    count, first = x.rank - 2, is_first(c, operation.data_format)
     window = many(operation.pool_size, count)
     strides = many(operation.strides if operation.strides is not None else operation.pool_size, count)
     kind = "max" if type(operation).__name__ == "MaxPool" else "average"
@@ -43,7 +42,7 @@ def pool(c: Emitter, operation: Any, inputs: Any) -> Any:
 @operation("Conv")
 def convolution(c: Emitter, operation: Any, inputs: Any, kernel: Any) -> Any:
     x, kernel = c.tensor(inputs), c.tensor(kernel)
-    count, first = x.rank - 2, is_first(operation.data_format)
+    count, first = x.rank - 2, is_first(c, operation.data_format)
     channels = x.shape[1 if first else -1]
     return channels_last.convolution(
         c, x.value, kernel.value, None, strides=many(operation.strides, count), dilations=many(operation.dilation_rate, count),
@@ -127,7 +126,7 @@ def attention(c: Emitter, operation: Any, query: Any, key: Any, value: Any, bias
 def resize(c: Emitter, operation: Any, images: Any) -> Any:
     if operation.antialias or operation.crop_to_aspect_ratio or operation.pad_to_aspect_ratio:
         raise UnsupportedOperator("a resize with antialiasing or a kept aspect ratio")
-    x, first = c.tensor(images), is_first(operation.data_format)
+    x, first = c.tensor(images), is_first(c, operation.data_format)
     kind = {"nearest": "nearest of centres", "bilinear": "bilinear", "bicubic": "bicubic"}.get(operation.interpolation)
     if kind is None:
         raise UnsupportedOperator(f"a resize with interpolation '{operation.interpolation}'")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -16,25 +16,25 @@ from keras.src.backend.common.variables import Variable as KerasVariable
 from keras.src.models.functional import Functional
 from keras.src.utils.backend_utils import DynamicBackend
 
-from onward.converters.keras import through_jax
 from onward.converters.keras.emitter import Emitter, Tensor
+from onward.converters.keras.objects import through_jax
 from onward.converters.keras.registry import LAYERS, OPERATIONS
-from onward.errors import ConversionError, OnwardError, UnsupportedOperator
+from onward.converters.keras.walk import Walk
+from onward.errors import ConversionError, UnsupportedOperator
 from onward.ir import Value
 
 flatten = keras.tree.flatten
 ARITHMETIC = [f"__{name}__" for name in ("add", "sub", "mul", "truediv", "matmul", "pow", "floordiv", "mod", "eq", "ne", "lt", "le", "gt", "ge")]
 
 
-class Walker:
+class Walker(Walk):
     """What each symbolic tensor of Keras is in ONNX."""
 
     def __init__(self, c: Emitter) -> None:
-        self.c = c
+        super().__init__(c)
         self.known: dict[int, Tensor] = {}
         self.alive: list[Any] = []
         """Symbolic tensors whose identities are known here, so that no other takes one."""
-        self.missing: dict[str, str] = {}
 
     def enter(self, symbolic: Any, tensor: Tensor) -> None:
         """Says what a symbolic tensor is."""
@@ -94,28 +94,7 @@ class Walker:
         function = OPERATIONS.get(type(operation).__name__)
         ways = [] if function is None else [lambda: function(self.c, operation, *args, **kwargs)]
         ways.append(lambda: through_jax.translate(self.c, operation.call, args, kwargs, outputs))
-        return self._first_of(ways, f"operation keras.ops {type(operation).__name__}")
-
-    def _first_of(self, ways: Sequence[Callable[[], Any]], what: str) -> Any:
-        """What the first way gives that has no objection; if all have one, all are remembered and the walk goes on."""
-        c, known, objections = self.c, dict(self.missing), {}
-        for way in ways:
-            before = len(c.graph.nodes)
-            try:
-                made = way()
-                if self.missing.keys() == known.keys():
-                    return made
-                objections.update({name: why for name, why in self.missing.items() if name not in known})
-            except OnwardError as problem:
-                part = self._part(what)
-                if not objections.keys() - {part}:  # else the parts of it that have none are named
-                    objections[part] = "; ".join(filter(None, (objections.get(part), str(problem))))
-            self.missing = dict(known)
-            for node in reversed(c.graph.nodes[before:]):
-                if not any(value.uses for value in node.outputs):  # a body that was not finished may use it
-                    c.graph.remove(node)
-        self.missing.update(objections)
-        return None
+        return self.first_of(ways, f"operation keras.ops {type(operation).__name__}")
 
     def wrapped(self, made: Any, outputs: Sequence[Any]) -> list[Tensor]:
         """Values with what Keras knows of them."""
@@ -132,16 +111,20 @@ class Walker:
 
     def layer(self, layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """The results of a layer's call, in its structure."""
-        c = self.c
-        before = (c.origin, c.compute_dtype)
-        c.origin = {"onward.module": layer.path, "onward.class": f"{type(layer).__module__}.{type(layer).__qualname__}"}
-        c.compute_dtype = layer.compute_dtype or before[1]
-        try:
+        with self.inside(layer.path, f"{type(layer).__module__}.{type(layer).__qualname__}", layer.compute_dtype):
             if layer.autocast:
                 args, kwargs = keras.tree.map_structure(lambda item: self._autocast(item, layer), (tuple(args), dict(kwargs)))
             return self._called(layer, args, dict(kwargs))
-        finally:
-            c.origin, c.compute_dtype = before
+
+    def activated(self, activation: Any, x: Tensor) -> Any:
+        """An activation, any callable of keras.ops, applied."""
+        if activation is None or activation is keras.activations.linear:
+            return x
+        symbolic = keras.KerasTensor(x.shape, x.dtype)
+        self.enter(symbolic, x)
+        with symbolic_tensors_accepted():
+            result = activation(symbolic)
+        return self.evaluate(result)
 
     def _autocast(self, item: Any, layer: Any) -> Any:
         return self.c.cast(item, layer.input_dtype) if isinstance(item, Tensor) and item.is_float else item
@@ -150,17 +133,17 @@ class Walker:
         kwargs.pop("training", None)
         kwargs = {name: item for name, item in kwargs.items() if item is not None}
         function = _function_of(type(layer))
-        graph = _graph_of(layer)
+        graph = graph_of(layer)
         if graph is not None and function is None:
             return self._model(graph, args, kwargs)
         ways = [] if function is None else [lambda: function(self, layer, *args, **kwargs)]
         ways += [lambda: self._traced(layer, args, kwargs), lambda: through_jax.translate_layer(self.c, layer, args, kwargs)]
-        return self._first_of(ways, f"layer {type(layer).__name__}")
+        return self.first_of(ways, f"layer {type(layer).__name__}")
 
     def _model(self, graph: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """The results of a model in the model."""
         if kwargs.get("mask") is not None:
-            return self._miss("model", "a mask that comes from outside the model")
+            return self.miss("model", "a mask that comes from outside the model")
         for symbolic, given in zip(graph.inputs, flatten(args[0] if len(args) == 1 else list(args)), strict=True):
             self.enter(symbolic, given)
         self._forget(graph)
@@ -197,26 +180,6 @@ class Walker:
             line = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
             raise UnsupportedOperator(f"its call cannot be followed through keras.ops ({type(problem).__name__}: {line[:200]})") from problem
         return self.evaluate(results)
-
-    def place(self) -> str:
-        """The layer that is being read."""
-        return f"layer '{self.c.origin.get('onward.module', '')}' ({self.c.origin.get('onward.class', '').rpartition('.')[2]})"
-
-    def _miss(self, what: str, why: str) -> Any:
-        """Remembers what has no translation; the walk goes on."""
-        self.missing.setdefault(self._part(what), why)
-
-    def _part(self, what: str) -> str:
-        return f"{what} in '{self.c.origin.get('onward.module', '')}'"
-
-    def check(self) -> None:
-        """Raises UnsupportedOperator with all that has no translation."""
-        if self.missing:
-            listed = "\n".join(f"  {what}{': ' if why else ''}{why}" for what, why in self.missing.items())
-            raise UnsupportedOperator(
-                f"{len(self.missing)} parts of the model have no translation:\n{listed}\n"
-                "A function for a layer or operation can be registered: see onward.converters.keras.registry"
-            )
 
 
 class Operations:
@@ -280,7 +243,7 @@ def _function_of(kind: type) -> Any:
     return next((LAYERS[base.__name__] for base in kept if base.__name__ in LAYERS), None)
 
 
-def _graph_of(layer: Any) -> Any:
+def graph_of(layer: Any) -> Any:
     """The functional model that a layer is, if it is one with the usual call."""
     if isinstance(layer, keras.Sequential) and type(layer).call is keras.Sequential.call:
         return layer._functional

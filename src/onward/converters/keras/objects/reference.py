@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,11 +11,9 @@ import keras.src.backend.common.dtypes
 import numpy as np
 
 from onward.converters.certificate import Reference
-from onward.converters.keras.emitter import numpy_type
+from onward.converters.keras.data import Port, data
 
 TOLERANCES = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-11, np.dtype(np.float16): 5e-3}
-SIZE = 6
-"""The extent of an open axis beside the batch, where no example says one."""
 
 
 class Source:
@@ -34,43 +32,13 @@ class Source:
         return Reference(name, self.data(), self.outputs, self.exactly, TOLERANCES, tuple(notes))
 
     def data(self) -> dict[str, dict[str, np.ndarray]]:
-        """Feeds: the example, random numbers, zeros, ones, large numbers, one row, other sizes where sizes are open."""
-        random = np.random.default_rng(0)
-        classes = min((item.input_dim for item in self.model._flatten_layers() if isinstance(item, keras.layers.Embedding)), default=10)
-
-        def feeds(batch: int, more: int, maker: Callable[[tuple[int, ...]], np.ndarray]) -> dict[str, np.ndarray]:
-            made = {}
-            for place, (name, symbol) in enumerate(zip(self.inputs, self.symbols)):
-                like = None if self.example is None else self.example[place].shape
-                shape = tuple(
-                    (batch if axis == 0 else (like[axis] if like else SIZE) + more) if extent is None else extent for axis, extent in enumerate(symbol.shape)
-                )
-                dtype = keras.backend.standardize_dtype(symbol.dtype)
-                if dtype == "string":
-                    made[name] = self._texts(random, shape)
-                    continue
-                floats = "float" in dtype
-                made[name] = (maker(shape) if floats else random.integers(0, 2 if dtype == "bool" else classes, shape)).astype(numpy_type(dtype))
-            return made
-
-        found: dict[str, dict[str, np.ndarray]] = {}
-        if self.example is not None:
-            found["the example"] = dict(zip(self.inputs, self.example, strict=True))
-        found["random numbers"] = feeds(3, 0, random.standard_normal)
-        found["zeros"] = feeds(2, 0, np.zeros)
-        found["ones"] = feeds(2, 0, np.ones)
-        found["large numbers"] = feeds(2, 0, lambda shape: 100 * random.standard_normal(shape))
-        found["one row"] = feeds(1, 0, random.standard_normal)
-        if any(None in symbol.shape[1:] for symbol in self.symbols):
-            found["open sizes of 5 more"] = feeds(2, 5, random.standard_normal)
-        return found
-
-    def _texts(self, random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        """Words of the vocabularies and others, alone and in sentences."""
-        known = [str(word) for item in self.model._flatten_layers() if hasattr(item, "get_vocabulary") for word in item.get_vocabulary()]
-        words = [*known, *(word.upper() for word in known), "other", "co-operate,", "(it's)", ""]
-        sentences = [" ".join(random.choice(words, size)) for size in random.integers(1, 6, int(np.prod(shape)))]
-        return np.array(sentences, object).reshape(shape)
+        """Feeds that the model accepts."""
+        layers = self.model._flatten_layers()
+        classes = min((item.input_dim for item in layers if isinstance(item, keras.layers.Embedding)), default=10)
+        words = [str(word) for item in layers if hasattr(item, "get_vocabulary") for word in item.get_vocabulary()]
+        symbols = zip(self.inputs, self.symbols, strict=True)
+        ports = [Port(name, tuple(symbol.shape), keras.backend.standardize_dtype(symbol.dtype)) for name, symbol in symbols]
+        return data(ports, classes, words, self.example)
 
     def outputs(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
         """What the model gives, or None where it refuses the data."""

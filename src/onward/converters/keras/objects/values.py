@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from onward.converters.keras.reference import plain
-from onward.converters.keras.walker import Walker
+from onward.converters.keras.objects.reference import plain
+from onward.converters.keras.objects.walker import Walker
 
 
 def recorder(walker: Walker, graph: Any, structure: Any, inputs: Sequence[str]) -> Callable[[Mapping[str, np.ndarray]], list[tuple[str, np.ndarray]]] | None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 
 from onward.converters.keras.emitter import Emitter, Tensor, numpy_type, onnx_type
-from onward.converters.keras.layers import array
 from onward.converters.keras.registry import layer
-from onward.converters.keras.walker import Walker
+from onward.converters.keras.structure import flatten, mapped, packed
+from onward.converters.keras.walk import Walk
 from onward.errors import UnsupportedOperator
 from onward.ir import Value
 
@@ -23,7 +22,7 @@ ACTIVATIONS: dict[str, tuple[str, float | None, float | None]] = {
 
 def _functions(*functions: Any) -> dict[str, Any] | None:
     """The activations as attributes of a recurrent operator, None if one is not among its own."""
-    names = [getattr(function, "__name__", str(function)) for function in functions]
+    names = [getattr(function, "__name__", str(function)) for function in functions]  # a function, or its name in a file
     if not all(name in ACTIVATIONS for name in names):
         return None
     chosen = [ACTIVATIONS[name] for name in names]
@@ -31,7 +30,7 @@ def _functions(*functions: Any) -> dict[str, Any] | None:
     return {"activations": [item[0] for item in chosen], "activation_alpha": alphas, "activation_beta": betas}
 
 
-def _one_of(w: Walker, owner: Any, sequences: Tensor, states: Any, mask: Any, operator: str, order: list[int], functions: Sequence[Any], **how: Any) -> Any:
+def _one_of(w: Walk, owner: Any, sequences: Tensor, states: Any, mask: Any, operator: str, order: list[int], functions: Sequence[Any], **how: Any) -> Any:
     """A recurrent layer as the operator of that name, or step by step where it has a mask or other activations."""
     named = _functions(*functions)
     if mask is not None or named is None:
@@ -39,15 +38,15 @@ def _one_of(w: Walker, owner: Any, sequences: Tensor, states: Any, mask: Any, op
     return _recurrent(w, owner, sequences, _states(states), operator, order, {**named, **how})
 
 
-def _recurrent(w: Walker, owner: Any, sequences: Tensor, states: Any, operator: str, order: list[int], how: dict[str, Any]) -> Any:
+def _recurrent(w: Walk, owner: Any, sequences: Tensor, states: Any, operator: str, order: list[int], how: dict[str, Any]) -> Any:
     """A recurrent layer; `order` are Keras's gates in the order of ONNX."""
     c, cell = w.c, owner.cell
     _not_stateful(owner)
     gates = len(order)
-    kernels = [_gates(array(item, owner.compute_dtype), order)[None] for item in (cell.kernel, cell.recurrent_kernel)]
+    kernels = [_gates(c.array(item, owner.compute_dtype), order)[None] for item in (cell.kernel, cell.recurrent_kernel)]
     bias = np.zeros((2, gates * owner.units), numpy_type(owner.compute_dtype))
     if cell.use_bias:
-        given = array(cell.bias, owner.compute_dtype)
+        given = c.array(cell.bias, owner.compute_dtype)
         rows = given.reshape(-1, gates * owner.units)
         bias[: len(rows)] = [_gates(row[None], order)[:, 0] for row in rows]
     x = c.op("Transpose", sequences, perm=[1, 0, 2])
@@ -80,32 +79,32 @@ def _not_stateful(owner: Any) -> None:
 
 
 @layer("LSTM")
-def lstm(w: Walker, owner: Any, sequences: Tensor, initial_state: Any = None, mask: Any = None) -> Any:
+def lstm(w: Walk, owner: Any, sequences: Tensor, initial_state: Any = None, mask: Any = None) -> Any:
     functions = [owner.recurrent_activation, owner.activation, owner.activation]
     return _one_of(w, owner, sequences, initial_state, mask, "LSTM", [0, 3, 1, 2], functions)
 
 
 @layer("GRU")
-def gru(w: Walker, owner: Any, sequences: Tensor, initial_state: Any = None, mask: Any = None) -> Any:
+def gru(w: Walk, owner: Any, sequences: Tensor, initial_state: Any = None, mask: Any = None) -> Any:
     functions = [owner.recurrent_activation, owner.activation]
     return _one_of(w, owner, sequences, initial_state, mask, "GRU", [0, 1, 2], functions, linear_before_reset=int(owner.reset_after))
 
 
 @layer("SimpleRNN")
-def simple_rnn(w: Walker, owner: Any, sequences: Tensor, initial_state: Any = None, mask: Any = None) -> Any:
+def simple_rnn(w: Walk, owner: Any, sequences: Tensor, initial_state: Any = None, mask: Any = None) -> Any:
     return _one_of(w, owner, sequences, initial_state, mask, "RNN", [0], [owner.activation])
 
 
 @layer("RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
-def recurrence(w: Walker, owner: Any, sequences: Tensor, initial_state: Any = None, mask: Any = None) -> Any:
+def recurrence(w: Walk, owner: Any, sequences: Tensor, initial_state: Any = None, mask: Any = None) -> Any:
     """Any cell. A step that is masked keeps the states, and gives zeros or what the step before gave."""
     c, cell = w.c, owner.cell
     _not_stateful(owner)
     zeros = list(owner.get_initial_state(batch_size=1))
     if initial_state is None:
         batch = c.op("Slice", c.op("Shape", sequences), c.integers([0]), c.integers([1]))
-        initial_state = keras.tree.map_structure(lambda item: _repeated(c, item, batch), zeros)
-    states = [c.tensor(item, cell.compute_dtype) for item in keras.tree.flatten(initial_state)]
+        initial_state = mapped(lambda item: _repeated(c, item, batch), zeros)
+    states = [c.tensor(item, cell.compute_dtype) for item in flatten(initial_state)]
     steps = [_time_first(c, sequences)]
     if mask is not None:
         steps.append(_time_first(c, c.tensor(mask, "bool")))
@@ -114,12 +113,12 @@ def recurrence(w: Walker, owner: Any, sequences: Tensor, initial_state: Any = No
         (x, *hidden) = [
             _port(c, "step", item.dtype, (item.shape[0], *item.shape[2:])) for item in (sequences, *([c.tensor(mask, "bool")] if mask is not None else []))
         ]
-        made = w.layer(cell, [x, keras.tree.pack_sequence_as(zeros, before)], {})
+        made = w.layer(cell, [x, packed(zeros, before)], {})
         if made is None:
             raise UnsupportedOperator("its cell has no translation")
-        output, after = made[0], keras.tree.flatten(made[1])
+        output, after = c.described(made[0]), [c.described(item) for item in flatten(made[1])]
         if hidden:
-            last = before[len(before) - len(keras.tree.flatten(zeros[-1]))] if len(zeros) > 1 and keras.tree.is_nested(zeros[-1]) else before[0]
+            last = before[len(before) - len(flatten(zeros[-1]))] if len(zeros) > 1 and isinstance(zeros[-1], (list, tuple)) else before[0]
             kept = c.number(0, output.dtype) if owner.zero_output_for_mask else last
             after = [Tensor(_chosen(c, hidden[0], new, old), old.dtype, old.shape) for new, old in zip(after, before)]
             output = Tensor(_chosen(c, hidden[0], output, kept), output.dtype, output.shape)
@@ -136,9 +135,9 @@ def recurrence(w: Walker, owner: Any, sequences: Tensor, initial_state: Any = No
 
 def _repeated(c: Emitter, row: Any, batch: Value) -> Tensor:
     """A state of one row for each of a batch."""
-    first = np.asarray(keras.ops.convert_to_numpy(row))
+    first = c.array(row)
     shape = c.op("Concat", batch, c.integers(first.shape[1:]), axis=0)
-    return Tensor(c.op("Expand", c.constant(first), shape), keras.backend.standardize_dtype(row.dtype), (None, *first.shape[1:]))
+    return Tensor(c.op("Expand", c.constant(first), shape), str(first.dtype), (None, *first.shape[1:]))
 
 
 def _time_first(c: Emitter, x: Tensor) -> Value:
@@ -161,7 +160,7 @@ def _chosen(c: Emitter, mask: Tensor, then: Any, otherwise: Any) -> Value:
 
 
 @layer("Bidirectional")
-def bidirectional(w: Walker, owner: Any, sequences: Tensor, initial_state: Any = None, mask: Any = None) -> Any:
+def bidirectional(w: Walk, owner: Any, sequences: Tensor, initial_state: Any = None, mask: Any = None) -> Any:
     c, states = w.c, _states(initial_state)
     half = len(states) // 2
     ways = []
@@ -184,3 +183,18 @@ def bidirectional(w: Walker, owner: Any, sequences: Tensor, initial_state: Any =
     merged = result if isinstance(result, list) else [result]
     states = [*ways[0][1:], *ways[1][1:]] if owner.return_state else []
     return [*merged, *states] if len(merged) + len(states) > 1 else merged[0]
+
+
+@layer("TimeDistributed")
+def time_distributed(w: Walk, owner: Any, inputs: Tensor, mask: Any = None) -> Any:
+    c = w.c
+    if mask is not None:
+        raise UnsupportedOperator("a mask")
+    head = c.op("Slice", c.op("Shape", inputs), c.integers([0]), c.integers([2]))
+    rest = [-1 if extent is None else extent for extent in inputs.shape[2:]]
+    if -1 in rest:
+        raise UnsupportedOperator("open sizes beside batch and time")
+    folded = Tensor(c.reshape(inputs, [-1, *rest]), inputs.dtype, (None, *inputs.shape[2:]))
+    inner = w.layer(owner.layer, [folded], {})
+    rest = [-1 if extent is None else extent for extent in c.described(inner).shape[1:]]
+    return c.op("Reshape", inner, c.op("Concat", head, c.integers(rest), axis=0))

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 
 from onward.converters.keras.emitter import Emitter, Tensor, onnx_type
-from onward.converters.keras.layers import array
-from onward.converters.keras.registry import layer
-from onward.converters.keras.walker import Walker
+from onward.converters.keras.registry import kind_of, layer
+from onward.converters.keras.walk import Walk
 from onward.errors import UnsupportedOperator
 from onward.ir import Value
 
 
 @layer("Discretization")
-def discretization(w: Walker, owner: Any, inputs: Any) -> Any:
+def discretization(w: Walk, owner: Any, inputs: Any) -> Any:
     """How many of the boundaries are not above a number."""
     c = w.c
     x = c.tensor(inputs, "float32")
@@ -27,7 +25,7 @@ def discretization(w: Walker, owner: Any, inputs: Any) -> Any:
 
 
 @layer("CategoryEncoding")
-def category_encoding(w: Walker, owner: Any, inputs: Any, count_weights: Any = None) -> Any:
+def category_encoding(w: Walk, owner: Any, inputs: Any, count_weights: Any = None) -> Any:
     if count_weights is not None:
         raise UnsupportedOperator("weights of counts")
     return _encoded(w.c, owner, w.c.tensor(inputs, "int64"), owner.num_tokens)
@@ -36,7 +34,7 @@ def category_encoding(w: Walker, owner: Any, inputs: Any, count_weights: Any = N
 def _encoded(c: Emitter, owner: Any, index: Tensor, classes: int, absent: Value | None = None) -> Any:
     """Numbers of classes in the layer's output mode; those that are `absent` count for nothing."""
     mode, dtype = owner.output_mode, getattr(owner, "_value_dtype", owner.compute_dtype)
-    dtype = keras.config.floatx() if mode == "tf_idf" else dtype
+    dtype = c.floatx if mode == "tf_idf" else dtype
     if mode == "int":
         return index
     if mode not in ("one_hot", "multi_hot", "count", "tf_idf") or getattr(owner, "sparse", False):
@@ -50,13 +48,13 @@ def _encoded(c: Emitter, owner: Any, index: Tensor, classes: int, absent: Value 
     if mode == "one_hot" or index.rank < 2 and mode != "tf_idf":
         return here
     found = here if index.rank < 2 else c.op("ReduceMax" if mode == "multi_hot" else "ReduceSum", here, c.integers([-2]), keepdims=0)
-    return c.op("Mul", found, c.constant(array(owner.idf_weights_const, dtype))) if mode == "tf_idf" else found
+    return c.op("Mul", found, c.constant(c.array(owner.idf_weights_const, dtype))) if mode == "tf_idf" else found
 
 
 @layer("StringLookup", "IntegerLookup")
-def lookup(w: Walker, owner: Any, inputs: Any) -> Any:
+def lookup(w: Walk, owner: Any, inputs: Any) -> Any:
     """The place of a word or number in the vocabulary, or the word or number of a place."""
-    c, text = w.c, type(owner).__name__ == "StringLookup"
+    c, text = w.c, kind_of(owner) == "StringLookup"
     if owner.invert:
         return _inverted(c, owner, c.tensor(inputs, "int64"), text)
     index = _places(c, owner, c.tensor(inputs) if text else c.tensor(inputs, "int64"), text)
@@ -98,7 +96,7 @@ PUNCTUATION = "!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'"
 
 
 @layer("TextVectorization")
-def text_vectorization(w: Walker, owner: Any, inputs: Any) -> Any:
+def text_vectorization(w: Walk, owner: Any, inputs: Any) -> Any:
     """Words between white space as their places in the vocabulary. ONNX lowers all letters, TensorFlow those of ASCII."""
     c, x, inner = w.c, w.c.tensor(inputs), owner._lookup_layer
     if owner._ngrams is not None or owner._ragged or owner._split not in (None, "whitespace") or callable(owner._standardize):
