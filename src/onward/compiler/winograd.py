@@ -141,7 +141,7 @@ class _BlockWriter:
         )
         self.square_rows, self.square_columns = -(-self.height // 2), -(-self.width // 2)
         self.rows = _rows_of_a_block(self.square_rows, self.square_columns)
-        parts = 2 if self.rows == self.square_rows and features % 2 == 0 and features >= 4 * LEAST_CHANNELS else 1
+        parts = 4 if self.rows == self.square_rows and features % 2 == 0 and features >= 4 * LEAST_CHANNELS else 1
         self.features = features // parts
         self.first = Symbol("block.first")
         self.part: Dimension = Symbol("block.part", 0, parts - 1) if parts > 1 else 0
@@ -151,8 +151,8 @@ class _BlockWriter:
         }
         number = Symbol("block.number")
         self.begin = minimum(number * self.rows, self.square_rows - self.rows)
-        places = [*self.images.values(), *([self.part] if isinstance(self.part, Expression) else []), number]
-        counts = [*(extents[name] for name in self.images), *([parts] if parts > 1 else []), ceiling_divide(self.square_rows, self.rows)]
+        places = [*([self.part] if isinstance(self.part, Expression) else []), *self.images.values(), number]
+        counts = [*([parts] if parts > 1 else []), *(extents[name] for name in self.images), ceiling_divide(self.square_rows, self.rows)]
         self.places, self.counts = tuple(places), tuple(counts)
         self.fixed: dict[str, Dimension] = {
             **{name: 0 for name, extent in extents.items() if extent == 1},
