@@ -141,7 +141,7 @@ class _BlockWriter:
         )
         self.square_rows, self.square_columns = -(-self.height // 2), -(-self.width // 2)
         self.rows = _rows_of_a_block(self.square_rows, self.square_columns)
-        parts = 4 if self.rows == self.square_rows and features % 2 == 0 and features >= 4 * LEAST_CHANNELS else 1
+        parts = 2 if self.rows == self.square_rows and features % 2 == 0 and features >= 4 * LEAST_CHANNELS else 1
         self.features = features // parts
         self.first = Symbol("block.first")
         self.part: Dimension = Symbol("block.part", 0, parts - 1) if parts > 1 else 0
