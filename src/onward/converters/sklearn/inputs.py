@@ -117,7 +117,7 @@ class Labels:
     notes: tuple[str, ...] = ()
 
     def traced(self, b: ModelBuilder, names: Sequence[str]) -> Array:
-        return _input(b, _named(names, ["x"])[0], self.values.dtype, None)
+        return _input(b, _named(names, ["x"])[0], self.values.dtype)
 
     def data(self, source: Any) -> dict[str, Any]:
         random = np.random.default_rng(0)
@@ -191,6 +191,33 @@ class Table:
                                  for column, vector in zip(self.columns, vectors)})  # fmt: skip
 
 
+class Records(Table):
+    """An input (rows, 1) for each key of dictionaries. A key that a row lacks has zero there, or empty text."""
+
+    def rows(self, given: Mapping[str, np.ndarray]) -> Any:
+        """Dictionaries without the keys that have empty text."""
+        vectors = {column.name: column.original(given[column.input]).tolist() for column in self.columns}
+        return [{name: item for name, item in zip(vectors, row) if not isinstance(item, str) or item} for row in zip(*vectors.values())]
+
+
+@dataclass
+class Images:
+    """Images (count, height, width) or with channels last in one input."""
+
+    example: np.ndarray
+    notes: tuple[str, ...] = ()
+
+    def traced(self, b: ModelBuilder, names: Sequence[str]) -> Array:
+        return _input(b, _named(names, ["x"])[0], self.example.dtype, *self.example.shape[1:])
+
+    def data(self, source: Any) -> dict[str, Any]:
+        noise = np.random.default_rng(0).standard_normal((5, *self.example.shape[1:])).astype(self.example.dtype)
+        return {"the example": self.example, "random numbers": noise, "one image": noise[:1]}
+
+    def rows(self, given: Any) -> Any:
+        return given
+
+
 def _texts(column: Column, count: int, odd: bool, random: np.random.Generator) -> np.ndarray:
     """(count, 1): texts that are known, some of them missing where that is known, and others beside them."""
     choices = [*column.known, *([""] if column.gaps else [])] or ["text"]
@@ -218,6 +245,8 @@ def inputs_of(source: Any, example: Any) -> Inputs:
     """
     if example is None:
         return Matrix(_columns(source), np.dtype(np.float64), None)
+    if isinstance(example, (list, tuple)) and example and all(isinstance(item, Mapping) for item in example):
+        return _records(example)
     notes: tuple[str, ...] = ()
     if hasattr(example, "toarray"):
         example, notes = example.toarray(), ("sparse rows are dense in the graph",)
@@ -232,6 +261,8 @@ def inputs_of(source: Any, example: Any) -> Inputs:
         if rows.dtype == TEXT and not all(isinstance(item, str) for item in rows):
             raise ConversionError("the example's values are neither all numbers nor all text")
         return Labels(rows, notes)
+    if rows.ndim in (3, 4) and rows.dtype.kind == "f":
+        return Images(rows, notes)
     if rows.ndim != 2:
         raise ConversionError(f"the example of rows has shape {rows.shape}, expected (rows, columns)")
     if rows.dtype == TEXT:
@@ -277,6 +308,23 @@ def _table(source: Any, example: Any, names: list[str]) -> Table:
     return Table(columns, example, ("empty text stands for a missing value",))
 
 
+def _records(rows: Sequence[Mapping[Any, Any]]) -> Records:
+    """Raises ConversionError for a key whose values are neither all numbers nor all text, or are empty text."""
+    keys = list(dict.fromkeys(str(key) for row in rows for key in row))
+    example = np.empty((len(rows), len(keys)), object)
+    for place, key in enumerate(keys):
+        present = [row[key] for row in rows if key in row]
+        text = all(isinstance(item, str) for item in present)
+        if not text and not all(isinstance(item, (int, float, bool, np.number, np.bool_)) for item in present):
+            kinds = ", ".join(sorted({type(item).__name__ for item in present}))
+            raise ConversionError(f"key '{key}' of the example's dictionaries holds {kinds}; expected numbers only or text only")
+        if text and "" in present:
+            raise ConversionError(f"key '{key}' of the example's dictionaries holds empty text, which stands for an absent key; use another text")
+        example[:, place] = [row.get(key, "" if text else 0.0) for row in rows]
+    columns = [_column(example, place, key, False) for place, key in enumerate(keys)]
+    return Records(columns, example, ("a key that a row lacks is zero or empty text",))
+
+
 def _column(example: Any, place: int, name: str, knows_missing: bool) -> Column:
     values = list(_values(example, place))
     present = [item for item in values if not _absent(item)]
@@ -301,10 +349,9 @@ def _column(example: Any, place: int, name: str, knows_missing: bool) -> Column:
     return Column(name, np.dtype(dtype), None, several if closed or whole and len(several) <= FEW else [], kind, bool(absent), closed, whole)
 
 
-def _input(b: ModelBuilder, name: str, dtype: np.dtype, columns: int | None) -> Array:
+def _input(b: ModelBuilder, name: str, dtype: np.dtype, *shape: int) -> Array:
     kind = DataType.STRING if dtype == TEXT else DataType.of(dtype)
-    value = b.input(name, kind, ["rows"] if columns is None else ["rows", columns])
-    x = Array(Trace(b), value, dtype, (0,) if columns is None else (0, columns))
+    x = Array(Trace(b), b.input(name, kind, ["rows", *shape]), dtype, (0, *shape))
     x._shape = (RowCount(x, 0), *x._shape[1:])
     return x
 

@@ -7,6 +7,7 @@ from onward.converters.sklearn.operators import (  # noqa: F401
     decompositions,
     encoders,
     ensembles,
+    features,
     forests,
     iterations,
     linear_classifiers,
