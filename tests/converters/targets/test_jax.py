@@ -150,6 +150,32 @@ def test_the_source_has_the_library_s_own_words() -> None:
         assert word in text
 
 
+@pytest.mark.parametrize(
+    "word, kernel, group, options",
+    [
+        ("depthwise_convolution", (6, 1, 3, 3), 6, {"pads": [1, 0, 2, 1], "strides": [2, 1]}),
+        ("depthwise_convolution", (6, 1, 2, 5), 6, {"auto_pad": "SAME_LOWER", "dilations": [2, 1]}),
+        ("depthwise_convolution", (6, 1, 3), 6, {"strides": [3]}),
+        ("pointwise_convolution", (4, 6, 1, 1), 1, {"strides": [2, 3]}),
+        ("pointwise_convolution", (9, 2, 1, 1), 3, {}),
+        ("conv_general_dilated", (12, 1, 3, 3), 6, {}),
+        ("conv_general_dilated", (4, 6, 1, 1), 1, {"pads": [1, 1, 0, 0]}),
+    ],
+)
+def test_convolutions_that_are_sums_of_windows_or_products(word: str, kernel: tuple[int, ...], group: int, options: dict[str, Any]) -> None:
+    """With any sizes, under jit, and with their gradients."""
+    b = ModelBuilder("convolution")
+    x = b.input("x", DataType.FLOAT, ["n", 6, *["h", "w"][: len(kernel) - 2]])
+    b.output(b.op("Conv", x, b.constant(real(*kernel), "w"), b.constant(real(kernel[0]), "b"), group=group, **options), "y")
+    model = b.model()
+    assert f"{word}(" in page.source_of(model)[0].split("def model")[1]
+    f = page.convert(model)
+    for sizes in ((11, 9), (5, 7)):
+        data = real(2, 6, *sizes[: len(kernel) - 2])
+        np.testing.assert_allclose(jax.jit(f)(data), outputs_of(model, data)[0], atol=2e-5)
+    check_grads(lambda w: f.function({**f.parameters, "w": w}, data), (f.parameters["w"],), order=1, modes=["rev"], atol=0.05, rtol=0.05)
+
+
 def test_a_folder_runs_without_onward(tmp_path: Path) -> None:
     model, x = convolutional(), real(2, 3, 9, 12)
     result = CliRunner().invoke(app, ["convert", str(_saved(model, tmp_path)), "--to", "jax-source", "-o", str(tmp_path / "package")])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from onward.converters.targets.printing.forms import identity
 from onward.converters.targets.printing.naming import number
 from onward.converters.targets.printing.native import NativeRules, Writer
+from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension
 from onward.operators.linear.transposed_convolution import placement
 from onward.operators.native import Call
@@ -20,6 +22,9 @@ RULES = NativeRules()
 
 FUNCTIONS = {"Relu": "relu", "Softplus": "softplus", "Softsign": "soft_sign", "HardSwish": "hard_swish", "Mish": "mish"}
 """operator -> function of `jax.nn`, for those without attributes"""
+
+MOST_WINDOWS = 25
+"""Elements of a filter of a depthwise convolution that is a sum of windows."""
 
 WITH_ALPHA = {"LeakyRelu": "leaky_relu", "Elu": "elu", "Celu": "celu"}
 
@@ -56,8 +61,17 @@ def convolution(call: Call) -> Writer:
     assert x is not None and w is not None
     given = call.attributes
     window = _window(call, given.get("kernel_shape") or w.shape[2:])
+    exact = x.dtype in (DataType.FLOAT, DataType.DOUBLE)  # sums of other types lose more than a convolution does
+    is_depthwise = exact and w.shape[0] == given["group"] == x.shape[1] and w.shape[1] == 1 and product_of(w.shape[2:]) <= MOST_WINDOWS
+    is_pointwise = exact and product_of(w.shape[2:]) == 1 and not any(window.before) and not any(window.after)
 
     def write(printer: Printer) -> str:
+        if is_depthwise:
+            places = [str(window.strides), _padding(printer, window), str(window.dilations)]
+            return _biased(printer, printer.words.helper("depthwise_convolution", printer.array(x), printer.array(w), *places), b, window.rank)
+        if is_pointwise:
+            places = [str(window.strides), str(given["group"])]
+            return _biased(printer, printer.words.helper("pointwise_convolution", printer.array(x), printer.array(w), *places), b, window.rank)
         arguments = [printer.array(x), printer.array(w), str(window.strides), _padding(printer, window)]
         arguments += [f"rhs_dilation={window.dilations}"] if any(step != 1 for step in window.dilations) else []
         arguments += [f"feature_group_count={given['group']}"] if given["group"] != 1 else []
@@ -113,6 +127,11 @@ def average_pool(call: Call) -> Writer:
         return printer.words.helper("average_pool", printer.array(x), _pairs(printer, margins), _over(printer, window))
 
     return write
+
+
+def product_of(extents: Sequence[Dimension]) -> float:
+    """How many elements, infinitely many where an extent is open."""
+    return math.prod(extent if isinstance(extent, int) else math.inf for extent in extents)
 
 
 def _input(call: Call) -> Any:

@@ -1,6 +1,7 @@
 """Imports and functions that a generated JAX module contains, word for word, where its program needs them."""
 # mypy: disable-error-code="no-untyped-def,var-annotated"
 
+from itertools import product
 from pathlib import Path  # noqa: F401
 
 import jax
@@ -85,6 +86,27 @@ def transposed_convolution(x, w, strides, padding, dilations, group):
     filters = jnp.flip(filters.reshape(-1, *filters.shape[2:]), range(2, w.ndim))
     ones = (1,) * len(strides)
     return jax.lax.conv_general_dilated(x, filters, ones, padding, strides, dilations, feature_group_count=group)
+
+
+def pointwise_convolution(x, w, strides, group):
+    """x (N, C, ...) with filters w (M, C / group, 1, ...): products of matrices, which XLA computes faster on a CPU than convolutions."""
+    x = x[(..., *(slice(None, None, step) for step in strides))]
+    left = w.reshape(group, w.shape[0] // group, w.shape[1])
+    result = left @ x.reshape(x.shape[0], group, x.shape[1] // group, -1)
+    return result.reshape(x.shape[0], w.shape[0], *x.shape[2:])
+
+
+def depthwise_convolution(x, w, strides, padding, dilations):
+    """x (N, C, ...) with a filter of w (C, 1, ...) for each channel: a sum of windows of x, which XLA fuses. Its convolutions take a CPU a hundred times as long."""
+    x = jax.lax.pad(x, np.zeros((), x.dtype), [(0, 0, 0), (0, 0, 0), *((*amounts, 0) for amounts in padding)])
+    spans = [(extent - 1) * dilation + 1 for extent, dilation in zip(w.shape[2:], dilations)]
+    last = [(extent - span) // step * step + 1 for extent, span, step in zip(x.shape[2:], spans, strides)]
+    total = 0
+    for place in product(*map(range, w.shape[2:])):
+        starts = [at * dilation for at, dilation in zip(place, dilations)]
+        window = x[(..., *(slice(start, start + end, step) for start, end, step in zip(starts, last, strides)))]
+        total = total + window * w[(slice(None), 0, *place)].reshape(-1, *[1] * len(strides))
+    return total
 
 
 def average_pool(x, margins, shape, strides, padding, window_dilation=None):
