@@ -18,7 +18,7 @@ import torch
 from torch.export import ExportedProgram
 
 from onward.converters.request import Request, first_conversion
-from onward.converters.torch.capture import Capture, Example, captures, decomposed, example_of
+from onward.converters.torch.capture import Capture, Example, captures, example_of
 from onward.converters.torch.emitter import DATA_TYPES, Emitter, Scalar, Tensor, described, is_static, to_numpy
 from onward.converters.torch.graph import Walker, check_supported
 from onward.converters.torch.reference import reference_of
@@ -86,7 +86,7 @@ def convert(request: Request) -> tuple[Model, Any]:
     source = request.source
     if isinstance(source, ExportedProgram):
         arguments, keywords = source.example_inputs or ((), {})
-        return _converted(request, source.module(), Capture(decomposed(source), Example(tuple(arguments), dict(keywords))))
+        return _converted(request, source.module(), Capture.of(source, Example(tuple(arguments), dict(keywords))))
     ways = captures(source, example_of(source, request.example_inputs), request.dynamic_shapes)
     return first_conversion(ways, lambda captured: _converted(request, source, captured))
 

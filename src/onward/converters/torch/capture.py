@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -16,7 +16,7 @@ from torch._decomp import decomposition_table
 from torch.export import Dim, ExportedProgram, default_decompositions, export
 from torch.utils import _pytree as pytree
 
-from onward.converters.torch import operators  # noqa: F401 (registers the translations)
+from onward.converters.torch import operators, rules  # noqa: F401 (registers the translations)
 from onward.converters.torch.buffers import as_it_is
 from onward.converters.torch.caches import register_caches
 from onward.converters.torch.graph import all_calls, untranslated
@@ -53,6 +53,14 @@ class Capture:
     program: ExportedProgram
     example: Example
     notes: list[str] = field(default_factory=list)
+    may_not_end: bool = False
+    """Whether a loop of the module itself goes on for as long as data say: there may be data for which it goes on for ever."""
+
+    @classmethod
+    def of(cls, program: ExportedProgram, example: Example, notes: Sequence[str] = ()) -> Capture:
+        """What torch.export gave, taken apart as far as translations need."""
+        loops = any("while_loop" in str(node.target) for node in all_calls(program.graph_module))
+        return cls(decomposed(program), example, list(notes), loops)
 
 
 def example_of(module: Any, given: Any) -> Example:
@@ -97,13 +105,13 @@ def captures(module: torch.nn.Module, example: Example, dynamic_shapes: Any) -> 
         for used, shapes, note in _attempts(example, dynamic_shapes):
             try:
                 with _inference(module), _inference(form), standing_in(), scanning():
-                    program = decomposed(_exported(form, used, shapes))
+                    made = Capture.of(_exported(form, used, shapes), used, trained + said + ([note] if note else []))
             except Exception as failure:  # (PyTorch raises whatever the module raises)
                 problem = problem or failure
                 logger.debug("capture failed", exc_info=True)
                 continue
             found = True
-            yield Capture(program, used, trained + said + ([note] if note else []))
+            yield made
         if found:
             return
     first = " ".join((str(problem).strip().splitlines() or [""])[:6])[:800]
@@ -295,4 +303,5 @@ def _every_rule() -> dict[Any, Any]:
     for target, rule in decomposition_table.items():
         if isinstance(target, torch._ops.OpOverload):
             table.setdefault(target, rule)
+    table.update(rules.overloads())
     return table

@@ -52,10 +52,7 @@ class Source:
         self.leaves, self.structure = self._leaves(captured)
         self._double: Any = None
         self.unsteady = False
-        self.may_not_end = any(
-            "while_loop" in str(node.target) for part in captured.program.graph_module.modules() for node in getattr(getattr(part, "graph", None), "nodes", ())
-        )
-        """Whether data exist for which a loop of the module may go on for ever."""
+        self.may_not_end = captured.may_not_end
 
     def _leaves(self, captured: Any) -> tuple[list[Any], Any]:
         return pytree.tree_flatten((self.example.arguments, self.example.keywords))

@@ -1,0 +1,8 @@
+"""Rules by which operators are taken apart that PyTorch has no rule for. Importing the package registers them."""
+
+from __future__ import annotations
+
+from onward.converters.torch.rules import bessel, polynomials, special
+from onward.converters.torch.rules.registry import overloads, rule
+
+__all__ = ["overloads", "rule"]
