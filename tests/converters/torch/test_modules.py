@@ -362,8 +362,10 @@ def test_states_are_noted_and_left_alone() -> None:
 
 
 def test_all_that_is_missing_is_named() -> None:
-    module = Function(lambda x: torch.linalg.eigvals(x).real + torch.special.bessel_j0(x))
-    with pytest.raises(UnsupportedOperator, match=r"(?s)linalg_eig.*test_modules\.py.*bessel_j0.*register"):
+    for name in ("first", "second"):
+        torch.library.custom_op(f"onward_tests::{name}", lambda x: x + 1, mutates_args=(), schema="(Tensor x) -> Tensor").register_fake(torch.empty_like)
+    module = Function(lambda x: torch.ops.onward_tests.first(x) + torch.ops.onward_tests.second(x))
+    with pytest.raises(UnsupportedOperator, match=r"(?s)onward_tests::first.*test_modules\.py.*onward_tests::second.*register"):
         onward.convert(module, (torch.randn(3, 3),))
 
 

@@ -152,7 +152,7 @@ class Source:
         if self._double is False:
             return None
         with InDouble():
-            return self._run(self._double, feeds, lambda item: item.double() if item.is_floating_point() else item)
+            return self._run(self._double, feeds, _in_double)
 
     def _run(self, module: Any, feeds: Mapping[str, np.ndarray], prepare: Any, keep_seed: bool = True) -> dict[str, np.ndarray] | None:
         from onward.converters.torch.capture import _inference
@@ -175,6 +175,10 @@ class Source:
                 torch.random.set_rng_state(state)
         chosen = [results[place] for place in self.names.returned]
         return {name: _array(torch.as_tensor(item)) for name, item in zip(self.names.labels, chosen, strict=True)}
+
+
+def _in_double(item: torch.Tensor) -> torch.Tensor:
+    return item.double() if item.is_floating_point() else item.to(torch.complex128) if item.is_complex() else item
 
 
 def _differ(first: Mapping[str, np.ndarray] | None, second: Mapping[str, np.ndarray] | None) -> bool:

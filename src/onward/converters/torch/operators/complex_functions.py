@@ -14,10 +14,9 @@ import numpy as np
 import torch
 
 from onward.converters.torch.emitter import REAL, Description, Emitter, Tensor
-from onward.converters.torch.operators import arithmetic, indexing, linear_algebra, reductions, shapes
+from onward.converters.torch.operators import arithmetic, indexing, reductions, shapes
 from onward.converters.torch.operators.complex_numbers import joined, parts, product, real_dtype
 from onward.converters.torch.registry import aten_complex
-from onward.errors import UnsupportedOperator
 from onward.ir import Value
 
 Pair = tuple[Value, Value]
@@ -287,50 +286,6 @@ def unfold(c: Emitter, x: Tensor, dim: int, size: int, step: int) -> Value:
 def masked_select(c: Emitter, x: Tensor, mask: Tensor) -> Value:
     wide = Tensor(c.op("Unsqueeze", mask, np.array([-1])), mask.dtype, (*mask.shape, 1))
     return c.reshape(moved(c, indexing.masked_select, x, wide), [-1, 2])
-
-
-def _block(c: Emitter, x: Tensor) -> Tensor:
-    """[[A, -B], [B, A]], which multiplies as A + iB does."""
-    real, imaginary = parts(c, x, REAL[x.dtype])
-    above = c.op("Concat", real, c.op("Neg", imaginary), axis=-1)
-    below = c.op("Concat", imaginary, real, axis=-1)
-    return _doubled(Tensor(c.op("Concat", above, below, axis=-2), REAL[x.dtype], x.shape), 2)
-
-
-def _doubled(x: Tensor, axes: int) -> Tensor:
-    """A tensor with twice the extent in one or both of its last dimensions, of which the first may be the one."""
-    rows, columns = x.shape[-2] * 2, x.shape[-1] * (2 if axes == 2 else 1)
-    return Tensor(x.value, x.dtype, (*x.shape[:-2], rows, columns))
-
-
-def _parts_of_column(c: Emitter, value: Value, rank: int) -> Value:
-    """The pairs of the upper and the lower half of a matrix."""
-    return joined(c, *c.op("Split", value, axis=rank - 2, num_outputs=2, outputs=2))
-
-
-@aten_complex("linalg_inv_ex", "linalg_inv", "inverse")
-def inverse_matrix(c: Emitter, x: Tensor, *, check_errors: bool = False) -> Any:
-    made = linear_algebra.inverse(c, _block(c, x))
-    several = isinstance(made, list)
-    left = c.op("Split", made[0] if several else made, axis=x.rank - 1, num_outputs=2, outputs=2)[0]
-    found = _parts_of_column(c, left, x.rank)
-    return [found, made[1]] if several else found
-
-
-@aten_complex("_linalg_solve_ex", "linalg_solve_ex")
-def solve(c: Emitter, x: Tensor, b: Tensor, *, left: bool = True, check_errors: bool = False) -> Any:
-    """The solution and the check; the factors are those of another matrix."""
-    if not left:
-        raise UnsupportedOperator("systems of complex numbers with the unknown on the left")
-    dtype = REAL[x.dtype]
-    vector = b.rank == 1 or (b.rank == x.rank - 1 and [str(e) for e in b.shape] == [str(e) for e in x.shape[:-1]])
-    column = [c.unsqueeze(part, b.rank) if vector else part for part in parts(c, b, dtype)]
-    shape = (*b.shape, 1) if vector else b.shape
-    right = _doubled(Tensor(c.op("Concat", *column, axis=-2), dtype, shape), 1)
-    made = linear_algebra.solve(c, _block(c, x), right)
-    found = _parts_of_column(c, made[0], max(x.rank, right.rank))
-    found = c.squeeze(found, max(x.rank, right.rank) - 1) if vector else found
-    return [found, None, None, made[3]] if len(c.result) == 4 else [found, made[-1]]
 
 
 @aten_complex("isnan")

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from onward.converters.torch.emitter import DATA_TYPES, Emitter, Scalar, Tensor, is_static
-from onward.converters.torch.registry import operator
+from onward.converters.torch.registry import complex_operator, operator
 from onward.ir import TensorType, Value
 from onward.ir.datatypes import DataType
 
@@ -24,7 +24,8 @@ def _walked(c: Emitter, module: Any, inputs: list[Any]) -> list[Any]:
 def _port(c: Emitter, like: Any, name: str, leading: int = 0) -> Any:
     """An input of an inner graph for a tensor."""
     extents = tuple(extent if is_static(extent) else None for extent in getattr(like, "shape", ()))[leading:]
-    value = c.graph.new_value(TensorType(DATA_TYPES[like.dtype], extents), name)
+    pair = (2,) if like.dtype.is_complex else ()
+    value = c.graph.new_value(TensorType(DATA_TYPES[like.dtype], (*extents, *pair)), name)
     c.graph.inputs.append(value)
     return Tensor(value, like.dtype, like.shape[leading:]) if isinstance(like, Tensor) else Scalar(value, like.dtype)
 
@@ -36,6 +37,7 @@ def _as_value(c: Emitter, item: Any) -> Any:
     return Scalar(c.number(item, kind), kind)
 
 
+@complex_operator("higher_order::cond")
 @operator("higher_order::cond")
 def cond(c: Emitter, condition: Any, when_true: Any, when_false: Any, operands: Any = ()) -> Any:
     from onward.converters.torch.graph import give_back
@@ -53,6 +55,7 @@ def cond(c: Emitter, condition: Any, when_true: Any, when_false: Any, operands: 
     return [made] if count == 1 else made
 
 
+@complex_operator("higher_order::while_loop")
 @operator("higher_order::while_loop")
 def while_loop(c: Emitter, condition: Any, body: Any, states: Any, extra: Any = ()) -> Any:
     from onward.converters.torch.graph import give_back
@@ -76,6 +79,7 @@ def _truth(c: Emitter, item: Any) -> Value:
     return c.reshape(value, []) if isinstance(item, Tensor) and item.rank else value
 
 
+@complex_operator("higher_order::scan")
 @operator("higher_order::scan")
 def scan(c: Emitter, combine: Any, initial: Any, sequences: Any, extra: Any = ()) -> Any:
     from onward.converters.torch.graph import give_back
@@ -90,6 +94,7 @@ def scan(c: Emitter, combine: Any, initial: Any, sequences: Any, extra: Any = ()
     return [found] if count == 1 else found
 
 
+@complex_operator("higher_order::map_impl")
 @operator("higher_order::map_impl")
 def map_(c: Emitter, function: Any, sequences: Any, extra: Any = ()) -> Any:
     return scan(c, function, [], sequences, extra)

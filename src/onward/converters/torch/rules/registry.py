@@ -20,7 +20,8 @@ _rules: dict[str, Rule] = {}
 
 
 def rule(*names: str) -> Callable[[Rule], Rule]:
-    """Registers how operators of PyTorch's own library are taken apart, in all their overloads that write into nothing."""
+    """Registers how operators of PyTorch's own library are taken apart, in all their overloads that write into nothing, or in the one
+    named after a dot."""
 
     def register(function: Rule) -> Rule:
         for name in names:
@@ -47,8 +48,9 @@ def elementwise(*names: str) -> Callable[[Rule], Rule]:
 def overloads() -> Iterator[tuple[Any, Rule]]:
     """The overloads that the rules are for."""
     for name, function in _rules.items():
-        packet = getattr(torch.ops.aten, name)
-        for overload in packet.overloads():
+        base, _, only = name.partition(".")
+        packet = getattr(torch.ops.aten, base)
+        for overload in [only] if only else packet.overloads():
             target = getattr(packet, overload)
             if not target._schema.is_mutable and torch._C._dispatch_has_kernel(target.name()):
                 yield target, function
@@ -77,4 +79,7 @@ def turns(count: Any, body: Callable[..., Sequence[torch.Tensor]], states: Seque
         before, (turn, *others) = given[: len(states)], given[len(states) :]
         return _dense(body(turn, *before, *others))
 
+    if isinstance(count, int) and count == 0:  # PyTorch looks at the first turn
+        kept = step(*states, torch.zeros((), dtype=torch.int64), *extra)[len(states) :]
+        return [*states, *(item.new_zeros((0, *item.shape)) for item in kept)]
     return torch.ops.higher_order.scan(step, _dense(states), [torch.arange(count)], extra)
