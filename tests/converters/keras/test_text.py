@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("tensorflow")
 
 PROGRAM = """
-import keras, onward
+import sys
+import keras, numpy as np, onward
 
 L = keras.layers
 WORDS, WEIGHTS = ["the", "cat", "sat", "mat", "its"], [0.1, 0.2, 0.3, 0.4, 0.5]
@@ -39,13 +41,41 @@ CASES = {
         L.LSTM(3), L.Dense(2),
     ]),
 }
-for name, model in CASES.items():
+adapted = L.TextVectorization()
+adapted.adapt(np.array(["the cat sat", "the mat"]))
+CASES["adapted"] = text(adapted)
+random = np.random.default_rng(0)
+for place, (name, model) in enumerate(CASES.items()):
     onward.check(onward.convert(model))
+    model.save(f"{sys.argv[1]}/{place}.keras")
+    shape = (3, *model.inputs[0].shape[1:])
+    words = random.choice(np.array([*WORDS, "other", "dog", "the cat", "MAT"], object), shape)
+    data = words if model.inputs[0].dtype == "string" else random.integers(0, 7, shape)
+    result = model(keras.ops.convert_to_tensor(data)).numpy()
+    result = np.vectorize(lambda item: item.decode())(result) if result.dtype == object else result
+    np.savez(f"{sys.argv[1]}/{place}.npz", data=data.astype(str) if data.dtype == object else data, result=result)
     print(name)
 """
 
+FILES = """
+import sys
+sys.modules["keras"] = sys.modules["tensorflow"] = None
+import numpy as np, onward
+for place in range(int(sys.argv[2])):
+    session = onward.InferenceSession(onward.convert(f"{sys.argv[1]}/{place}.keras", verify=False))
+    kept = np.load(f"{sys.argv[1]}/{place}.npz")
+    data = kept["data"].astype(object) if kept["data"].dtype.kind == "U" else kept["data"]
+    (result,) = session.run(None, {session.get_inputs()[0].name: data})
+    if kept["result"].dtype.kind == "f":
+        np.testing.assert_allclose(result, kept["result"], rtol=1e-5, atol=1e-6, strict=True, err_msg=place)
+    else:
+        np.testing.assert_array_equal(result, kept["result"].astype(result.dtype), strict=True, err_msg=place)
+"""
 
-def test_layers_of_words() -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, env={**os.environ, "KERAS_BACKEND": "tensorflow"}, timeout=300)
+
+def test_layers_of_words(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM, str(tmp_path)], capture_output=True, text=True, env={**os.environ, "KERAS_BACKEND": "tensorflow"}, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert len(done.stdout.splitlines()) == 15
+    assert len(done.stdout.splitlines()) == 16
+    files = subprocess.run([sys.executable, "-c", FILES, str(tmp_path), "16"], capture_output=True, text=True, timeout=300)
+    assert files.returncode == 0, files.stderr[-3000:]

@@ -41,6 +41,7 @@ LOOKUP: dict[str, Callable[[SavedLayer], Any]] = {
     "vocabulary_size": lambda layer: lambda: len(_vocabulary(layer)),
     "idf_weights_const": _weights,
     "mask_value": lambda layer: 0,
+    "value_dtype": lambda layer: "int64",
 }
 
 
