@@ -14,7 +14,12 @@ keras = pytest.importorskip("keras")
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("MobileNet", {"alpha": 0.25}), ("MobileNetV2", {"alpha": 0.35}), ("MobileNetV3Small", {"minimalistic": False})],
+    [
+        ("MobileNet", {"alpha": 0.25}),
+        ("MobileNetV2", {"alpha": 0.35}),
+        ("MobileNetV3Small", {"minimalistic": False}),
+        *(pytest.param(name, {}, marks=pytest.mark.models) for name in ("DenseNet121", "EfficientNetV2B0", "ResNet50V2")),
+    ],
 )
 def test_application(name: str, options: dict[str, Any]) -> None:
     keras.utils.set_random_seed(1)

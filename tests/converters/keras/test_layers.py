@@ -207,6 +207,19 @@ def test_a_mask_reaches_recurrent_layers(maker: Any) -> None:
     converted(keras.Sequential([keras.Input((None,), dtype="int32"), L.Embedding(4, 4, mask_zero=True), *maker()]))
 
 
+@pytest.mark.parametrize("how", [{"antialias": True}, {"crop_to_aspect_ratio": True}, {"pad_to_aspect_ratio": True}], ids=str)
+def test_resizing_through_jax(how: dict[str, bool]) -> None:
+    pytest.importorskip("jax")
+    converted(keras.Sequential([keras.Input(IMAGE), L.Resizing(5, 4, **how)]))
+
+
+def test_stateful_layers_begin_at_zero() -> None:
+    x = keras.Input(batch_shape=(2, 6, 4))
+    y = L.GRU(2, stateful=True)(L.Bidirectional(L.LSTM(3, return_sequences=True, stateful=True))(x))
+    certificate = Certificate.of(converted(keras.Model(x, y)))
+    assert certificate is not None and sum("begin at zero" in note for note in certificate.notes) >= 2
+
+
 def test_a_class_that_keeps_the_call_of_a_layer() -> None:
     made = converted(keras.Sequential([keras.Input(SEQUENCE), Kept(3)]))
     assert "LSTM" in {node.op_type for node in made.graph.nodes}

@@ -102,6 +102,7 @@ NETWORKS: dict[str, Callable[[Any], Any]] = {
     "slice": lambda x: O.slice(x[:1], (0, 1, 1), (1, 2, 3)), "slice_update": lambda x: O.slice_update(x[0], np.array([1, 1]), O.sin(x[0, :2, :2])), "unstack": lambda x: O.unstack(x, axis=1), "saturate_cast": lambda x: O.saturate_cast(x * 100, "uint8"),
     "scan": lambda x: O.scan(lambda state, item: (state + item, state * item), O.zeros((4,)), O.tanh(x[0]))[1], "fori_loop": lambda x: O.fori_loop(0, 3, lambda step, state: O.tanh(state) + step, x), "map": lambda x: O.map(lambda row: O.sin(row) * 2, x[0]),
     "while_loop": lambda x: O.while_loop(lambda state: O.sum(state) < 50, lambda state: (O.abs(state) + 1,), (O.tanh(x[0]),))[0], "vectorized_map": lambda x: O.vectorized_map(lambda row: O.cumsum(row), O.tanh(x[0])), "switch": lambda x: O.switch(1, [lambda y: y + 1, lambda y: y * 2], x),
+    "get_item": lambda x: x[:, O.clip(integers(x)[0, :, 0] - 6, 0, 3)],
     "argpartition": lambda x: O.take_along_axis(x, O.argpartition(x, 1, axis=-1)[:, :, :1], -1),
 }  # fmt: skip
 

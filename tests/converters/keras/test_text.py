@@ -74,7 +74,9 @@ for place in range(int(sys.argv[2])):
 
 
 def test_layers_of_words(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM, str(tmp_path)], capture_output=True, text=True, env={**os.environ, "KERAS_BACKEND": "tensorflow"}, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(tmp_path)], capture_output=True, text=True, env={**os.environ, "KERAS_BACKEND": "tensorflow"}, timeout=300
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     assert len(done.stdout.splitlines()) == 16
     files = subprocess.run([sys.executable, "-c", FILES, str(tmp_path), "16"], capture_output=True, text=True, timeout=300)

@@ -13,6 +13,9 @@ SIZE = 6
 """The extent of an open axis beside the batch, where no example says one."""
 
 
+STATEFUL = "layer '{}' is stateful: in this model its states begin at zero with every run"
+
+
 @dataclass(frozen=True)
 class Port:
     """An input: its shape, with None for open sizes, and Keras's name of its data type."""

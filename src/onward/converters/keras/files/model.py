@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from onward.converters import channels_last
 from onward.converters.certificate import Reference
-from onward.converters.keras.data import Port, data
+from onward.converters.keras.data import STATEFUL, Port, data
 from onward.converters.keras.emitter import OPSET, Emitter, Tensor, numpy_type, onnx_type
 from onward.converters.keras.files.archive import Archive
 from onward.converters.keras.files.layer import SavedLayer
@@ -86,7 +86,9 @@ class SavedModel:
         channels_last.settle(made)
         example = request.example_inputs
         arrays = None if example is None else [np.asarray(item).astype(numpy_type(port.dtype)) for item, port in zip(flatten(example), ports, strict=True)]
-        return made, Reference.unjudged("Keras", data(ports, self._classes(), self._words(), arrays))
+        reference = Reference.unjudged("Keras", data(ports, self._classes(), self._words(), arrays))
+        stateful = [item["config"]["name"] for item in self._everything(self.root.config) if item["config"].get("stateful")]
+        return made, replace(reference, notes=(*reference.notes, *map(STATEFUL.format, stateful)))
 
     def _inputs(self) -> tuple[list[Port], Any]:
         """The inputs in order, and the structure in which the model takes them."""

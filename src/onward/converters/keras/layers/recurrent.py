@@ -41,7 +41,6 @@ def _one_of(w: Walk, owner: Any, sequences: Tensor, states: Any, mask: Any, oper
 def _recurrent(w: Walk, owner: Any, sequences: Tensor, states: Any, operator: str, order: list[int], how: dict[str, Any]) -> Any:
     """A recurrent layer; `order` are Keras's gates in the order of ONNX."""
     c, cell = w.c, owner.cell
-    _not_stateful(owner)
     gates = len(order)
     kernels = [_gates(c.array(item, owner.compute_dtype), order)[None] for item in (cell.kernel, cell.recurrent_kernel)]
     bias = np.zeros((2, gates * owner.units), numpy_type(owner.compute_dtype))
@@ -73,11 +72,6 @@ def _states(initial_state: Any) -> list[Any]:
     return [] if initial_state is None else list(initial_state) if isinstance(initial_state, (list, tuple)) else [initial_state]
 
 
-def _not_stateful(owner: Any) -> None:
-    if owner.stateful:
-        raise UnsupportedOperator("a stateful layer: give its states as inputs (initial_state, return_state)")
-
-
 @layer("LSTM")
 def lstm(w: Walk, owner: Any, sequences: Tensor, initial_state: Any = None, mask: Any = None) -> Any:
     functions = [owner.recurrent_activation, owner.activation, owner.activation]
@@ -99,7 +93,6 @@ def simple_rnn(w: Walk, owner: Any, sequences: Tensor, initial_state: Any = None
 def recurrence(w: Walk, owner: Any, sequences: Tensor, initial_state: Any = None, mask: Any = None) -> Any:
     """Any cell. A step that is masked keeps the states, and gives zeros or what the step before gave."""
     c, cell = w.c, owner.cell
-    _not_stateful(owner)
     zeros = list(owner.get_initial_state(batch_size=1))
     if initial_state is None:
         batch = c.op("Slice", c.op("Shape", sequences), c.integers([0]), c.integers([1]))

@@ -15,6 +15,7 @@ import numpy as np
 
 from onward.converters import channels_last
 from onward.converters.keras import layers, operations
+from onward.converters.keras.data import STATEFUL
 from onward.converters.keras.emitter import OPSET, Tensor, onnx_type
 from onward.converters.keras.objects.emitter import ObjectEmitter
 from onward.converters.keras.objects.reference import Source
@@ -77,6 +78,7 @@ def convert(request: Request) -> tuple[Model, Any]:
     values = recorder(walker, graph, structure, names)
     channels_last.settle(made)
     notes = [f"input '{name}' has fixed sizes {list(symbol.shape)}" for name, symbol in zip(names, symbols) if any(symbol.shape[1:])]
+    notes += [STATEFUL.format(layer.path) for layer in model._flatten_layers() if getattr(layer, "stateful", False)]
     return made, replace(Source(model, symbols, structure, names, outputs, example).reference(notes), values=values)
 
 

@@ -57,6 +57,9 @@ class Source:
             return self._run(self._double, _doubles(feeds))
 
     def _run(self, model: Any, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
+        for layer in model._flatten_layers():
+            if getattr(layer, "stateful", False) and layer.states is not None:
+                layer.reset_state()
         given = keras.tree.pack_sequence_as(self.structure, [keras.ops.convert_to_tensor(feeds[name]) for name in self.inputs])
         try:
             results = model(given, training=False) if model._call_has_training_arg else model(given)
