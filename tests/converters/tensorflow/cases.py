@@ -282,6 +282,13 @@ MATRICES: list[Case] = [
     ("Bessel", lambda x: [function(tf.clip_by_value(x, -5.0, 5.0)) for function in (tf.math.bessel_i0, tf.math.bessel_i0e, tf.math.bessel_i1, tf.math.bessel_i1e)], [([None, 3], F)]),
     ("Zeta", lambda x: tf.math.zeta(tf.clip_by_value(tf.abs(x), 0, 4) + 1.5, 1.5 + tf.zeros_like(x)), [([None, 3], F)]),
     ("Polygamma", lambda x: tf.math.polygamma(2.0 + tf.zeros_like(x), tf.abs(x) + 0.5), [([None, 3], F)]),
+    ("Expint", lambda x: tf.math.special.expint(tf.clip_by_value(tf.abs(x), 0.1, 9.0)), [([None, 3], F)]),
+    ("SparseToDense", lambda x: [
+        tf.sparse.to_dense(tf.SparseTensor([[0, 1], [2, 0]], x[0, :2], [3, 4]), 7.0), R.SparseToDense(
+            sparse_indices=[1, 3], output_shape=[5], sparse_values=x[0, 0], default_value=x[0, 1], validate_indices=False)], [([None, 3], F)]),
+    ("SparseTensorDenseMatMul", lambda x: [
+        tf.sparse.sparse_dense_matmul(tf.SparseTensor([[0, 1], [1, 0], [1, 0]], x[0, :3], [2, 3]), x[0] * tf.ones([3, 3])),
+        tf.sparse.sparse_dense_matmul(tf.SparseTensor([[0, 1], [2, 0]], x[0, :2], [3, 3]), x, adjoint_a=True, adjoint_b=True)], [([None, 3], F)]),
     ("Spence", lambda x: tf.math.special.spence(tf.abs(x) + 0.1), [([None, 3], F)]),
 ]  # fmt: skip
 

@@ -17,6 +17,7 @@ from onward.converters.tensorflow.operators import (
     resampling,
     shapes,
     sorting,
+    sparse,
     special,
     tables,
     text,

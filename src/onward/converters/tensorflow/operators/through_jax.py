@@ -15,7 +15,7 @@ from onward.ir import Value
 
 SPECIAL = {
     "Igamma": "gammainc", "Igammac": "gammaincc", "Betainc": "betainc", "BesselI0": "i0", "BesselI0e": "i0e", "BesselI1": "i1", "BesselI1e": "i1e",
-    "Zeta": "zeta", "Spence": "spence",
+    "Zeta": "zeta", "Spence": "spence", "Expint": "expi",
 }  # fmt: skip
 """Operators and the functions of `jax.scipy.special` that they are."""
 
