@@ -181,11 +181,61 @@ def test_transformers_there_and_back(name: str) -> None:
 def test_layers_are_layers() -> None:
     torch.manual_seed(0)
     text = onward.convert(ROUND_TRIPS["encoder"][0]().eval(), (torch.randn(2, 5, 8),), to="torch-source")
-    assert "nn.ModuleList([" in text and "for _ in range(2)])" in text and "for layer in self.layers:" in text
+    assert "nn.Sequential(*[" in text and "for _ in range(2)])" in text and "self.layers(src)" in text
     assert "self.linear1 = nn.Linear(8, 16)" in text and "F.scaled_dot_product_attention" in text
     assert text.count("class ") == 3
     lstm = onward.convert(Recurrent("LSTM").eval(), ROUND_TRIPS["LSTM"][1](), to="torch-source")
     assert "nn.LSTM(4, 3, num_layers=2, bidirectional=True)" in lstm
+
+
+class Residual(nn.Module):
+    def __init__(self, channels: int, inner: int, stride: int) -> None:
+        super().__init__()
+        self.reduce, self.expand = nn.Conv2d(channels, inner, 1), nn.Conv2d(inner, 2 * channels, 3, stride, padding=1)
+        self.short = nn.Conv2d(channels, 2 * channels, 1, stride)
+
+    def forward(self, x: Any) -> Any:
+        return torch.relu(self.expand(torch.relu(self.reduce(x))) + self.short(x))
+
+
+class Gated(nn.Module):
+    def __init__(self, features: int, inner: int) -> None:
+        super().__init__()
+        self.gate, self.norm = nn.Linear(features, inner), nn.LayerNorm(inner)
+
+    def forward(self, x: Any, gate: Any) -> Any:
+        return torch.sigmoid(self.gate(x)) * self.norm(gate)
+
+
+class Stages(nn.Module):
+    """Blocks of several sizes: some one after another, some with a second argument, which the first block lacks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList([Residual(4, 3, 1), Residual(8, 4, 2), Residual(16, 4, 2)])
+        self.gates = nn.ModuleList([Gated(32, 6), Gated(6, 6), Gated(6, 6), Gated(6, 6)])
+
+    def forward(self, x: Any) -> Any:
+        for block in self.blocks:
+            x = block(x)
+        x = x.mean((2, 3))
+        gate = x[:, :6]
+        for item in self.gates:
+            x = item(x, gate)
+        return x
+
+
+def test_classes_that_differ_in_sizes_are_one() -> None:
+    """Its constructor takes them; blocks that are called one after another are a Sequential, those with more arguments a loop."""
+    torch.manual_seed(0)
+    module, x = Stages().eval(), torch.randn(2, 4, 9, 8)
+    text = onward.convert(module, (x,), to="torch-source")
+    assert [line for line in text.splitlines() if line.startswith("class ")] == [f"class {name}(nn.Module):" for name in ("Residual", "Gated", "Model")]
+    assert "def __init__(self, in_channels, hidden_channels, out_channels, stride):" in text and "def __init__(self, in_features):" in text
+    assert "nn.Sequential(Residual(4, 3, 8, 1), Residual(8, 4, 16, 2), Residual(16, 4, 32, 2))" in text and "self.blocks(x)" in text
+    assert "nn.ModuleList([Gated(32), *[Gated(6) for _ in range(3)]])" in text and "for layer in self.gates:" in text
+    made = onward.convert(module, (x,), to="torch")
+    assert_same(module, made, (x,))
 
 
 def test_files_of_other_exporters() -> None:
@@ -424,7 +474,7 @@ def test_no_text_of_a_model_is_run(texts: list[str]) -> None:
     assert plain <= {
         "super", "super().__init__", "nn.Linear", "nn.Parameter", "torch.empty", "torch.device", "load_file", "build", "model.load_state_dict", "model.eval",
         "setattr", "name.rpartition", "model.get_submodule", "Path(__file__).with_name", "Path", "Model", "F.relu", "F.softmax", "getattr", "nn.Module", "nn.ModuleList",
-        "nn.ModuleDict", "F.linear",
+        "nn.ModuleDict", "F.linear", "nn.Sequential",
     } | {node.name for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ClassDef)}  # fmt: skip
     assert page.run(page.convert(model), [np.ones((2, 5), np.float32)])[0].shape == (2, 16)
     assert len(weights) == 2

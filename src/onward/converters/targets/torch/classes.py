@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from onward.converters.targets.printing.naming import Names
+from onward.converters.targets.torch.constructors import generalized
 from onward.converters.targets.torch.definitions import Constructors, definitions
 from onward.converters.targets.torch.modules import Modules
 from onward.converters.targets.torch.statements import Path, Sizes, Statement, chain, size_read
@@ -72,7 +73,7 @@ class Classes:
         end = ast.parse(f"return {', '.join(results)}").body[0]
         body, _ = self._function((), [*statements, Statement(end, ())], [], arguments)
         made = self._class("Model", (), arguments, body)
-        return "\n\n".join([*self.texts.values(), made])
+        return "\n\n".join(generalized({**self.texts, "Model": made}, {name: title for (_, title), name in self.known.items()}, self.reserved))
 
     # -- functions -------------------------------------------------------------------------------------------------------
     def _function(self, path: Path, statements: Sequence[Statement], wanted: Sequence[str], arguments: Sequence[str] | None) -> tuple[list[str], list[str]]:
@@ -136,10 +137,11 @@ class Classes:
         arguments = body[0].partition("(")[2].rpartition(")")[0].split(", ")[1:]
         title = self.titles.get(path) or "".join(part.title().replace("_", "") for part in [item for item in path if not item.isdigit()][-2:])
         wish = re.sub(r"[^A-Za-z0-9]+", "", title) or "Block"
+        wish = f"Block{wish}" if wish[0].isdigit() else wish
         text = self._class("?", path, arguments, body)
         key = text, wish
         if key not in self.known:
-            name = self.names.fresh(wish if not wish[0].isdigit() else f"Block{wish}")
+            name = self.names.fresh(wish)
             self.known[key] = name
             self.texts[name] = text.replace("class ?(", f"class {name}(", 1)
         self.constructors[path] = f"{self.known[key]}()"
@@ -172,23 +174,23 @@ class Classes:
                 result.append(body[place])
                 place += 1
                 continue
-            result += self._loop(body[place : place + length])
+            calls = body[place : place + length]
+            result += self._sequence(calls, [*body[:place], *body[place + length :]]) or self._loop(calls)
             place += length
         return result
 
     def _chain_length(self, body: Sequence[Statement], place: int, wanted: Sequence[str]) -> int:
         first = _called(body[place])
-        if first is None or first[0][-1] != "0" or len(first[0]) < 2:  # the model itself is no list
+        if first is None or not first[0][-1].isdigit() or len(first[0]) < 2:  # the model itself is no list
             return 0
         (path, carried), module = first, self.modules.find(first[0][:-1])
-        if module is None or not module.is_list or len(module.children) > len(body) - place:
+        if module is None or not module.is_list or len(module.children) - int(path[-1]) > len(body) - place:
             return 0
-        chosen = self.constructors.get(path, self.modules.text(path))
-        before = body[place]
-        for number in range(1, len(module.children)):
-            item = body[place + number]
+        start, before = int(path[-1]), body[place]
+        for number in range(start + 1, len(module.children)):
+            item = body[place + number - start]
             found = _called(item)
-            if found is None or found[0] != (*path[:-1], str(number)) or self.constructors.get(found[0]) != chosen or len(carried) != len(found[1]):
+            if found is None or found[0] != (*path[:-1], str(number)) or len(carried) != len(found[1]):
                 return 0
             output = before.defined
             changed = [place for place, (old, new) in enumerate(zip(carried, found[1])) if old != new]
@@ -197,7 +199,22 @@ class Classes:
             if sum(output[0] in other.read for other in body) != 1:
                 return 0
             before, carried = item, found[1]
-        return len(module.children)
+        return len(module.children) - start
+
+    def _sequence(self, calls: Sequence[Statement], others: Sequence[Statement]) -> list[Statement]:
+        """The call of a list whose items are only called one after another, each with nothing but the result of the last; else none."""
+        path, given = _called(calls[0])  # type: ignore[misc]
+        module = self.modules.find(path[:-1])
+        if (
+            module is None
+            or len(given) > 1
+            or len(calls) < len(module.children)
+            or any(found[: len(path) - 1] == path[:-1] for item in others for found in item.paths())
+        ):
+            return []
+        module.is_sequence = True
+        (result,) = calls[-1].defined
+        return [Statement(ast.parse(f"{result} = {self.modules.text(path[:-1])}({given[0]})").body[0], path[:-2], path[-2])]
 
     def _loop(self, calls: Sequence[Statement]) -> list[Statement]:
         path, given = _called(calls[0])  # type: ignore[misc]
@@ -205,7 +222,8 @@ class Classes:
         item = "layer" if "layer" not in given else "item"
         self.variables.add(item)
         start = Statement(ast.parse(f"{result} = {given[0]}").body[0], path[:-1], "x")
-        loop = f"for {item} in {self.modules.text(path[:-1])}:\n    {result} = {item}({', '.join([result, *given[1:]])})"
+        items = self.modules.text(path[:-1]) + (f"[{path[-1]}:]" if path[-1] != "0" else "")
+        loop = f"for {item} in {items}:\n    {result} = {item}({', '.join([result, *given[1:]])})"
         return [start, Statement(ast.parse(loop).body[0], path[:-1], "x")]
 
     def _renamed(self, path: Path, body: Sequence[Statement], wanted: Sequence[str], given: Sequence[str], fixed: bool) -> list[str]:
@@ -233,7 +251,7 @@ class Classes:
         lines = [line for item in body for line in ast.unparse(ast.fix_missing_locations(item.changed(mapping, path))).splitlines()]
         places = self._places(path, lines, [mapping[name] for name in given])
         end = [] if not wanted else [f"return {', '.join(mapping[name] for name in wanted)}"]
-        return [head, *(f"    {line}" for line in [*places, *lines, *end])]
+        return [head, *(f"    {line}" for line in _returned([*places, *lines, *end]))]
 
     def _places(self, path: Path, lines: Sequence[str], arguments: Sequence[str]) -> list[str]:
         """Statements that say where and in which type new tensors are made, if any are."""
@@ -267,6 +285,14 @@ class Classes:
         if made:
             lines += ["    def __init__(self):", "        super().__init__()", *(f"        {line}" for line in made), ""]
         return "\n".join([*lines, *(f"    {line}" for line in body)]) + "\n"
+
+
+def _returned(lines: list[str]) -> list[str]:
+    """A body without a name for what it returns at once."""
+    if len(lines) < 2:
+        return lines
+    name, _, value = lines[-2].partition(" = ")
+    return [*lines[:-2], f"return {value}"] if value and name.isidentifier() and lines[-1] == f"return {name}" else lines
 
 
 def _ordered(units: list[Unit]) -> tuple[list[Unit], list[Unit]]:

@@ -53,6 +53,8 @@ def _made(module: Module, path: Path, constructors: Mapping[Path, str]) -> str:
     parts = {name: _made(child, (*path, name), constructors) for name, child in module.children.items()}
     if module.is_list:
         items = list(parts.values())
+        if module.is_sequence:
+            return f"nn.Sequential({', '.join(items)})"
         if len(items) > 1 and len(set(items)) == 1:
             return f"nn.ModuleList([{items[0]} for _ in range({len(items)})])"
         return f"nn.ModuleList([{', '.join(items)}])"

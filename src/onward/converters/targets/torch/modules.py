@@ -49,6 +49,8 @@ class Module:
     """Names of parameters that are not trained."""
     children: dict[str, Module] = field(default_factory=dict)
     tensors: dict[str, Tensor] = field(default_factory=dict)
+    is_sequence: bool = False
+    """Whether it is a list whose parts are called one after another."""
 
     @property
     def is_list(self) -> bool:
