@@ -17,7 +17,6 @@ from onward.converters.tensorflow.operators import (
     resampling,
     shapes,
     sorting,
-    sparse,
     special,
     tables,
     text,
