@@ -11,7 +11,7 @@ from onward import program as P
 from onward.compiler.artifact import CompileOptions
 from onward.compiler.driver import compile_program
 from onward.compiler.native import assembly
-from onward.compiler.schedule import matrix
+from onward.compiler.schedule import matrix, strips
 from onward.compiler.schedule.packing import pack_panels
 from onward.compiler.schedule.tiles import Tile, choose_tile, legal_tiles
 from onward.compiler.targets import Target
@@ -61,6 +61,24 @@ def test_a_number_of_rows_that_only_the_run_knows(target: str, rows: int) -> Non
     left, right = g.standard_normal((rows, 24)).astype(np.float32), g.standard_normal((24, 70)).astype(np.float32)
     x = P.Input((Symbol("n", 0), 24), DataType.FLOAT, "x")
     compare([x], {"y": P.matmul(x, P.constant(right))}, {"x": left}, target)
+
+
+@pytest.mark.parametrize("open_sizes", [False, True])
+@pytest.mark.parametrize("share", [1 << 20, 20, 1])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_rows_in_strips(share: int, open_sizes: bool, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strips of one tile, of several and of all; two loops of rows that do not lie one behind another, columns that fill no panel, a shortcut."""
+    g = np.random.default_rng(share)
+    monkeypatch.setattr(strips, "STRIP_SHARE", share)
+    feeds = {"x": g.standard_normal((3, 9, 41, 8)).astype(np.float32), "add": g.standard_normal((3, 7, 40, 150)).astype(np.float32)}
+    batch = Symbol("n", 0) if open_sizes else 3
+    x, add = P.Input((batch, 9, 41, 8), DataType.FLOAT, "x"), P.Input((batch, 7, 40, 150), DataType.FLOAT, "add")
+    w = P.constant(g.standard_normal((3, 2, 8, 150)).astype(np.float32))
+    total = P.reduce(
+        "sum", (batch, 7, 40, 150), (3, 2, 8),
+        lambda n, row, column, channel, i, j, k: x[n, row + i, column + j, k] * w[i, j, k, channel],
+    )  # fmt: skip
+    compare([x, add], {"y": P.maximum(total + add, P.constant(np.zeros((), np.float32)))}, feeds, "host", threads=threads)
 
 
 @pytest.mark.parametrize("turned", [False, True])

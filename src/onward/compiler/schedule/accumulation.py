@@ -10,7 +10,7 @@ from onward.compiler.schedule.emitter import Emitter
 from onward.compiler.schedule.products import Product
 from onward.compiler.schedule.summation import PRODUCTS, cut, pieces
 from onward.compiler.values import I8, I64, Type, Value, Variable
-from onward.ir.expressions import Dimension, ceiling_divide
+from onward.ir.expressions import Dimension, ceiling_divide, product
 
 UNROLL = 4
 """Outer products of the innermost reduction loop that are written out."""
@@ -40,6 +40,17 @@ class LookAhead:
     distance: Value
 
 
+@dataclass(frozen=True)
+class Stream:
+    """Memory that is asked for while the sums are made: `count` runs of cache lines, `step` bytes apart, to be read or written."""
+
+    pointer: Value
+    step: Dimension
+    lines: int
+    count: int
+    write: bool = False
+
+
 def turns_of(loops: Sequence[Loop], group: int) -> list[Dimension]:
     """Turns of the loops: the innermost one takes a group at a time."""
     counts = [loop.extent for loop in loops]
@@ -56,11 +67,12 @@ class Accumulation:
 
     def __init__(
         self, point: Emitter, product: Product, loops: Sequence[Loop], row_step: Dimension, scratch: Value,
-        rows: int, vectors: int, kind: Type, masks: list[Value] | None, look_ahead: LookAhead | None, chain: int = PRODUCTS,
+        rows: int, vectors: int, kind: Type, masks: list[Value] | None, look_ahead: LookAhead | None, streams: Sequence[Stream],
+        chain: int = PRODUCTS,
     ) -> None:  # fmt: skip
         self.b: Builder = point.b
         self.point, self.product, self.loops, self.row_step, self.scratch = point, product, loops, row_step, scratch
-        self.kind, self.masks, self.look_ahead, self.chain = kind, masks, look_ahead, chain
+        self.kind, self.masks, self.look_ahead, self.streams, self.chain = kind, masks, look_ahead, streams, chain
         zero = self.b.constant(kind, 0)
         self.sums: list[list[Variable]] = [[self.b.variable(zero) for _ in range(vectors)] for _ in range(rows)]
         self.unroll = steps_written_out(product)
@@ -71,7 +83,7 @@ class Accumulation:
         block = cut(turns, self.chain // self.product.group, self.unroll) if self.kind.is_float else None
         if block is not None:
             self._store(add=False)
-        self._walk(left, right, self.loops, block)
+        self._walk(left, right, self.loops, block, self.b.constant(I64, 0))
         if block is None:
             self._store(add=False)
 
@@ -87,8 +99,11 @@ class Accumulation:
                 value = b.load(place, self.kind, alignment, volatile=True) + value
             b.store(place, value, alignment)
 
-    def _walk(self, left: Value, right: Value, loops: Sequence[Loop], block: tuple[int, int] | None) -> None:
-        """The loops from the outermost to the innermost; `block` says which is cut into pieces, counted from here."""
+    def _walk(self, left: Value, right: Value, loops: Sequence[Loop], block: tuple[int, int] | None, done: Value) -> None:
+        """The loops from the outermost to the innermost; `block` says which is cut into pieces, counted from here.
+
+        `done` is the number of this turn of the loops outside.
+        """
         if not loops:
             self._multiply(left, right, Loop(1, 1, 0), 1)
             return
@@ -96,12 +111,13 @@ class Accumulation:
         piece = block[1] if block and not block[0] else None
         deeper = (block[0] - 1, block[1]) if block and block[0] else None
         if not rest:
-            self._walk_innermost(left, right, loop, piece)
+            self._walk_innermost(left, right, loop, piece, done)
             return
 
         def turns(begin: Value, end: Value) -> None:
             with self.b.loop(begin, end) as k:
-                self._walk(self._move_left(left, k, loop.left), self._move_right(right, k, loop.right), rest, deeper)
+                here = self._move_left(left, k, loop.left), self._move_right(right, k, loop.right)
+                self._walk(*here, rest, deeper, done * self.point.index(loop.extent) + k)
 
         self._in_pieces(self.point.index(loop.extent), piece, turns)
 
@@ -114,7 +130,7 @@ class Accumulation:
             turns(begin, end)
             self._store(add=True)
 
-    def _walk_innermost(self, left: Value, right: Value, loop: Loop, piece: int | None) -> None:
+    def _walk_innermost(self, left: Value, right: Value, loop: Loop, piece: int | None, done: Value) -> None:
         b, group = self.b, self.product.group
         steps = loop.extent // group
         turn = Loop(steps, loop.left * group, loop.right)
@@ -132,6 +148,8 @@ class Accumulation:
 
         def turns(begin: Value, end: Value) -> None:
             with b.loop(begin, end, unroll) as k:
+                if isinstance(steps, int):
+                    self._ask(done * b.constant(I64, steps // self.unroll) + b.unsigned_divide(k, unroll), steps // self.unroll)
                 several(k, self.unroll)
 
         def turns_and_rest(begin: Value, end: Value) -> None:
@@ -148,6 +166,7 @@ class Accumulation:
         if not isinstance(steps, int):
             self._in_pieces(stop, piece, turns_and_rest)
         elif steps <= MOST_WRITTEN_OUT:
+            self._ask(done, 1)
             several(b.constant(I64, 0), steps)
         else:
             rest = steps % self.unroll
@@ -162,6 +181,19 @@ class Accumulation:
         first = self.b.offset(at_right, self.look_ahead.distance, self.product.right_element)
         for line in range(self.look_ahead.lines):
             self.b.prefetch(self.b.offset(first, self.b.constant(I64, line * CACHE_LINE), I8), 2)
+
+    def _ask(self, turn: Value, inner: int) -> None:
+        """Asks for the part of each stream that falls to a turn, by its number; `inner` of them make one of the innermost loop."""
+        b = self.b
+        for stream in self.streams:
+            turns = product([inner, *(loop.extent for loop in self.loops[:-1])])
+            assert isinstance(turns, int)
+            share = -(-stream.count // turns)
+            for number in range(share):
+                run, last = turn * b.constant(I64, share) + b.constant(I64, number), b.constant(I64, stream.count - 1)
+                place = b.offset(stream.pointer, b.select(run < last, run, last) * self.point.index(stream.step), I8)
+                for line in range(stream.lines):
+                    b.prefetch(b.offset(place, b.constant(I64, line * CACHE_LINE), I8), 3, write=stream.write)
 
     def _move_left(self, pointer: Value, count: Value, step: Dimension) -> Value:
         return self._move(pointer, count, step, self.product.left_element)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 from onward.compiler.builder import Builder, Module
+from onward.compiler.contractions import is_affine
 from onward.compiler.layout import Buffer, LayoutPlanner
 from onward.compiler.operations import storage_type
 from onward.compiler.rewrite import substitute
@@ -21,6 +22,7 @@ from onward.compiler.schedule.accumulation import (
     Accumulation,
     LookAhead,
     Loop,
+    Stream,
     alignment_of,
     steps_written_out,
     turns_of,
@@ -30,11 +32,12 @@ from onward.compiler.schedule.kernel import Arguments, Kernel
 from onward.compiler.schedule.lanes import LaneSchedule
 from onward.compiler.schedule.packing import packing_of
 from onward.compiler.schedule.products import product_of
+from onward.compiler.schedule.strips import TileOrder
 from onward.compiler.schedule.summation import PRODUCTS
 from onward.compiler.schedule.tiles import TYPICAL_ROWS, choose_tile
 from onward.compiler.steps import ContractionStep, Nest, Stage
 from onward.compiler.targets import Target
-from onward.compiler.values import I64, POINTER, Type, Value
+from onward.compiler.values import I8, I64, POINTER, Type, Value
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, Symbol, SymbolAtom, ceiling_divide, product, upper_bound
 from onward.ir.expressions import substitute as substitute_index
@@ -45,6 +48,8 @@ STREAM_AHEAD = 16 << 10
 ROWS_PER_LANE = 3.5
 """Up to so many rows for each lane of a vector, half the bytes of weights are worth what it takes to make floats of them: with
 16 lanes one row takes 0.4 of the time, 32 rows 0.8, 49 rows 0.9, but 64 rows 1.04 and 128 rows 1.07 (measured)."""
+STREAMING_DEPTH = 256
+"""Terms of the longest sum during which a tile asks for what it will write: with 256 channels there is nothing to gain, with 64 a fifth (measured)."""
 SMALL_PANEL = 4096
 """Bytes of a panel that hardware fetches early enough by itself."""
 
@@ -218,6 +223,7 @@ class MatrixSchedule:
         step_bytes = self.product.right_element.bits // 8 * self.product.group
         self.tile = choose_tile(self.row_extent, column_extent, self._depths(), step_bytes, self.target, most, self.product)
         self.width = self.tile.vectors * self.lanes
+        self.order = self._order()
         self.right_buffer = self._pack_buffer(self.width) if self.constant else self.layouts.view(self.right.array).buffer
         buffers, sizes = self._arguments()
         module = Module(self.target)
@@ -228,16 +234,18 @@ class MatrixSchedule:
         flops = 2 * product(self.extents[str(v)] for v in (*self.batch, *self.rows, self.column)) * self.depth
         work = flops // 16 + product(self.root.shape) * int(cost(self.body))
         return Kernel(
-            "kernel", module.text(), buffers, [Symbol(name) for name in sizes], product(self._grid()), work,
+            "kernel", module.text(), buffers, [Symbol(name) for name in sizes], self.order.blocks, work,
             [self.layouts.view(self.root.array).buffer], "contraction", flops=flops,
         )  # fmt: skip
 
-    def _grid(self) -> list[Dimension]:
-        """Blocks: batch, panels of columns, outer rows, tiles of rows."""
+    def _order(self) -> TileOrder:
         panels = ceiling_divide(self.extents[str(self.column)], self.width)
         outer = [self.extents[str(variable)] for variable in self.rows[:-1]]
         batch = [self.extents[str(variable)] for variable in self.batch]
-        return [*batch, panels, *outer, ceiling_divide(self.row_extent, self.tile.rows)]
+        order = TileOrder(batch, panels, outer, ceiling_divide(self.row_extent, self.tile.rows))
+        weights = panels * self.width * self.depth * (self.product.right_element.bits // 8)
+        arrays = {self.left.array, self.root.array, *(read.array for read in self._added())}
+        return order.in_strips(weights, [array.size * array.dtype.numpy.itemsize for array in arrays], self.target)
 
     def _arguments(self) -> tuple[list[Buffer], list[str]]:
         reads = [read for read in self.body.reads() if read.array is not self.root.reduce]
@@ -255,21 +263,13 @@ class MatrixSchedule:
     def _emit(self, b: Builder, arguments: Arguments, begin: Value, end: Value) -> None:
         self.point = Emitter(b, arguments, self.layouts, {})
         self.scratch = b.allocate_stack(self.total, self.tile.rows * self.width, 64)
-        grid = [self.point.index(extent) for extent in self._grid()]
         with b.loop(begin, end) as block:
-            places: list[Value] = []
-            rest = block
-            for extent in reversed(grid[1:]):
-                places.insert(0, b.unsigned_remainder(rest, extent))
-                rest = b.unsigned_divide(rest, extent)
-            places.insert(0, rest)
-            batch, panel = places[: len(self.batch)], places[len(self.batch)]
-            outer, tile = places[len(self.batch) + 1 : -1], places[-1]
-            indices = {str(variable): place for variable, place in zip((*self.batch, *self.rows[:-1]), (*batch, *outer))}
-            self.look_ahead = self._look_ahead(b, outer, tile)
-            self._emit_columns(b, arguments, indices, panel, tile)
+            place = self.order.place(b, self.point, block)
+            indices = {str(variable): index for variable, index in zip((*self.batch, *self.rows[:-1]), (*place.batch, *place.outer))}
+            self.look_ahead = self._look_ahead(b, place.turn)
+            self._emit_columns(b, arguments, indices, place.panel, place.tile)
 
-    def _look_ahead(self, b: Builder, outer: Sequence[Value], tile: Value) -> LookAhead | None:
+    def _look_ahead(self, b: Builder, turn: Value) -> LookAhead | None:
         """Each tile of rows asks for its share of the next panel, which lies where this one ends, while it walks this one.
 
         A single tile, which streams the panels once, asks for what it needs soon.
@@ -279,12 +279,10 @@ class MatrixSchedule:
             return None
         per_line = CACHE_LINE * 8 // bits
         walked = -(-steps_written_out(self.product) * self.width * self.product.group // per_line)
-        tiles = product([*(self.extents[str(variable)] for variable in self.rows[:-1]), self._grid()[-1]])
+        tiles = self.order.tiles_of_rows
         turns = tiles if isinstance(tiles, int) else TYPICAL_ROWS // self.tile.rows
+        turns = min(turns, self.order.strip or turns)
         lines = max(1, -(-walked // turns))
-        turn = tile
-        for place in outer:
-            turn = turn + place * self.point.index(self._grid()[-1])  # near enough for more than one
         share = b.unsigned_remainder(turn * b.constant(I64, lines), b.constant(I64, walked))
         distance = min(int(panel), STREAM_AHEAD * 8 // bits) if turns == 1 else int(panel)  # type: ignore[call-overload]
         return LookAhead(lines, b.constant(I64, distance) + share * b.constant(I64, per_line))
@@ -368,7 +366,7 @@ class MatrixSchedule:
             right = self._start(b, arguments, self.right, here)
         Accumulation(
             self.point, self.product, self._loops(), self.row_step, self.scratch, count, vectors, kind,
-            None if self.constant else masks, self.look_ahead, self.chain,
+            None if self.constant else masks, self.look_ahead, self._streams(b, arguments, here, count, vectors * lanes), self.chain,
         ).run(left, right)  # fmt: skip
         wide = vectors * lanes
         with b.loop(b.constant(I64, 0), b.constant(I64, count)) as position:
@@ -380,6 +378,31 @@ class MatrixSchedule:
                     spot[str(self.rows[-1])] = row + position
                 spot[str(self.column)] = column + b.constant(I64, vector * lanes)
                 self._finish(b, arguments, spot, value, lanes, masks[vector] if masks else None)
+
+    def _streams(self, b: Builder, arguments: Arguments, indices: dict[str, Value], count: int, wide: int) -> list[Stream]:
+        """What a tile should ask for: what it will write and add, and the rows of the next tile.
+
+        Where the reduction is long, waiting for them takes little beside it.
+        """
+        if not isinstance(self.depth, int) or self.depth > STREAMING_DEPTH or not self.rows:
+            return []
+        result = Read(self.root.array, self.variables)
+        found = []
+        for read in (result, *self._added()):
+            size = read.array.dtype.numpy.itemsize
+            found.append(
+                Stream(self._start(b, arguments, read, indices), self._step(read, self.rows[-1]) * size, -(-wide * size // CACHE_LINE), count, read is result)
+            )
+        if self.row_step == self.depth:
+            tile = count * self.depth * self.left.array.dtype.numpy.itemsize
+            behind = b.offset(self._start(b, arguments, self.left, indices), b.constant(I64, tile), I8)
+            found.append(Stream(behind, CACHE_LINE, 1, -(-tile // CACHE_LINE)))
+        return found
+
+    def _added(self) -> list[Read]:
+        """What the epilogue reads that is as large as the result, such as a shortcut."""
+        reads = [read for read in self.body.reads() if read.array is not self.root.reduce and is_affine(read)]
+        return [read for read in reads if read.array.size == self.root.array.size]
 
     def _masks(self, b: Builder, left_over: Value | None, vectors: int, lanes: int) -> list[Value] | None:
         if left_over is None:
