@@ -60,7 +60,7 @@ NUMBERS: dict[str, Callable[[Any], Any]] = {
     "cumprod": lambda x: O.cumprod(O.tanh(x), axis=1), "cumsum": lambda x: O.cumsum(O.tanh(x), axis=2), "deg2rad": lambda x: O.deg2rad(x),
     "diag": lambda x: O.diag(O.reshape(x, (-1, 16))[0, :4]), "diagflat": lambda x: O.diagflat(O.reshape(x, (-1, 16))[0, :4]), "diagonal": lambda x: O.diagonal(x, 1, 1, 2), "diff": lambda x: O.diff(x, axis=1),
     "digitize": lambda x: O.digitize(x, np.array([-1.0, 0.0, 0.5], np.float32)), "divide_no_nan": lambda x: O.divide_no_nan(x, O.relu(x)),
-    "dot": lambda x: O.dot(x, OTHER), "empty_like": lambda x: O.empty_like(x) * 0, "exp2": lambda x: O.exp2(O.tanh(x)), "fabs": lambda x: O.fabs(x),
+    "dot": lambda x: O.dot(x, OTHER), "empty_like": lambda x: O.where(O.ones_like(x) > 0, x, O.empty_like(x)), "exp2": lambda x: O.exp2(O.tanh(x)), "fabs": lambda x: O.fabs(x),
     "fliplr": lambda x: O.fliplr(x), "flipud": lambda x: O.flipud(x), "floor_divide": lambda x: O.floor_divide(integers(x), 3),
     "fmax": lambda x: O.fmax(x, OTHER), "fmin": lambda x: O.fmin(x, OTHER), "fmod": lambda x: O.fmod(x, 0.75), "full_like": lambda x: O.full_like(x, 3.0),
     "gcd": lambda x: O.gcd(integers(x), WHOLE), "lcm": lambda x: O.lcm(integers(x), WHOLE), "heaviside": lambda x: O.heaviside(x, 0.5), "hstack": lambda x: O.hstack([x, x]),
