@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,8 @@ from onward.cli import converting  # noqa: F401 (it registers its commands)
 from onward.cli.commands import app
 from onward.converters.builder import ModelBuilder
 from onward.converters.targets import numpy as page
+from onward.converters.targets import subject_of
+from onward.converters.targets.proof import prove
 from onward.errors import InvalidArgument, OnwardError, UnsupportedOperator
 from onward.ir import Model
 from onward.ir.datatypes import DataType
@@ -144,6 +147,16 @@ def test_the_command(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["convert", str(tmp_path / "m.onnx"), "--to", "numpy-source", "-o", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
     assert (tmp_path / "out" / "model.py").is_file()
+
+
+def test_a_difference_between_nothing_but_nan_is_no_proof() -> None:
+    b = ModelBuilder("nothing")
+    x = b.input("x", DataType.FLOAT, ["n"])
+    b.output(b.op("Mul", x, b.constant(np.float32(np.nan), "factor")), "y")
+    b.output(b.op("Neg", x), "z")
+    model = b.model()
+    notes = json.loads(prove(subject_of(model, "numpy", {}), "NumPy", {}, None, None, None))["notes"]
+    assert notes == ["output 'y' had no finite number for any data: its difference of 0 proves nothing"]
 
 
 def test_everything_that_is_missing_is_named(tmp_path: Path) -> None:

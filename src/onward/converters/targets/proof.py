@@ -69,7 +69,7 @@ def prove(
             raise
         raise ConversionMismatch(f"the converted model accepts none of the data that was tried ({trial.problems[0]}); pass example inputs") from mismatch
     before = certificate.Certificate.of(model)
-    proved = asdict(replace(found, notes=[*found.notes, *trial.refused]))
+    proved = asdict(replace(found, notes=[*found.notes, *trial.refused, *trial.unproved()]))
     return json.dumps(proved if before is None else {**proved, "before": asdict(before)})
 
 
@@ -83,6 +83,8 @@ class _Trial:
         self.subject, self.data, self.constants = subject, data, constants
         self.problems: list[Exception] = []
         self.refused: list[str] = []
+        self.numbers: dict[str, bool] = {}
+        """By output, whether any of its numbers was finite."""
 
     def runs(self, progress: certificate.Progress | None) -> Iterator[certificate.Run]:
         """A run for every set of data that both accept."""
@@ -99,7 +101,18 @@ class _Trial:
                 continue
             theirs = self._results(feeds)
             if theirs is not None:
-                yield what, feeds, list(zip(names, ours, map(np.asarray, theirs), strict=True))
+                results = list(zip(names, ours, map(np.asarray, theirs), strict=True))
+                for name, array, _ in results:
+                    self.numbers[name] = self.numbers.get(name, False) or _says_something(array)
+                yield what, feeds, results
+
+    def unproved(self) -> list[str]:
+        """What is to be said of outputs in which NaN was compared with NaN alone: a difference of 0 that means nothing."""
+        return [
+            f"output '{name}' had no finite number for any data: its difference of 0 proves nothing"
+            for name, any_finite in self.numbers.items()
+            if not any_finite
+        ]
 
     def _results(self, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray] | None:
         """What the object gives, None where it refuses."""
@@ -111,6 +124,13 @@ class _Trial:
             sizes = ", ".join(f"{name} {list(np.shape(item))}" for name, item in feeds.items())
             self.refused.append(f"refused, though the model accepts it: {sizes} ({type(problem).__name__}: {problem})")
             return None
+
+
+def _says_something(array: np.ndarray) -> bool:
+    """Whether an array has elements that can be compared, or is meant to be empty."""
+    if array.dtype.kind in "iubOUS" or array.size == 0:
+        return True
+    return bool(np.isfinite(array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)).any())
 
 
 def _data(model: Model, constants: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
