@@ -289,6 +289,17 @@ def test_linear_algebra(name: str) -> None:
         check(Function(function), x, **({"dynamic_shapes": {}} if name in ("svdvals", "pinv") else {}))
 
 
+@pytest.mark.models
+def test_eigenvalues_of_any_matrices() -> None:
+    """Their order is LAPACK's; what does not depend on it is compared."""
+
+    def whole(x: torch.Tensor) -> Any:
+        values, vectors = torch.linalg.eig(x)
+        return values.abs().amax(-1), (vectors * values.unsqueeze(-2) @ torch.linalg.inv(vectors)).real
+
+    check(Function(whole), torch.randn(2, 4, 4, dtype=torch.float64), dynamic_shapes={})
+
+
 def test_files(tmp_path: Path) -> None:
     module, x = nn.Linear(4, 3), torch.randn(2, 4)
     torch.export.save(torch.export.export(module, (x,)), tmp_path / "model.pt2")
