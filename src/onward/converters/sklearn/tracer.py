@@ -267,7 +267,8 @@ class Table(np.ndarray):
     def take(self, indices: Any, *arguments: Any, **options: Any) -> Any:  # type: ignore[override]
         """As numpy.ndarray.take, at traced places too."""
         if isinstance(indices, Array):
-            return np.take(as_array(indices.trace, np.asarray(self)), indices, *arguments, **options)
+            places = indices.astype(np.int64, copy=False)
+            return np.take(as_array(indices.trace, np.asarray(self)), places, *arguments, **options)
         return super().take(indices, *arguments, **options)
 
 

@@ -13,8 +13,7 @@ from onward.errors import UnsupportedOperator
 
 
 def _kernel(estimator: Any, x: Array) -> Any:
-    vectors = estimator.support_vectors_
-    vectors = np.asarray(vectors.toarray() if hasattr(vectors, "toarray") else vectors)
+    vectors = _dense(estimator.support_vectors_)
     if estimator.kernel == "linear":
         return x @ vectors.T
     if estimator.kernel == "rbf":
@@ -26,15 +25,21 @@ def _kernel(estimator: Any, x: Array) -> Any:
     raise UnsupportedOperator(f"support vectors with kernel {estimator.kernel!r}")
 
 
+def _dense(matrix: Any) -> np.ndarray:
+    """What is sparse where the estimator was fitted on sparse rows."""
+    return np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix)
+
+
 def _pairs(estimator: Any) -> list[tuple[int, int]]:
     count = len(estimator._n_support)
     return [(first, second) for first in range(count) for second in range(first + 1, count)]
 
 
 @method("_dense_decision_function", "BaseLibSVM")
+@method("_sparse_decision_function", "BaseLibSVM")
 def decision(estimator: Any, x: Array) -> Array:
     """(rows, pairs of classes), or one column."""
-    weights, shift = np.asarray(estimator._dual_coef_), np.asarray(estimator._intercept_)
+    weights, shift = _dense(estimator._dual_coef_), np.asarray(estimator._intercept_)
     if estimator._impl in ("c_svc", "nu_svc"):
         ends = np.cumsum([0, *estimator._n_support])
         rows = np.zeros((len(_pairs(estimator)), weights.shape[1]))
@@ -46,6 +51,7 @@ def decision(estimator: Any, x: Array) -> Array:
 
 
 @method("_dense_predict", "BaseLibSVM")
+@method("_sparse_predict", "BaseLibSVM")
 def predicted(estimator: Any, x: Array) -> Array:
     """The class with most votes of the pairs, the first of equal ones; or the value."""
     found = decision(estimator, x)
@@ -63,6 +69,7 @@ def predicted(estimator: Any, x: Array) -> Array:
 
 
 @method("_dense_predict_proba", "BaseSVC")
+@method("_sparse_predict_proba", "BaseSVC")
 def probabilities(estimator: Any, x: Array) -> Array:
     """Each pair's probability by a sigmoid of its margin (Platt), then coupled: a single pair too, which ends near, not at it."""
     margins = decision(estimator, x) * np.asarray(estimator._probA) + np.asarray(estimator._probB)
