@@ -299,6 +299,8 @@ def prepared(item: Any, done: dict[int, Any], replacements: dict[Any, Any]) -> A
         done[id(item)] = (made, item)
         for name, part in list(vars(item).items()):
             vars(made)[name] = prepared(part, done, replacements)
+        if getattr(item, "_sparse", False):  # fitted on sparse rows, support vectors would ask for such again
+            made._sparse = False
     done[id(item)] = (made, item)
     return made
 
