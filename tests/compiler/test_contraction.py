@@ -81,6 +81,14 @@ def test_rows_in_strips(share: int, open_sizes: bool, threads: int, monkeypatch:
     compare([x, add], {"y": P.maximum(total + add, P.constant(np.zeros((), np.float32)))}, feeds, "host", threads=threads)
 
 
+@pytest.mark.parametrize("target", ["host", "generic"])
+@pytest.mark.parametrize("depth, columns", [(8, 0), (0, 5), (0, 0)])
+def test_weights_without_elements(target: str, depth: int, columns: int) -> None:
+    x = P.Input((Symbol("n", 0), depth), DataType.FLOAT, "x")
+    y = P.matmul(x, P.constant(np.zeros((depth, columns), np.float32)))
+    compare([x], {"y": y}, {"x": np.ones((3, depth), np.float32)}, target)
+
+
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("rows", [1, 6])
 def test_a_concatenation_is_multiplied_where_it_lies(rows: int, turned: bool) -> None:

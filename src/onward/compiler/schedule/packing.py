@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -31,16 +32,17 @@ def pack_panels(array: np.ndarray, batch_axes: int, width: int, run: int = 1, gr
     A step takes a group of neighbours along the last `run` of the reduction; a run begins with a group of its own.
     """
     columns = array.shape[-1]
-    batch = int(np.prod(array.shape[:batch_axes], dtype=np.int64))
-    flat = array.reshape(batch, -1, run, columns)
+    batch = math.prod(array.shape[:batch_axes])
+    runs = math.prod(array.shape[batch_axes:-1]) // max(1, run)
+    flat = array.reshape(batch, runs, run, columns)
     if run % group:
         flat = np.pad(flat, [(0, 0), (0, 0), (0, -run % group), (0, 0)])
-    flat = flat.reshape(batch, -1, group, columns)
+    flat = flat.reshape(batch, runs * flat.shape[2] // group, group, columns)
     panels = -(-columns // width)
     result = np.zeros((batch, panels, flat.shape[1], width, group), array.dtype)
     whole = columns // width
     if whole:
-        parts = flat[..., : whole * width].reshape(batch, -1, group, whole, width)
+        parts = flat[..., : whole * width].reshape(*flat.shape[:3], whole, width)
         result[:, :whole] = parts.transpose(0, 3, 1, 4, 2)
     if panels > whole:
         result[:, whole, :, : columns - whole * width] = flat[..., whole * width :].transpose(0, 1, 3, 2)
