@@ -13,7 +13,7 @@ from onward import program as P
 from onward.converters.targets.channels_last import with_channels_last
 from onward.converters.targets.keras.layers import FUNCTIONS, numbers, plain
 from onward.converters.targets.keras.network import Network
-from onward.converters.targets.keras.recurrent import LAYERS
+from onward.converters.targets.keras.products import LAYERS
 from onward.converters.targets.keras.words import KerasWords, storage
 from onward.converters.targets.printing.module import (
     execute,

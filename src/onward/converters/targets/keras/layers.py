@@ -115,61 +115,6 @@ def gelu(call: Call) -> Writer | None:
     return (lambda printer: f"ops.gelu({_text(printer, call)}, approximate={approximate})") if is_float(call) else None
 
 
-# -- products ---------------------------------------------------------------------------------------------------------------
-def _dense(call: Call, x: Array, kernel: np.ndarray, bias: np.ndarray | None, arrays: Sequence[Array | None]) -> Native:
-    def write(network: Network) -> str:
-        arguments = [str(kernel.shape[1])] + (["use_bias=False"] if bias is None else [])
-        weights = [kernel] if bias is None else [kernel, bias]
-        return network.layer("layers.Dense", arguments, scope(arrays[0], call), network.array(x), weights, x.dtype, arrays)
-
-    return Native(write, (x,))
-
-
-@LAYERS.rule("Gemm")
-def gemm(call: Call) -> Native | None:
-    x, w, c = call.inputs
-    kernel, bias = numbers(w), numbers(c)
-    given = call.attributes
-    if kernel is None or x is None or numbers(x) is not None or not is_float(call) or given["transA"] or given["alpha"] != 1 or given["beta"] != 1:
-        return None
-    if c is not None and (bias is None or bias.size != call.results[0].shape[1]):
-        return None
-    return _dense(call, x, kernel.T if given["transB"] else kernel, None if bias is None else bias.reshape(-1), (w, c))
-
-
-@LAYERS.rule("MatMul")
-def matmul(call: Call) -> Native | None:
-    x, w = call.inputs
-    kernel = numbers(w)
-    if kernel is None or kernel.ndim != 2 or x is None or x.rank < 2 or numbers(x) is not None or not is_float(call):
-        return None
-    return _dense(call, x, kernel, None, (w,))
-
-
-@LAYERS.rule("Add")
-def bias_of_product(call: Call) -> Native | None:
-    """With the product before it, one layer; else the sum of two arrays."""
-    for product, offset in (call.inputs, call.inputs[::-1]):
-        bias = numbers(offset)
-        before = call_of(product) if product is not None else None
-        if bias is None or before is None or before.node.op_type != "MatMul" or LAYERS(before) is None or product is None:
-            continue
-        x, w = before.inputs
-        kernel = numbers(w)
-        if kernel is not None and x is not None and bias.shape == kernel.shape[1:] and bias.dtype == kernel.dtype:
-            return _dense(call, x, kernel, bias, (w, offset))
-    return merged(call)
-
-
-@FUNCTIONS.rule("MatMul")
-def product(call: Call) -> Writer | None:
-    left, right = call.inputs
-    assert left is not None and right is not None
-    if not is_float(call):
-        return None
-    return lambda printer: f"ops.matmul({printer.array(left)}, {printer.array(right)})"
-
-
 REDUCTIONS = {"ReduceMean": "mean", "ReduceMax": "max", "ReduceMin": "min", "ReduceSum": "sum"}
 
 
