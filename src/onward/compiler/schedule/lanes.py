@@ -82,7 +82,7 @@ class LaneSchedule(NestSchedule):
             def lane_body(place: Value, lanes: int, mask: Value | None) -> None:
                 self._emit_tiles(b, arguments, stage, {**indices, lane_name: place}, lanes, mask)
 
-            self._vector_loop(b, start, stop, lane_body)
+            self.vector_loop(b, start, stop, lane_body)
 
     def _emit_tiles(self, b: Builder, arguments: Arguments, stage: Stage, indices: dict[str, Value], lanes: int, mask: Value | None) -> None:
         lane = str(self.lane)

@@ -17,6 +17,7 @@ from onward.compiler.roots import cost
 from onward.compiler.schedule.emitter import Emitter
 from onward.compiler.schedule.kernel import Arguments, Kernel
 from onward.compiler.schedule.summation import cut, pieces
+from onward.compiler.schedule.transposition import transposition_of
 from onward.compiler.steps import Nest, Stage
 from onward.compiler.targets import Target
 from onward.compiler.values import Type, Value
@@ -54,6 +55,9 @@ class NestSchedule:
                 extent = nest.extents[str(nest.variables[0])] if nest.variables else 1
                 return self._finish("map", ceiling_divide(extent, CHUNK), self._emit_flat)
             self._lengthen_lane()
+            transposed = transposition_of(self)
+            if transposed is not None:
+                return self._finish("map", transposed.blocks, transposed.emit)
             nest.rows = nest.variables[:-1]
         else:
             self._collapse_inner()
@@ -218,7 +222,7 @@ class NestSchedule:
             for stage in self.nest.stages:
                 self._store(point, stage, point.vector(stage.body))
 
-        self._vector_loop(b, start, stop, body)
+        self.vector_loop(b, start, stop, body)
 
     def _emit_rows(self, b: Builder, arguments: Arguments, begin: Value, end: Value) -> None:
         with b.loop(begin, end) as block:
@@ -317,7 +321,7 @@ class NestSchedule:
 
         def turns(begin: Value, end: Value) -> None:
             if last:
-                self._vector_loop(b, begin, end, lambda place, lanes, mask: body({**indices, name: place}, name, lanes, mask))
+                self.vector_loop(b, begin, end, lambda place, lanes, mask: body({**indices, name: place}, name, lanes, mask))
                 return
             with b.loop(begin, end) as place:
                 self._inner_loops(b, arguments, loops[1:], body, deeper, end_block, {**indices, name: place})
@@ -330,7 +334,7 @@ class NestSchedule:
             turns(begin, end)
             end_block()
 
-    def _vector_loop(self, b: Builder, start: Value, stop: Value, body: Callable[[Value, int, Value | None], None]) -> None:
+    def vector_loop(self, b: Builder, start: Value, stop: Value, body: Callable[[Value, int, Value | None], None]) -> None:
         """`body(first index, lanes, mask)` over [start, stop): whole vectors, then one masked vector or single lanes."""
         step = b.constant(I64, self.lanes)
         if self.lanes == 1:
