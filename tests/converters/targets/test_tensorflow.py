@@ -183,8 +183,11 @@ def text_model() -> Model:
     label = b.op("LabelEncoder", x, domain="ai.onnx.ml", keys_strings=["the", "The", "a b"], values_int64s=[3, 4, 5], default_int64=-7)
     match = b.op("RegexFullMatch", x, pattern=r"\s*\w+('x)?\s*")
     joined = b.op("StringConcat", b.op("Unsqueeze", x, b.constant(np.array([1]))), x)
+    cuts = {"tokenexp": "[\\pL\\pN_]+", "mincharnum": 2}, {"tokenexp": "\\S+", "mincharnum": 1}, {"separators": [""], "mincharnum": 1}
+    tokens = [b.op("Tokenizer", x, domain="com.microsoft", mark=0, pad_value="#", **options) for options in cuts]
     for value, name in zip(
-        (clean, parts, counts, pieces, numbers, label, match, joined), ["clean", "parts", "counts", "pieces", "numbers", "label", "match", "joined"]
+        (clean, parts, counts, pieces, numbers, label, match, joined, *tokens),
+        ["clean", "parts", "counts", "pieces", "numbers", "label", "match", "joined", "words", "spaced", "characters"],
     ):
         b.output(value, name)
     return b.model()
@@ -193,7 +196,7 @@ def text_model() -> Model:
 def test_text(tmp_path: Path) -> None:
     model = text_model()
     random = np.random.default_rng(0)
-    letters = ["a", "b", "ab", " ", "  ", "\t", "\u00c4", "\u4e2d", "'x", "\n"]
+    letters = ["a", "b", "ab", " ", "  ", "\t", "\x02", "\u00c4", "\u4e2d", "'x", "\n"]
     words = ["The", "the", "THE", "a b", "", " ", "\u00c4 \u4e2d", *("".join(random.choice(letters, random.integers(0, 7))) for _ in range(300))]
     function = onward.convert(model, to="tensorflow", output=tmp_path / "saved")
     session = onward.InferenceSession(model.to_bytes())

@@ -140,6 +140,24 @@ def split_text(text, separator, most):
     return tf.reshape(parts.to_tensor("")[:, :longest], tf.concat([shape, [longest]], 0)), tf.reshape(counts, shape)
 
 
+def matching_text(text, expression, least, filler, mark, other):
+    """What matches an expression in each text, along a new last axis, where it has so many characters; it matches neither the mark nor the other character."""
+    flat = tf.strings.regex_replace(tf.reshape(text, [-1]), mark, other)
+    parts = tf.strings.split(tf.strings.regex_replace(flat, expression, mark + "\\0" + mark), mark)[:, 1::2]
+    return padded_text(tf.ragged.boolean_mask(parts, tf.strings.length(parts, "UTF8_CHAR") >= least), text, filler)
+
+
+def characters_of_text(text, filler):
+    """The characters of each text along a new last axis."""
+    return padded_text(tf.strings.unicode_split(tf.reshape(text, [-1]), "UTF-8"), text, filler)
+
+
+def padded_text(parts, text, filler):
+    """Parts of texts, as many for each of them."""
+    found = parts.to_tensor(filler)
+    return tf.reshape(found, tf.concat([tf.shape(text, tf.int64), [tf.shape(found, tf.int64)[1]]], 0))
+
+
 def normalized_text(text, left_out, case_sensitive, case):
     """The words but for those that are left out, in another case maybe; one "" if there is none."""
     words = tf.reshape(text, [-1])

@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING
 from onward.converters.targets.printing.naming import quoted
 from onward.converters.targets.printing.native import Writer
 from onward.converters.targets.tensorflow.native import RULES, data_of
+from onward.operators.microsoft.activations import DOMAIN
 from onward.operators.native import Call
+from onward.operators.text.regular_expressions import compile_expression
 from onward.operators.text.strings import CASES
 
 if TYPE_CHECKING:
     from onward.converters.targets.printing.printer import Printer
+
+
+MARKS = (("\x02", "\x03"), (" ", "\t"))
+"""A character to put around what is found, and one that takes its place in the text: two that are no part of what is looked for."""
 
 
 @RULES.rule("StringConcat")
@@ -47,3 +53,21 @@ def normalization(call: Call) -> Writer:
         return printer.words.helper("normalized_text", printer.array(data_of(call)), stop, str(bool(given["is_case_sensitive"])), case)
 
     return write
+
+
+@RULES.rule("Tokenizer", domain=DOMAIN)
+def tokens(call: Call) -> Writer | None:
+    """By an expression that has one meaning (its page refuses others), or character by character."""
+    given = call.attributes
+    expression, filler, least = given.get("tokenexp"), quoted(given["pad_value"]), int(given["mincharnum"])
+    if given["mark"]:
+        return None
+    if expression is None:
+        plain = list(given["separators"]) == [""] and least <= 1
+        return (lambda printer: printer.words.helper("characters_of_text", printer.array(data_of(call)), filler)) if plain else None
+    searched = compile_expression(expression).search
+    marks = next((pair for pair in MARKS if not any(map(searched, pair))), None)
+    if marks is None:
+        return None
+    options = [quoted(expression), str(max(1, least)), filler, *map(quoted, marks)]
+    return lambda printer: printer.words.helper("matching_text", printer.array(data_of(call)), *options)
