@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 import onward
@@ -10,7 +12,7 @@ from tests.converters.torch.architectures import CASES, build
 
 
 @pytest.mark.models
-@pytest.mark.parametrize("name", list(CASES))
+@pytest.mark.parametrize("name", list(CASES)[:: 1 if os.environ.get("ONWARD_TEST_ALL") else 2])
 def test_architectures(name: str) -> None:
     module, arguments = build(name)
     certificate = Certificate.of(onward.convert(module, arguments))

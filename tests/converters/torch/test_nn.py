@@ -17,6 +17,7 @@ from tests.converters.torch.layers import CLASSES, DATABASE, FUNCTIONS, OTHERS, 
 
 REFUSED = {
     "CTCLoss": "PyTorch does not capture it",
+    "FractionalMaxPool2d": "draws its windows at random", "FractionalMaxPool3d": "draws its windows at random",
     "LinearCrossEntropyLoss": "an operator of PyTorch without a translation",
     "DataParallel": "a wrapper for several devices", "SyncBatchNorm": "a layer for several processes",
     "CrossMapLRN2d": "an autograd function of old, which PyTorch does not capture", "Module": "has no forward of its own",

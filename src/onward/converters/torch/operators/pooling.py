@@ -49,6 +49,8 @@ def _average_pool(rank: int) -> Any:
         count_include_pad: bool = True, divisor: int | None = None,
     ) -> Value:  # fmt: skip
         value, batched = _batched(c, x, rank)
+        real = x.dtype.is_floating_point
+        value = value if real else c.convert(value, torch.float64)
         sizes = _each(kernel, rank)
         made = c.op(
             "AveragePool", value, kernel_shape=sizes, strides=_each(stride or kernel, rank), pads=_each(padding, rank) * 2,
@@ -57,7 +59,8 @@ def _average_pool(rank: int) -> Any:
         if divisor is not None:
             if ceil_mode:
                 raise UnsupportedOperator("average pooling with a divisor of its own and ceil_mode")
-            made = c.op("Mul", made, c.number(float(np.prod(sizes)) / divisor, x.dtype))
+            made = c.op("Mul", made, c.number(float(np.prod(sizes)) / divisor, x.dtype if real else torch.float64))
+        made = made if real else c.convert(made, x.dtype)
         return made if batched else c.squeeze(made, 0)
 
     return emit
