@@ -235,7 +235,7 @@ class _BlockWriter:
     def _kernels(self) -> Array:
         """G g G^T: (parts, 16, channels, features)."""
         kernel = self.convolution.kernel.astype(np.float64)
-        moved = np.einsum("xp,cfpq,yq->xycf", KERNEL, kernel, KERNEL, optimize=True)
+        moved = np.kron(KERNEL, KERNEL) @ kernel.reshape(-1, 9).T
         parts = moved.reshape(16, self.channels, -1, self.features).transpose(2, 0, 1, 3)
         return Constant(Tensor.of(np.ascontiguousarray(parts, np.float32)), f"{self.root.array.label}.kernels")
 
