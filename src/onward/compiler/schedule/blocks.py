@@ -93,7 +93,7 @@ class _BlockSchedule:
         slots = b.allocate_stack(I64, max(part.slots for part in self.kernels), 64)
         first, last = (b.unsigned_divide(lot * count, lots) for lot in (begin, end))
         with b.loop(first, last) as block:
-            indices = self._place(b, point, block)
+            indices = dict(zip(map(str, self.blocks.places), point.places(block, self.blocks.counts)))
             inside = Emitter(b, arguments, None, indices)  # type: ignore[arg-type]
             indices[str(self.blocks.first)] = inside.index(self.blocks.begin)
             inside = Emitter(b, arguments, None, indices)  # type: ignore[arg-type]
@@ -114,17 +114,6 @@ class _BlockSchedule:
             with fails:
                 for part in self.choice.otherwise:
                     call(part)
-
-    def _place(self, b: Builder, point: Emitter, block: Value) -> dict[str, Value]:
-        """The values of the places of a block."""
-        indices: dict[str, Value] = {}
-        rest = block
-        for place, extent in reversed(list(zip(self.blocks.places, self.blocks.counts))[1:]):
-            size = point.index(extent)
-            indices[str(place)] = b.unsigned_remainder(rest, size)
-            rest = b.unsigned_divide(rest, size)
-        indices[str(self.blocks.places[0])] = rest
-        return indices
 
     def _call(self, b: Builder, point: Emitter, part: Kernel, bases: dict[Buffer, Value], slots: Value, context: Value) -> None:
         values = [*(bases[buffer] for buffer in part.buffers), *map(point.index, part.sizes), context]

@@ -224,6 +224,15 @@ class Emitter:
     def _integer(self, scalar: Scalar) -> Value:
         return emit_cast(self.b, self.scalar(scalar), scalar.dtype, DataType.INT64, True)
 
+    def places(self, number: Value, extents: Sequence[Dimension]) -> list[Value]:
+        """Where the turn of a number stands in loops of these extents, the innermost last."""
+        inner: list[Value] = []
+        for extent in reversed(extents[1:]):
+            size = self.index(extent)
+            inner.insert(0, self.b.unsigned_remainder(number, size))
+            number = self.b.unsigned_divide(number, size)
+        return [number, *inner]
+
     # -- memory ------------------------------------------------------------------------------------------------
     def _read(self, read: Read) -> Value:
         if read.array in self.values:

@@ -245,19 +245,10 @@ class NestSchedule:
                         self._store(point, stage, values[stage.root.array])
 
     def _row_indices(self, b: Builder, arguments: Arguments, block: Value) -> dict[str, Value]:
-        emitter = Emitter(b, arguments, self.layouts, {})
-        indices: dict[str, Value] = {}
-        rest = block
-        rows = [row for row in self.nest.rows or [] if self.nest.extents.get(str(row), 1) != 1]
-        for row in self.nest.rows or []:
-            indices[str(row)] = b.constant(I64, 0)
-        for row in reversed(rows[1:]):
-            extent = emitter.index(self.nest.extents[str(row)])
-            indices[str(row)] = b.unsigned_remainder(rest, extent)
-            rest = b.unsigned_divide(rest, extent)
-        if rows:
-            indices[str(rows[0])] = rest
-        return indices
+        rows = [str(row) for row in self.nest.rows or []]
+        long = [row for row in rows if self.nest.extents.get(row, 1) != 1]
+        places = Emitter(b, arguments, self.layouts, {}).places(block, [self.nest.extents[row] for row in long])
+        return {**dict.fromkeys(rows, b.constant(I64, 0)), **dict(zip(long, places))}
 
     def _emit_maps(
         self, b: Builder, arguments: Arguments, stages: Sequence[Stage], indices: dict[str, Value], values: dict[Array, Value]

@@ -70,7 +70,7 @@ class TileOrder:
         first = b.constant(I64, 0)
         batch: list[Value] = []
         if self.batch:
-            batch = _places(b, point, b.unsigned_divide(block, panels * height), self.batch)
+            batch = point.places(b.unsigned_divide(block, panels * height), self.batch)
             block = b.unsigned_remainder(block, panels * height)
         if self.strip is not None:
             strip = b.constant(I64, self.strip)
@@ -78,18 +78,8 @@ class TileOrder:
             block, first = block - number * panels * strip, number * strip
             height = b.select(height - first < strip, height - first, strip)
         panel, turn = b.unsigned_divide(block, height), b.unsigned_remainder(block, height)
-        *outer, tile = _places(b, point, first + turn, [*self.outer, self.tiles])
+        *outer, tile = point.places(first + turn, [*self.outer, self.tiles])
         return Place(batch, panel, outer, tile, turn)
-
-
-def _places(b: Builder, point: Emitter, number: Value, extents: Sequence[Dimension]) -> list[Value]:
-    """The places along some loops of a turn, by its number."""
-    places: list[Value] = []
-    for extent in reversed(extents[1:]):
-        size = point.index(extent)
-        places.insert(0, b.unsigned_remainder(number, size))
-        number = b.unsigned_divide(number, size)
-    return [number, *places]
 
 
 def _typical(size: Dimension) -> int:

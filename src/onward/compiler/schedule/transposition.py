@@ -38,16 +38,13 @@ class Transposition:
     def emit(self, b: Builder, arguments: Arguments, begin: Value, end: Value) -> None:
         """The blocks from `begin` to `end`."""
         nest, lanes = self.schedule.nest, self.schedule.lanes
-        size = Emitter(b, arguments, self.schedule.layouts, {}).index
+        point = Emitter(b, arguments, self.schedule.layouts, {})
+        size = point.index
         across, depth = size(nest.extents[str(self.lane)]), size(nest.extents[str(self.along)])
         vectors = size(ceiling_divide(nest.extents[str(self.lane)], lanes))
         with b.loop(begin, end) as block:
-            indices: dict[str, Value] = {}
-            rest = b.unsigned_divide(block, vectors)
-            for variable in reversed(self.outer):
-                extent = size(nest.extents[str(variable)])
-                indices[str(variable)] = b.unsigned_remainder(rest, extent)
-                rest = b.unsigned_divide(rest, extent)
+            outer = [str(variable) for variable in self.outer]
+            indices = dict(zip(outer, point.places(b.unsigned_divide(block, vectors), [nest.extents[name] for name in outer])))
 
             def column(place: Value, count: int, mask: Value | None) -> None:
                 with b.loop(b.constant(I64, 0), depth) as turn:
