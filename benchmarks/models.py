@@ -1,6 +1,6 @@
 """The real models on onward, onnxruntime and openvino (and PyTorch, if asked), by turns in one process.
 
-    python benchmarks/models.py [--only bert gpt2] [--threads 2] [--seconds 10] [--variant static] [--batch 1] [--precision float32] [--torch] [--json FILE]
+    python benchmarks/models.py [--only bert gpt2] [--threads 2] [--seconds 10] [--variant static] [--batch 1] [--precision float32] [--torch eager inductor] [--json FILE]
 
 Every runtime computes in single precision (openvino needs a hint for that) unless --precision says otherwise, with the same number of threads and the
 same inputs. Errors are relative, in norm, against PyTorch in double precision. The models are those of
@@ -44,8 +44,8 @@ def references(folder: Path, name: str, batch: int = 1) -> tuple[Arrays, list[np
     return {key: np.concatenate([array] * batch) for key, array in feeds.items()}, [np.concatenate([array] * batch) for array in expected]
 
 
-def load_torch(name: str, feeds: Arrays, threads: int) -> Contestant:
-    """The module that was exported, run eagerly."""
+def load_torch(name: str, feeds: Arrays, threads: int, mode: str) -> Contestant:
+    """The module that was exported, run eagerly or compiled by inductor, which is given the weights as constants."""
     import torch
 
     sys.path.insert(0, str(ROOT / "tools"))
@@ -55,13 +55,17 @@ def load_torch(name: str, feeds: Arrays, threads: int) -> Contestant:
     begin = time.perf_counter()
     module = MODELS[name].make()
     arguments = [torch.from_numpy(array) for array in feeds.values()]
+    if mode == "inductor":
+        module = torch.compile(module, options={"freezing": True})
+        with torch.inference_mode():
+            module(*arguments)
 
     def run() -> list[np.ndarray]:
         with torch.inference_mode():
             result = module(*arguments)
         return [item.numpy() for item in (result if isinstance(result, tuple) else (result,))]
 
-    return Contestant("torch", run, time.perf_counter() - begin)
+    return Contestant(f"torch {mode}", run, time.perf_counter() - begin)
 
 
 def measure_model(arguments: argparse.Namespace, name: str) -> list[dict[str, Any]]:
@@ -72,8 +76,8 @@ def measure_model(arguments: argparse.Namespace, name: str) -> list[dict[str, An
     if arguments.precision != "float32":
         contestants.append(load_onward(path, feeds, arguments.threads, name="onward float32"))
     contestants += [load_peer(peer, path, feeds, arguments.threads, arguments.precision) for peer in installed_peers()]
-    if arguments.torch and name in EXPORTED:
-        contestants.append(load_torch(name, feeds, arguments.threads))
+    if name in EXPORTED:
+        contestants += [load_torch(name, feeds, arguments.threads, mode) for mode in arguments.torch]
     measure(contestants, arguments.seconds, clock=time.thread_time if arguments.threads == 1 else time.perf_counter)
     return [
         {
@@ -127,7 +131,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="for each model")
     parser.add_argument("--batch", type=int, default=1, help="more than 1 needs a variant with open sizes")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of onward and openvino; the others keep to float32")
-    parser.add_argument("--torch", action="store_true", help="measure PyTorch too")
+    parser.add_argument("--torch", nargs="+", choices=("eager", "inductor"), default=[], help="measure PyTorch too (inductor needs a C++ compiler)")
     parser.add_argument("--json", type=Path, help="save the figures")
     arguments = parser.parse_args()
     if arguments.batch > 1 and arguments.variant == "static":
