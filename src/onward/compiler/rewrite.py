@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 
 from onward.ir.expressions import Dimension, Expression
-from onward.program.array import Compute
+from onward.program.array import Array, Compute
 from onward.program.scalar import Cast, IndexValue, Literal, Operation, Read, Scalar, ScalarKey, Select, index
 
 ReadRule = Callable[[Read], Scalar]
@@ -21,14 +21,20 @@ def replace_reads(body: Scalar, rule: ReadRule) -> Scalar:
     return _Rewriter({}, rule)(body)
 
 
-def expand(body: Scalar, is_inlined: Callable[[Compute], bool]) -> Scalar:
-    """`body` with every read of an inlined array replaced by that array's element, all the way down."""
+def expand(body: Scalar, is_inlined: Callable[[Compute], bool], expanded: dict[Array, Scalar] | None = None) -> Scalar:
+    """`body` with every read of an inlined array replaced by that array's element, all the way down.
+
+    `expanded` keeps the bodies of inlined arrays from call to call, for as long as what is inlined stays the same.
+    """
+    known = {} if expanded is None else expanded
 
     def rule(read: Read) -> Scalar:
-        if isinstance(read.array, Compute) and is_inlined(read.array):
-            names = [str(variable) for variable in read.array.variables]
-            return expand(substitute(read.array.body, dict(zip(names, read.indices))), is_inlined)
-        return read
+        array = read.array
+        if not (isinstance(array, Compute) and is_inlined(array)):
+            return read
+        if array not in known:
+            known[array] = expand(array.body, is_inlined, known)
+        return substitute(known[array], dict(zip(map(str, array.variables), read.indices)))
 
     return replace_reads(body, rule)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 
@@ -158,6 +159,7 @@ class RootFinder:
                 self.consumers[source].append(array)
         self.stored: set[Array] = {*outputs, *given}
         self.contractions: dict[Reduce, tuple[Read, Read]] = {}
+        self._expanded: dict[Array, Scalar] = {}
         self.known = self._find_known()
         """Arrays of constants alone, as data that is computed when it is asked for."""
         self._decide()
@@ -198,9 +200,11 @@ class RootFinder:
         for array in self.made:
             if isinstance(array, Reduce):
                 self._find_contraction(array)
-        for array in self.made:
+        self._forget()
+        for array in self.made:  # in this order, too, what is stored has not been expanded as a part of others
             if isinstance(array, Compute) and array not in self.stored and self._ends_epilogue(array):
                 self.stored.add(array)
+        self._forget()
         for array in self.contractions:
             self._end_at_bytes(array)
 
@@ -213,6 +217,7 @@ class RootFinder:
         met = {read.array for read in self.expanded(chain[-1]).reads() if read.array in self.contractions}
         if any(self.rank[other] > self.rank[array] for other in met):  # type: ignore[index]
             self.stored.add(chain[place])
+            self._forget()
 
     def _chain(self, array: Array) -> list[Compute]:
         """The elementwise arrays that one after another use nothing but the one before, up to one that is stored."""
@@ -229,8 +234,7 @@ class RootFinder:
 
     def _must_store(self, array: Compute) -> bool:
         body = self.expanded(array)
-        size = sum(1 for _ in body.walk())
-        if size > LARGEST_BODY:
+        if next(islice(body.walk(), LARGEST_BODY, None), None) is not None:
             return True
         work = cost(body)
         if work == 0:
@@ -248,8 +252,17 @@ class RootFinder:
         return False
 
     def expanded(self, array: Compute | Reduce) -> Scalar:
-        """The array's body over stored arrays only."""
-        return expand(array.body, lambda other: other not in self.stored)
+        """The array's body over stored arrays only; it is kept until `_forget`."""
+        if array not in self._expanded:
+            self._expanded[array] = self._inlined(array.body)
+        return self._expanded[array]
+
+    def _inlined(self, body: Scalar) -> Scalar:
+        return expand(body, lambda other: other not in self.stored, self._expanded)
+
+    def _forget(self) -> None:
+        """To be called where an array is stored that has been expanded as part of others."""
+        self._expanded.clear()
 
     # -- contractions ------------------------------------------------------------------------------------------
     def _find_contraction(self, array: Reduce) -> None:
@@ -432,7 +445,7 @@ class RootFinder:
 
     def _stored_copy(self, copy: Compute, indices: tuple[Dimension, ...]) -> Read:
         """Makes a root of it; the read that takes the operand's place."""
-        self.roots.append(Root(copy, copy.variables, expand(copy.body, lambda other: other not in self.stored)))
+        self.roots.append(Root(copy, copy.variables, self._inlined(copy.body)))
         self.stored.add(copy)
         self.copies.add(copy)
         return Read(copy, indices)
