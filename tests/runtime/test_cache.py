@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import helper, numpy_helper
 
 import onward
 from onward.errors import InvalidArgument, RunError
@@ -148,3 +150,20 @@ def test_options_refuse_what_they_do_not_know() -> None:
         options.intra_op_num_threads = "two"  # type: ignore[assignment]
     options.intra_op_num_threads = np.int64(2)  # type: ignore[assignment]
     assert options.intra_op_num_threads == 2
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="the system does not list what is mapped")
+def test_the_file_of_a_large_model_is_let_go_of(folder: Path, tmp_path: Path) -> None:
+    weight = np.random.default_rng(0).standard_normal((4096, 4096), np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])], "g",
+        [helper.make_tensor_value_info("x", 1, ["n", 4096])], [helper.make_tensor_value_info("y", 1, ["n", 4096])],
+        [numpy_helper.from_array(weight, "w")],
+    )  # fmt: skip
+    path = tmp_path / "large.onnx"
+    onnx.save_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    session = onward.InferenceSession(path)
+    assert str(path) not in Path("/proc/self/maps").read_text()
+    assert gc.isenabled()
+    rows = weight[:2]
+    np.testing.assert_allclose(session.run(None, {"x": rows})[0], rows @ weight, rtol=1e-4, atol=1e-2)

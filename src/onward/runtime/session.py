@@ -21,7 +21,7 @@ from onward.ir import Model, OptionalType, SequenceType, TensorType, Value, load
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Expression
 from onward.operators.schema import known_domains, newest_opset, type_string
-from onward.runtime import cache
+from onward.runtime import cache, garbage
 from onward.runtime.executable import Executable, GuardFailed
 from onward.runtime.feeds import convert_feed
 from onward.runtime.options import (
@@ -109,7 +109,8 @@ class InferenceSession:
         if found is None:
             model = model if model is not None else load(source)
             try:
-                found = self._compile(model)
+                with garbage.collected_late():
+                    found = self._compile(model)
             except UnsupportedOperator as problem:
                 self._stages = self._staged(model, problem)
         if found is not None:
@@ -120,6 +121,9 @@ class InferenceSession:
             self._output_args = [_node_arg(port.name, port.dtype, port.shape) for port in found.artifact.outputs]
         if options.optimized_model_filepath:
             self._write_optimized(model if model is not None else load(source))
+        if model is not None and found is not None:
+            del model
+            garbage.release(found.artifact.weights_bytes)
 
     def _compile(self, model: Model) -> Executable:
         from onward.compiler.driver import compile_model
