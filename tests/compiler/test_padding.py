@@ -64,3 +64,59 @@ def test_a_slice_that_is_padded_is_not_home_to_its_source(padded: int, added: in
     (expected,) = onnxruntime.InferenceSession(model).run(None, feeds)
     (found,) = onward.InferenceSession(model).run(None, feeds)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_borders_of_arrays_of_any_rank(seed: int) -> None:
+    """What is padded is an input, which is copied, or made beside it, and lies inside."""
+    generator = np.random.default_rng(seed)
+    rank = int(generator.integers(1, 6))
+    shape, pads = generator.integers(1, 19, rank), generator.integers(0, 3, (2, rank))
+    x = generator.standard_normal(shape).astype(np.float32)
+    source = "x" if seed % 2 else "changed"
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["changed"]), helper.make_node("Pad", [source, "pads", "value"], ["y"])], "padded",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [*map(int, shape[:-1]), "n"])],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(pads.reshape(-1), "pads"), numpy_helper.from_array(np.float32(3), "value")],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10).SerializeToString()
+    (found,) = onward.InferenceSession(model).run(None, {"x": x})
+    np.testing.assert_array_equal(found, np.pad(x if seed % 2 else np.maximum(x, 0), pads.T, constant_values=3))
+
+
+@pytest.mark.parametrize(("groups", "channels", "size", "stride"), [(4, 24, 9, 1), (2, 40, 14, 2), (3, 51, 7, 1)])
+def test_shuffled_channels(groups: int, channels: int, size: int, stride: int) -> None:
+    """Grouped convolutions around a shuffle of channels and a depthwise convolution: one copy, and the same numbers with any number of threads."""
+    generator = np.random.default_rng(channels)
+
+    def constant(name: str, *shape: int) -> onnx.TensorProto:
+        return numpy_helper.from_array(generator.standard_normal(shape).astype(np.float32), name)
+
+    constants = [
+        constant("first", channels, channels // groups, 1, 1), constant("bias", channels), constant("deep", channels, 1, 3, 3),
+        constant("last", channels, channels // groups, 1, 1),
+        numpy_helper.from_array(np.array([2, groups, channels // groups, size, size]), "apart"), numpy_helper.from_array(np.array([2, channels, size, size]), "together"),
+    ]  # fmt: skip
+    nodes = [
+        helper.make_node("Conv", ["x", "first", "bias"], ["c"], group=groups), helper.make_node("Relu", ["c"], ["r"]), helper.make_node("Reshape", ["r", "apart"], ["a"]),
+        helper.make_node("Transpose", ["a"], ["t"], perm=[0, 2, 1, 3, 4]), helper.make_node("Reshape", ["t", "together"], ["s"]),
+        helper.make_node("Conv", ["s", "deep"], ["d"], group=channels, pads=[1] * 4, strides=[stride] * 2), helper.make_node("Conv", ["d", "last"], ["y"], group=groups),
+    ]  # fmt: skip
+    shape = [2, channels, size, size]
+    graph = helper.make_graph(
+        nodes, "shuffled", [helper.make_tensor_value_info("x", 1, shape)], [helper.make_tensor_value_info("y", 1, None)], constants
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    feeds = {"x": generator.standard_normal(shape).astype(np.float32)}
+    (expected,) = onnxruntime.InferenceSession(model).run(None, feeds)
+    found = []
+    for threads in (1, 3):
+        options = onward.ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        session = onward.InferenceSession(model, options)
+        (result,) = session.run(None, feeds)
+        found.append(result)
+    np.testing.assert_allclose(found[0], expected, rtol=1e-4, atol=1e-4 * float(np.abs(expected).max()))
+    np.testing.assert_array_equal(found[0], found[1])
+    assert sum(kernel.kind == "map" for kernel in session._executable.artifact.kernels) <= 2

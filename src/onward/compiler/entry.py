@@ -16,6 +16,7 @@ from onward.compiler.context import Slot, Status
 from onward.compiler.layout import Buffer
 from onward.compiler.schedule.emitter import Emitter
 from onward.compiler.schedule.kernel import Kernel, touched_bytes
+from onward.compiler.support import Pool
 from onward.compiler.targets import Target
 from onward.compiler.values import Type, Value
 from onward.ir.expressions import Dimension, Expression
@@ -25,10 +26,13 @@ POINTER = Type("ptr")
 I64 = Type("i64")
 I32 = Type("i32")
 I8 = Type("i8")
+I1 = Type("i1")
 
 SERIAL_WORK = 40_000
-"""Launches of less work than this (in simple vectorisable operations) run on the calling thread alone: waking another
-costs more than it saves."""
+"""Launches of less work than this (in simple vectorisable operations) wake no thread: that would cost more than it saves."""
+LEAST_SHARED_WORK = 4_000
+"""Launches of less work than this run on the calling thread alone. Between, they are shared with threads that are awake: half a microsecond
+is less than what it takes to bring data into one thread's cache, and back to the others'."""
 
 
 @dataclass(frozen=True)
@@ -222,22 +226,32 @@ class EntryBuilder:
             self.sizes.pop(name, None)
 
     def _dispatch(self, kernel: Kernel, function: Value, slots: Value, blocks: Value) -> None:
-        b = self.b
+        b, work = self.b, kernel.work
         zero = b.constant(I64, 0)
-        small = isinstance(kernel.work, int) and kernel.work < SERIAL_WORK
-        if small or isinstance(kernel.blocks, int) and kernel.blocks <= 1:
+        if isinstance(work, int) and work < LEAST_SHARED_WORK or isinstance(kernel.blocks, int) and kernel.blocks <= 1:
             b.call(function, slots, zero, blocks)
             return
         parallel_for = self._slot(Slot.PARALLEL_FOR)
-        if isinstance(kernel.work, int):
+        if isinstance(work, int) and work >= SERIAL_WORK:
             b.call_pointer(parallel_for, None, [self.context, function, slots, blocks])
             return
-        large = self.dimension(kernel.work) >= b.constant(I64, SERIAL_WORK)
-        with b.if_else(large) as (then, otherwise):
+        size = self.dimension(work)
+        enough = b.bitwise_and(size >= b.constant(I64, LEAST_SHARED_WORK), self._is_awake())
+        with b.if_else(b.bitwise_or(enough, size >= b.constant(I64, SERIAL_WORK))) as (then, otherwise):
             with then:
                 b.call_pointer(parallel_for, None, [self.context, function, slots, blocks])
             with otherwise:
                 b.call(function, slots, zero, blocks)
+
+    def _is_awake(self) -> Value:
+        """Whether there are other threads, none of which sleeps."""
+        b = self.b
+        awake = b.variable(b.constant(I1, 0))
+        pool = self._slot_value(Slot.POOL)
+        with b.when(pool != b.constant(I64, 0)):
+            sleepers = b.load(b.offset(b.bitcast(pool, POINTER), b.constant(I64, int(Pool.SLEEPERS)), I64), I64, volatile=True)
+            awake.set(sleepers == b.constant(I64, 0))
+        return awake.get()
 
     def _stop_on_error(self, launch: Launch) -> None:
         b = self.b

@@ -86,7 +86,7 @@ class View:
 
 @dataclass(eq=False)
 class Padding:
-    """A root that only surrounds `source` with a constant: source[i - before] inside."""
+    """A root that only surrounds `source` with a constant: source[i - before] inside. What does not live there is copied."""
 
     root: Root
     source: Array
@@ -227,12 +227,19 @@ class LayoutPlanner:
         if root is None:
             return natural
         if root.contraction is not None:
-            columns = {str(variable) for variable in root.contraction.columns}
-            last = [axis for axis, variable in enumerate(root.variables) if str(variable) in columns]
-            return (*(axis for axis in natural if axis not in last), *last)
+            # The groups of a convolution stand beside its columns: together they are the channels.
+            weights = root.contraction.right.array
+            groups = root.contraction.batch if isinstance(weights, Constant) or weights in self.known else ()
+            last = [self._axes_of(root, variables) for variables in (groups, root.contraction.columns)]
+            inner = [axis for axes in last for axis in axes]
+            return (*(axis for axis in natural if axis not in inner), *inner)
         if array in self.desired:
             return self.desired[array]
         return self._inherited(root) or natural
+
+    def _axes_of(self, root: Root, variables: Sequence[Expression]) -> list[int]:
+        names = {str(variable) for variable in variables}
+        return [axis for axis, variable in enumerate(root.variables) if str(variable) in names]
 
     def _merged_order(self, array: Reshape) -> Order | None:
         """A Reshape that merges axes keeps the order of its source where its readers do not want another."""
@@ -269,24 +276,25 @@ class LayoutPlanner:
         root = self.roots.get(array)
         if root is not None and root.reduce is None:
             padding = _padding(root)
-            if padding is not None and self._settle(padding.source, array, padding.before):
+            if padding is not None:
+                self._settle(padding.source, array, padding.before)
                 self.paddings[array] = padding
 
-    def _settle(self, array: Array, host: Array, shift: tuple[Dimension, ...]) -> bool:
-        movable = array in self.roots or isinstance(array, Concatenate)
+    def _settle(self, array: Array, host: Array, shift: tuple[Dimension, ...]) -> None:
+        movable = array in self.roots or isinstance(array, (Concatenate, Reshape))
         if not movable or array in self.hosts or array in self.outputs:
-            return False
+            return
         if array in self.desired and self.orders.get(array) != self.orders.get(host):
-            return False
+            return
         # The host's memory is asked for when its first part is written; its size must be known by then.
-        if not _found_by_run(host) <= _found_by_run(array):
-            return False
-        self.hosts[array] = (host, shift)
-        return True
+        if _found_by_run(host) <= _found_by_run(array):
+            self.hosts[array] = (host, shift)
 
     def hosted_by(self, array: Array, host: Array) -> bool:
-        """Whether `array` lives inside `host`, so that no copy is needed."""
-        return array in self.hosts and self.hosts[array][0] is host
+        """Whether `array` lives inside `host`, so that no copy is needed. A Reshape does where it would be copied anyway."""
+        if array not in self.hosts or self.hosts[array][0] is not host:
+            return False
+        return self.view(array).buffer is self.view(host).buffer
 
     # -- views -------------------------------------------------------------------------------------------------
     def view(self, array: Array) -> View:
@@ -313,7 +321,6 @@ class LayoutPlanner:
             if strides is not None:
                 return View(source.buffer, strides, source.offset)
             self.copied.add(array)
-            return self._own(array, "arena")
         if array in self.hosts:
             host, shift = self.hosts[array]
             home = self.view(host)

@@ -304,7 +304,14 @@ class RootFinder:
         """An elementwise consumer of a contraction that its own consumer could not carry along."""
         if not any(self._reads_alone(array, read) for read in self.expanded(array).reads()):
             return False
-        return not self._meets_again(array)
+        return not self._meets_again(array) and not self._is_rearranged(array)
+
+    def _is_rearranged(self, array: Compute) -> bool:
+        """Whether the only use is a stored array with the same elements in another order, such as a transposition."""
+        if len(self.consumers[array]) != 1 or array in self.outputs:
+            return False
+        (user,) = self.consumers[array]
+        return user in self.stored and is_view(user) and _is_bijection(user.body, user.variables, user.shape)  # type: ignore[attr-defined]
 
     def _meets_again(self, array: Compute) -> bool:
         """Whether all uses run through elementwise arrays of the same shape into one: inlining then repeats nothing."""

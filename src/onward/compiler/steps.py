@@ -96,7 +96,7 @@ class CopyStep:
 
 @dataclass(eq=False)
 class BorderStep:
-    """The constant around a padded array whose inside its producer writes in place."""
+    """The constant around a padded array, whose inside another step writes."""
 
     padding: Padding
 
@@ -136,9 +136,7 @@ class StepPlanner:
 
     def _add_root(self, root: Root) -> None:
         if root.array in self.layouts.paddings:
-            padding = self.layouts.paddings[root.array]
-            self._append(BorderStep(padding), root.array)
-            self.position[root.array] = max(self.position[root.array], self.position.get(padding.source, -1))
+            self._add_padding(self.layouts.paddings[root.array])
             return
         if root.contraction is not None:
             self._append(ContractionStep(root), root.array)
@@ -152,6 +150,12 @@ class StepPlanner:
         self._append(nest, root.array)
         if kind != "lane":
             self.nest_of[root.array] = nest
+
+    def _add_padding(self, padding: Padding) -> None:
+        array, source = padding.root.array, padding.source
+        if not self.layouts.hosted_by(source, array):
+            self._append(CopyStep(source, array, source.shape, padding.before), array)
+        self._append(BorderStep(padding), array)
 
     def _add_reshape(self, array: Reshape) -> None:
         self.layouts.view(array)

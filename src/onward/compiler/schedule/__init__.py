@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from onward.compiler.layout import LayoutPlanner
+from onward.compiler.schedule.borders import border_kernel
 from onward.compiler.schedule.kernel import Kernel
 from onward.compiler.schedule.lanes import LaneSchedule
 from onward.compiler.schedule.matrix import contraction_kernels
-from onward.compiler.schedule.moves import border_kernels, copy_kernel
+from onward.compiler.schedule.moves import copy_kernel
 from onward.compiler.schedule.nest import NestSchedule
 from onward.compiler.schedule.routine import routine_kernels
 from onward.compiler.steps import BlockStep, BorderStep, ContractionStep, CopyStep, Nest, Step
@@ -29,5 +30,5 @@ def schedule_step(step: Step, layouts: LayoutPlanner, target: Target, needed: se
         case CopyStep():
             return [copy_kernel(step, layouts, target)]
         case BorderStep():
-            return border_kernels(step, layouts, target)
+            return [border_kernel(step, layouts, target)]
     return routine_kernels(step, layouts, target)

@@ -243,7 +243,7 @@ class MatrixSchedule:
         outer = [self.extents[str(variable)] for variable in self.rows[:-1]]
         batch = [self.extents[str(variable)] for variable in self.batch]
         order = TileOrder(batch, panels, outer, ceiling_divide(self.row_extent, self.tile.rows))
-        weights = panels * self.width * self.depth * (self.product.right_element.bits // 8)
+        weights = product(batch) * panels * self.width * self.depth * (self.product.right_element.bits // 8)
         arrays = {self.left.array, self.root.array, *(read.array for read in self._added())}
         return order.in_strips(weights, [array.size * array.dtype.numpy.itemsize for array in arrays], self.target)
 

@@ -1,16 +1,13 @@
-"""Copies into another layout, and the borders of padded arrays: maps that write into a view of their own."""
+"""Copies into another layout: maps that write into a view of their own."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from onward.compiler.layout import LayoutPlanner, View, contiguous_strides, reshape_strides
 from onward.compiler.roots import Root
 from onward.compiler.schedule.kernel import Kernel
 from onward.compiler.schedule.nest import NestSchedule
-from onward.compiler.steps import BorderStep, CopyStep, Nest, Stage
+from onward.compiler.steps import CopyStep, Nest, Stage
 from onward.compiler.targets import Target
-from onward.ir.expressions import Dimension
 from onward.program.array import Compute, Reshape, compute
 
 
@@ -28,29 +25,6 @@ def copy_kernel(step: CopyStep, layouts: LayoutPlanner, target: Target) -> Kerne
         view = View(home.buffer, home.strides, home.address(step.shift))
         layouts.orders[copy] = layouts.orders.get(step.target, tuple(range(step.target.rank)))
     return _map_into(copy, view, layouts, target)
-
-
-def border_kernels(step: BorderStep, layouts: LayoutPlanner, target: Target) -> list[Kernel]:
-    """The constant on each side of each axis that is padded."""
-    padding = step.padding
-    whole, inside = padding.root.shape, padding.source.shape
-    home = layouts.view(padding.root.array)
-    kernels = []
-    for axis, before in enumerate(padding.before):
-        after = whole[axis] - inside[axis] - before
-        for start, extent in ((0, before), (before + inside[axis], after)):
-            if isinstance(extent, int) and extent <= 0:
-                continue
-            shape = [*whole[:axis], extent, *whole[axis + 1 :]]
-            corner = [0] * axis + [start] + [0] * (len(whole) - axis - 1)
-            fill = compute(shape, lambda *position: padding.value)
-            layouts.orders[fill] = layouts.orders[padding.root.array]
-            kernels.append(_map_into(fill, _shifted(home, corner), layouts, target))
-    return kernels
-
-
-def _shifted(home: View, corner: Sequence[Dimension]) -> View:
-    return View(home.buffer, home.strides, home.address(corner))
 
 
 def _map_into(array: Compute, view: View, layouts: LayoutPlanner, target: Target) -> Kernel:

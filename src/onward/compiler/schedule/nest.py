@@ -262,14 +262,15 @@ class NestSchedule:
             for written_out in self._written_out(b):
                 places = {**indices, **inner, **written_out}
                 point = Emitter(b, arguments, self.layouts, places, lane=lane, lanes=lanes, mask=mask, values=values)
-                if len(written_out) and mask is None and lanes > 1:
+                if written_out and lanes > 1:
                     parts.append(point.vector(stage.body))
                     continue
                 for each in stages:
                     self._store(point, each, point.vector(each.body))
             if parts:
                 places = {**indices, **inner, **next(self._written_out(b))}
-                Emitter(b, arguments, self.layouts, places).store(stage.root.array, stage.variables, b.interleave(parts))
+                woven = None if mask is None else b.interleave([mask] * len(parts))
+                Emitter(b, arguments, self.layouts, places, mask=woven).store(stage.root.array, stage.variables, b.interleave(parts))
 
         self._inner_loops(b, arguments, loops, body)
 
@@ -326,23 +327,8 @@ class NestSchedule:
             end_block()
 
     def vector_loop(self, b: Builder, start: Value, stop: Value, body: Callable[[Value, int, Value | None], None]) -> None:
-        """`body(first index, lanes, mask)` over [start, stop): whole vectors, then one masked vector or single lanes."""
-        step = b.constant(I64, self.lanes)
-        if self.lanes == 1:
-            with b.loop(start, stop) as place:
-                body(place, 1, None)
-            return
-        whole = start + b.unsigned_divide(_positive(b, stop - start), step) * step
-        with b.loop(start, whole, step) as place:
-            body(place, self.lanes, None)
-        if self.target.has_masks:
-            with b.when(whole < stop):
-                kind = Type("i64", self.lanes)
-                mask = b.iota(kind) < b.splat(stop - whole, self.lanes)
-                body(whole, self.lanes, mask)
-        else:
-            with b.loop(whole, stop) as place:
-                body(place, 1, None)
+        """See the function of this name."""
+        vector_loop(b, self.target, self.lanes, start, stop, body)
 
     def _store(self, point: Emitter, stage: Stage, value: Value) -> None:
         point.store(stage.root.array, stage.variables, value)
@@ -436,6 +422,26 @@ class NestSchedule:
             best.set(b.select(wins, value, best.get()))
             where.set(b.select(wins, place, where.get()))
         return where.get()
+
+
+def vector_loop(b: Builder, target: Target, lanes: int, start: Value, stop: Value, body: Callable[[Value, int, Value | None], None]) -> None:
+    """`body(first index, lanes, mask)` over [start, stop): whole vectors, then one masked vector or single lanes."""
+    step = b.constant(I64, lanes)
+    if lanes == 1:
+        with b.loop(start, stop) as place:
+            body(place, 1, None)
+        return
+    whole = start + b.unsigned_divide(_positive(b, stop - start), step) * step
+    with b.loop(start, whole, step) as place:
+        body(place, lanes, None)
+    if target.has_masks:
+        with b.when(whole < stop):
+            kind = Type("i64", lanes)
+            mask = b.iota(kind) < b.splat(stop - whole, lanes)
+            body(whole, lanes, mask)
+    else:
+        with b.loop(whole, stop) as place:
+            body(place, 1, None)
 
 
 def _operation(stage: Stage) -> str:

@@ -14,6 +14,9 @@ from onward.ir.expressions import Dimension, Expression, evaluate, product
 
 STRIP_SHARE = 4
 """A strip may take one part in so many of the second-level cache, beside all weights: 114 KB of results a strip are better than twice as many (measured)."""
+SHARES = 2
+"""Into so many ranges of rows a launch is cut at least where there is more to walk row by row than weights, each a number of whole strips: what lies
+in another thread's cache takes longer than weights that are read once more."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Place:
 
 @dataclass(frozen=True)
 class TileOrder:
-    """Batch by batch, strip by strip, panel of columns by panel. A `strip` has so many tiles of rows, or all of them.
+    """Batch by batch, panel of columns by panel; or strip by strip, and in a strip batch by batch, panel by panel. A `strip` has so many tiles of rows.
 
     Rows are those of the `outer` loops, each with a number of `tiles`. With strips, what is read and written for a row is
     in a cache from its first column to its last; and a thread's share of a launch is a range of rows, which it has
@@ -53,31 +56,32 @@ class TileOrder:
         return product([*self.batch, self.panels, self.tiles_of_rows])
 
     def in_strips(self, weights: Dimension, streams: Sequence[Dimension], target: Target) -> TileOrder:
-        """With strips, if the right operand's `weights` bytes stay in the second-level cache meanwhile.
+        """With strips, if the right operand's `weights` bytes, of the whole batch, stay in the second-level cache meanwhile.
 
         `streams` are the bytes of all arrays that are walked row by row.
         """
         if not isinstance(weights, int) or weights > target.l2:
             return self
-        rows = _typical(product([*self.batch, self.tiles_of_rows]))
-        strip = max(1, target.l2 // STRIP_SHARE * rows // max(1, sum(map(_typical, streams))))
-        whole = isinstance(self.tiles_of_rows, int) and self.tiles_of_rows <= strip
-        return self if whole else replace(self, strip=strip)
+        tiles, walked = _typical(self.tiles_of_rows), sum(map(_typical, streams))
+        strip = max(1, target.l2 // STRIP_SHARE * tiles // max(1, walked))
+        if not isinstance(self.tiles_of_rows, int):
+            return replace(self, strip=strip)
+        if tiles <= strip and weights > walked:
+            return self
+        share = -(-tiles // SHARES)
+        return replace(self, strip=-(-share // -(-share // strip)))
 
     def place(self, b: Builder, point: Emitter, block: Value) -> Place:
         """Where tile number `block` lies."""
-        height, panels = point.index(self.tiles_of_rows), point.index(self.panels)
+        height, panels = point.index(self.tiles_of_rows), point.index(product([*self.batch, self.panels]))
         first = b.constant(I64, 0)
-        batch: list[Value] = []
-        if self.batch:
-            batch = point.places(b.unsigned_divide(block, panels * height), self.batch)
-            block = b.unsigned_remainder(block, panels * height)
         if self.strip is not None:
             strip = b.constant(I64, self.strip)
             number = b.unsigned_divide(block, panels * strip)
             block, first = block - number * panels * strip, number * strip
             height = b.select(height - first < strip, height - first, strip)
         panel, turn = b.unsigned_divide(block, height), b.unsigned_remainder(block, height)
+        *batch, panel = point.places(panel, [*self.batch, self.panels])
         *outer, tile = point.places(first + turn, [*self.outer, self.tiles])
         return Place(batch, panel, outer, tile, turn)
 
