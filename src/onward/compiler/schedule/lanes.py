@@ -17,8 +17,12 @@ from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, ceiling_divide, product
 from onward.program.scalar import Operation, Scalar
 
-LANE_TILE = 4
-"""Neighbouring results of a lane reduction computed together, so that weights are loaded once for all."""
+REGISTERS_A_RESULT = 4
+"""Of so many registers one holds a result: neighbouring results are computed together, so that weights are loaded once for all."""
+MOST_WRITTEN_OUT = 256
+"""Terms of all results of a tile that are written out."""
+ROWS_SHARE = 4
+"""Rows that are walked together take one part in so many of the second-level cache."""
 MOST_UNROLLED = 64
 """A lane reduction over at most this many points is written out; larger ones loop, and make blocks of so many."""
 
@@ -62,40 +66,63 @@ class LaneSchedule(NestSchedule):
             with b.loop(begin, end):
                 self._accumulate(b, arguments, stage, {}, None, 0, 1, None)
             return
-        lane_name = str(self.lane)
-        lane_extent = emitter.index(self.nest.extents[lane_name])
+        name, extent = str(self.lane), emitter.index(self.nest.extents[str(self.lane)])
+        if self.lane_step is None:
+            rows = b.constant(I64, self._rows_together())
+            with b.loop(begin, end, rows) as first:
+                last = least(b, first + rows, end)
+
+                def walk(place: Value, lanes: int, mask: Value | None) -> None:
+                    with b.loop(first, last) as block:
+                        places = emitter.places(block, [self.nest.extents[str(variable)] for variable in self.outer[:-1]])
+                        indices = dict(zip(map(str, self.outer), places))
+                        self._emit_tiles(b, arguments, stage, {**indices, name: place}, lanes, mask)
+
+                self.vector_loop(b, b.constant(I64, 0), extent, walk)
+            return
+        step = b.constant(I64, self.lane_step)
         with b.loop(begin, end) as block:
-            rest = block
-            start, stop = b.constant(I64, 0), lane_extent
-            if self.lane_step is not None:
-                parts = emitter.index(ceiling_divide(self.nest.extents[lane_name], self.lane_step))
-                part = b.unsigned_remainder(rest, parts)
-                rest = b.unsigned_divide(rest, parts)
-                start = part * b.constant(I64, self.lane_step)
-                stop = least(b, start + b.constant(I64, self.lane_step), lane_extent)
-            indices: dict[str, Value] = {}
-            for variable in reversed(self.outer[:-1]):
-                extent = emitter.index(self.nest.extents[str(variable)])
-                indices[str(variable)] = b.unsigned_remainder(rest, extent)
-                rest = b.unsigned_divide(rest, extent)
+            start = block * step
+            stop = least(b, start + step, extent)
+            self.vector_loop(
+                b, start, stop, lambda place, lanes, mask: self._emit_tiles(b, arguments, stage, {name: place}, lanes, mask)
+            )  # fmt: skip
 
-            def lane_body(place: Value, lanes: int, mask: Value | None) -> None:
-                self._emit_tiles(b, arguments, stage, {**indices, lane_name: place}, lanes, mask)
-
-            self.vector_loop(b, start, stop, lane_body)
+    def _rows_together(self) -> int:
+        """How many rows of results are made for a vector of the lane before the next: what several of them read is then in the first-level cache."""
+        arrays = {read.array for read in self._reads()} | {self.nest.stages[0].root.array}
+        sizes = [array.size * array.dtype.numpy.itemsize for array in arrays]
+        rows = product(self.nest.extents[str(variable)] for variable in self.outer[:-1])
+        if not isinstance(rows, int) or not all(isinstance(size, int) for size in sizes):
+            return 1
+        return max(1, self.target.l2 // ROWS_SHARE * rows // max(1, sum(sizes)))  # type: ignore[arg-type]
 
     def _emit_tiles(self, b: Builder, arguments: Arguments, stage: Stage, indices: dict[str, Value], lanes: int, mask: Value | None) -> None:
         lane = str(self.lane)
         if self.tiled is None:
             self._accumulate(b, arguments, stage, indices, None, 1, lanes, mask, lane)
             return
-        extent = Emitter(b, arguments, self.layouts, {}).index(self.nest.extents[str(self.tiled)])
-        step = b.constant(I64, LANE_TILE)
-        whole = b.unsigned_divide(extent, step) * step
-        with b.loop(b.constant(I64, 0), whole, step) as place:
-            self._accumulate(b, arguments, stage, {**indices, str(self.tiled): place}, str(self.tiled), LANE_TILE, lanes, mask, lane)
-        with b.loop(whole, extent) as place:
-            self._accumulate(b, arguments, stage, {**indices, str(self.tiled): place}, str(self.tiled), 1, lanes, mask, lane)
+        tiled, size = str(self.tiled), self.nest.extents[str(self.tiled)]
+        tile = self._tile(stage, size)
+        extent = Emitter(b, arguments, self.layouts, {}).index(size)
+        whole = b.unsigned_divide(extent, b.constant(I64, tile)) * b.constant(I64, tile)
+
+        def turns(begin: Value, end: Value, count: int) -> None:
+            with b.loop(begin, end, b.constant(I64, count)) as place:
+                self._accumulate(b, arguments, stage, {**indices, tiled: place}, tiled, count, lanes, mask, lane)
+
+        turns(b.constant(I64, 0), whole, tile)
+        rest = size % tile if isinstance(size, int) else 1
+        if rest:
+            turns(whole, extent, rest)
+
+    def _tile(self, stage: Stage, extent: Dimension) -> int:
+        """How many results are computed together: as equal numbers as possible."""
+        points = 1
+        for size in reversed(stage.root.extents):
+            points = points * size if isinstance(size, int) and points * size <= MOST_UNROLLED else points
+        most = max(1, min(self.target.vector_registers // REGISTERS_A_RESULT, MOST_WRITTEN_OUT // max(1, points)))
+        return -(-extent // -(-extent // most)) if isinstance(extent, int) and extent else most
 
     def _accumulate(
         self,
