@@ -90,12 +90,13 @@ class LaneSchedule(NestSchedule):
 
     def _rows_together(self) -> int:
         """How many rows of results are made for a vector of the lane before the next: what several of them read is then in the first-level cache."""
-        arrays = {read.array for read in self._reads()} | {self.nest.stages[0].root.array}
-        sizes = [array.size * array.dtype.numpy.itemsize for array in arrays]
         rows = product(self.nest.extents[str(variable)] for variable in self.outer[:-1])
-        if not isinstance(rows, int) or not all(isinstance(size, int) for size in sizes):
+        walked: Dimension = 0
+        for array in {read.array for read in self._reads()} | {self.nest.stages[0].root.array}:
+            walked = walked + array.size * array.dtype.numpy.itemsize
+        if not isinstance(rows, int) or not isinstance(walked, int):
             return 1
-        return max(1, self.target.l2 // ROWS_SHARE * rows // max(1, sum(sizes)))  # type: ignore[arg-type]
+        return max(1, self.target.l2 // ROWS_SHARE * rows // max(1, walked))
 
     def _emit_tiles(self, b: Builder, arguments: Arguments, stage: Stage, indices: dict[str, Value], lanes: int, mask: Value | None) -> None:
         lane = str(self.lane)
