@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import numpy as np
 from onward import operators
 from onward import program as P
 from onward.converters.targets.channels_last import with_channels_last
+from onward.converters.targets.keras.attention import LAYERS
 from onward.converters.targets.keras.layers import FUNCTIONS, numbers, plain
-from onward.converters.targets.keras.network import Network
-from onward.converters.targets.keras.products import LAYERS
+from onward.converters.targets.keras.network import Network, Taken
 from onward.converters.targets.keras.words import KerasWords, storage
+from onward.converters.targets.preparation import recognized
 from onward.converters.targets.printing.module import (
     execute,
     module_text,
@@ -30,12 +32,12 @@ from onward.converters.targets.proof import Subject
 from onward.errors import UnsupportedModel
 from onward.ir import Model
 from onward.operators.native import Call
+from onward.passes.rules import reshaping, shaping
 
 PRELUDE = Path(__file__).with_name("prelude.py")
 
-CLASS = """@keras.saving.register_keras_serializable("generated")
-class {name}(Operation):
-{function}
+REGISTERED = """for _kind in [{names}]:
+    keras.saving.register_keras_serializable("generated_{digest}")(_kind)
 
 
 """
@@ -59,7 +61,7 @@ def network_of(model: Model, constants: Mapping[str, Any] | None = None) -> tupl
 
     Raises UnsupportedOperator with all operators that cannot be said in Keras.
     """
-    turned = with_channels_last(model)
+    turned = with_channels_last(recognized(model, reshaping, shaping))
     words = KerasWords()
     offered: list[P.Array] = []
 
@@ -69,10 +71,10 @@ def network_of(model: Model, constants: Mapping[str, Any] | None = None) -> tupl
         sources = tuple(item for item in call.inputs if item is not None and item.content is None and numbers(item) is None)
         if not sources or all(any(result is item for item in call.inputs) for result in call.results):
             return None
+        where = call.results, call.node.op_type, plain(call)
         said = LAYERS(call)
         if said is not None:
-            return Native(said.write, sources if said.sources is None else said.sources)
-        where = call.results, call.node.op_type, plain(call)
+            return Native(_or_generated(said.write, *where), sources if said.sources is None else said.sources)
         function = FUNCTIONS(call)
         if function is not None:
             return Native(lambda network: network.written(function.write, *where), sources)
@@ -87,9 +89,30 @@ def network_of(model: Model, constants: Mapping[str, Any] | None = None) -> tupl
         network.input(item, name)
     outputs = [_output(network, item) for item in program.outputs.values()]
     lists = [items[0] if len(items) == 1 and items[0].isidentifier() else f"[{', '.join(items)}]" for items in (inputs, outputs)]
-    body = "".join(CLASS.format(name=name, function=function) for name, function in network.classes.items())
+    body = _registered(network)
     body += BUILD.format(lines="\n".join(network.lines), inputs=lists[0], outputs=lists[1])
     return module_text(model, "Keras", PRELUDE, body), network
+
+
+def _or_generated(write: Callable[[Network], Any], *where: Any) -> Callable[[Network], Any]:
+    """Writes a layer, or a generated one where the weights are those of another layer already."""
+
+    def written(network: Network) -> Any:
+        try:
+            return write(network)
+        except Taken:
+            return network.generated(*where)
+
+    return written
+
+
+def _registered(network: Network) -> str:
+    """The texts of classes, which Keras knows by their names and by what they do."""
+    names = [*network.registered, *network.classes]
+    if not names:
+        return ""
+    digest = hashlib.sha256("".join([*names, *network.classes.values()]).encode()).hexdigest()[:10]
+    return "".join(f"{text}\n\n" for text in network.classes.values()) + REGISTERED.format(names=", ".join(names), digest=digest)
 
 
 def _output(network: Network, item: Any) -> str:
@@ -114,7 +137,7 @@ def convert(model: Model, constants: Mapping[str, Any] | None = None) -> Any:
     for layer in result.layers:
         if layer.name in network.layers:
             layer.set_weights(network.layers[layer.name])
-    result.source = text if network.classes else ""
+    result.source = text if network.classes or network.registered else ""
     return result
 
 

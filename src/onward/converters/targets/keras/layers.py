@@ -57,6 +57,8 @@ def _is_fixed(array: Array) -> bool:
 
 def scope(array: Any, call: Call) -> str:
     """The name of the layer that a weight belongs to, else that of the node or its operator."""
+    while array is not None and not isinstance(array, Constant) and array.sources:  # a weight in another order, or in steps of a scale
+        array = array.sources[0]
     label = array.label.replace("/", ".") if isinstance(array, Constant) else ""
     return label.rpartition(".")[0] or plain(call)
 
@@ -179,6 +181,19 @@ def reshape(call: Call) -> Native | None:
     if rest.count(-1) > 1 or 0 in rest or not all(isinstance(extent, int) for extent in x.shape[1:]) and -1 not in rest:
         return None
     return one(call, "Reshape", [str(tuple(rest))])
+
+
+@FUNCTIONS.rule("Split")
+def split(call: Call) -> Writer | None:
+    """Along an axis whose extents are known."""
+    x: Any = call.inputs[0]
+    axis = call.attributes["axis"] % x.rank
+    extents = [item.shape[axis] for item in call.results]
+    if len(extents) < 2 or not all(isinstance(extent, int) and extent for extent in extents):
+        return None
+    ends = [sum(extents[: place + 1]) for place in range(len(extents) - 1)]
+    where = len(extents) if len(set(extents)) == 1 else ends
+    return lambda printer: f"ops.split({printer.array(x)}, {where}, axis={axis})"
 
 
 @FUNCTIONS.rule("Transpose")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -25,6 +24,9 @@ from onward.program.array import Array, Input, RoutineOutput
 PLAIN = ("ops", "float")
 """What an expression may name that stands in the model itself, not in a layer."""
 
+PRELUDE_LAYERS = ("Attention", "MaskedAttention")
+"""Layers of the prelude, which Keras has to know when it loads a file."""
+
 NEEDS_DATA = ("ops.convert_to_tensor", "ops.arange", "ops.full", "ops.zeros")
 
 
@@ -33,14 +35,20 @@ def is_outside(array: Array) -> bool:
     return isinstance(array, Input) or isinstance(array, RoutineOutput) and array.routine.name == "native"
 
 
+class Taken(Exception):
+    """A weight belongs to another layer already."""
+
+
 class LayerPrinter(Printer):
-    """The `function` of a generated layer. What the model outside has are its `arguments`, in the order in which they are needed."""
+    """The `function` of a generated layer. What the model outside has are its `arguments`, in the order in which they are needed; the
+    weights of the layer itself are `tensors`, each with whether it is trained, and `parameters` those among them that are the model's."""
 
     def __init__(self, words: KerasWords, outside: Network) -> None:
         super().__init__(words, Names(["self", *outside.reserved]))
         self.outside = outside
         self.arguments: dict[Array, str] = {}
         self.tensors: dict[str, tuple[np.ndarray, bool]] = {}
+        self.parameters: dict[str, Array] = {}
         self.indent = 2
         self.trains = False
 
@@ -48,12 +56,14 @@ class LayerPrinter(Printer):
         return () if is_outside(array) else super()._sources(array)
 
     def _statement(self, array: Array) -> None:
-        if is_outside(array):
+        if is_outside(array) or self.outside.is_held(array):
             self.argument(array)
             return
         self.trains = isinstance(array, P.Parameter) and array.dtype in FLOATS
         super()._statement(array)
         self.trains = False
+        if self.known[array] in self.tensors:
+            self.parameters[self.known[array]] = array
 
     def argument(self, array: Any) -> None:
         """Makes an argument of an array that the model has."""
@@ -69,7 +79,7 @@ class LayerPrinter(Printer):
     def _weight(self, data: np.ndarray, dtype: DataType, label: str) -> str:
         key = (id(data), dtype)
         if key not in self.stored:
-            name = self.names.fresh(f"{label.replace('/', '.').rpartition('.')[2]}_tensor")
+            name = self.names.fresh("weight" if self.trains else "constant")
             self.tensors[name] = (kept(data, self.words.kept_in), self.trains)
             self.kept.append(data)
             self.stored[key] = self.words.weight(name, dtype)
@@ -92,7 +102,10 @@ class Network(Printer):
         self.carriers: dict[str, Array] = {}
         self.parts: dict[tuple[Node, int], str] = {}
         self.made: dict[tuple[Any, ...], str] = {}
+        self.calls: dict[str, tuple[str, str]] = {}
+        self.holders: dict[P.Parameter, str] = {}
         self.first: Input | None = None
+        self.registered: dict[str, None] = {}
 
     def input(self, array: Input, name: str) -> None:
         super().input(array, name)
@@ -112,7 +125,9 @@ class Network(Printer):
             item, ready = order.pop()
             if item in self.known:
                 continue
-            if not is_outside(item):
+            if self.is_held(item):
+                self._enter([item], self._read(item))  # type: ignore[arg-type]
+            elif not is_outside(item):
                 self._enter([item], self.generated([item], _origin(item), wish(item)))
             elif ready:
                 self._routine(item.routine)  # type: ignore[attr-defined]
@@ -130,35 +145,77 @@ class Network(Printer):
         for item in arrays:
             self._carry(item)
 
+    # -- layers ----------------------------------------------------------------------------------------------------------
     def layer(
         self, kind: str, arguments: Sequence[str], name: str, inputs: str, weights: Sequence[np.ndarray] = (), dtype: DataType = DataType.FLOAT,
-        arrays: Sequence[Array | None] = (),
+        arrays: Sequence[Any] = (),
     ) -> str:  # fmt: skip
-        """A call of a layer with the given weights, in the order of its `set_weights`; `name` is what it would like to be called.
+        """A call of a layer with the given weights, in the order of its `set_weights`; `name` is what one with weights would like to be called.
 
-        A layer whose weights are made of the same `arrays` as those of one before is that one.
+        A layer whose weights are made of the same `arrays` as those of one before is that one. Raises Taken where another layer has such a weight.
         """
         others = [f"dtype={self.words.dtype(dtype)}"] if dtype in FLOATS and dtype != DataType.FLOAT else []
         key = (kind, *arguments, *others, *arrays)
-        if weights and key in self.made:
-            return f"{self._variable(key)}({inputs})"
+        if kind in PRELUDE_LAYERS:
+            self.registered.setdefault(kind)
+        if not weights:
+            return f"{kind}({', '.join([*arguments, *others])})({inputs})"
+        if key in self.made:
+            return f"{self._variable(self.made[key])}({inputs})"
+        parameters = [item for array in arrays if isinstance(array, Array) for item in parameters_of(array)]
+        if any(map(self.is_held, parameters)):
+            raise Taken
         fresh = self._layer_name(name)
         text = f"{kind}({', '.join([*arguments, *others, f'name={fresh!r}'])})"
-        if weights:
-            self.layers[fresh] = [np.ascontiguousarray(item) for item in weights]
-        if weights and arrays:
-            self.made[key] = text
+        self.layers[fresh] = [np.ascontiguousarray(item) for item in weights]
+        self.calls[fresh] = text, inputs
+        if arrays:
+            self.made[key] = fresh
+        self.holders.update({item: fresh for item in parameters if item not in self.holders})
         return f"{text}({inputs})"
 
-    def _variable(self, key: tuple[Any, ...]) -> str:
+    def _variable(self, layer: str) -> str:
         """The variable of a layer that is called once more; the line of its first call is made two."""
-        text = self.made[key]
+        text, inputs = self.calls[layer]
         if not text.isidentifier():
             place = next(number for number, line in enumerate(self.lines) if text in line)
-            variable = self.made[key] = self.names.fresh("layer")
+            variable = self.names.fresh(layer)
+            self.calls[layer] = variable, inputs
             self.lines[place : place + 1] = [f"    {variable} = {text}", self.lines[place].replace(text, variable)]
             self.origins.insert(place, self.origins[place])
-        return self.made[key]
+        return self.calls[layer][0]
+
+    def is_held(self, array: Any) -> bool:
+        """Whether it is a weight that a layer has, which can be asked for it."""
+        return isinstance(array, P.Parameter) and array in self.holders and self._place(array) is not None
+
+    def _place(self, array: P.Parameter) -> tuple[int, str] | None:
+        """Where among its layer's weights one is, and how it is read from there; None where the layer has it in another order of elements."""
+        data = array.tensor.numpy()
+        for place, item in enumerate(self.layers[self.holders[array]]):
+            if item.size == data.size and np.array_equal(item.reshape(data.shape), data):
+                return place, "{}" if item.shape == data.shape else f"ops.reshape({{}}, {data.shape})"
+            if data.ndim == 2 and item.shape == data.shape[::-1] and np.array_equal(item.T, data):
+                return place, "ops.transpose({})"
+        return None
+
+    def _read(self, array: P.Parameter) -> str:
+        """The text that reads a weight of a layer: that is called once more."""
+        layer = self.holders[array]
+        place, how = self._place(array)  # type: ignore[misc]
+        self._share(layer)
+        return how.format(f"{self._variable(layer)}({self.calls[layer][1]}, read={place})")
+
+    def _share(self, layer: str) -> None:
+        """Makes a layer one that can be asked for its weights."""
+        text, inputs = self.calls[layer]
+        variable = self._variable(layer)
+        place = next(number for number, line in enumerate(self.lines) if line.startswith(f"    {variable} = "))
+        kind = ast.unparse(ast.parse(self.lines[place].strip()).body[0].value.func)  # type: ignore[attr-defined]
+        shared = f"Shared{kind.removeprefix('layers.')}"
+        if not kind.startswith("Shared"):
+            self.classes.setdefault(shared, f'class {shared}(Shared, {kind}):\n    """One whose weights others use."""\n')
+            self.lines[place] = self.lines[place].replace(f"{kind}(", f"{shared}(", 1)
 
     def _layer_name(self, wish: str) -> str:
         """A name that no layer has yet: letters, digits and underscores."""
@@ -169,6 +226,7 @@ class Network(Printer):
         self.layer_names.add(name)
         return name
 
+    # -- generated layers ------------------------------------------------------------------------------------------------
     def generated(self, results: Sequence[Array], operator: str, name: str) -> str:
         """The text of an expression for arrays that an operator makes: itself, where it needs nothing but its operands, or a
         call of a layer made for it."""
@@ -191,14 +249,52 @@ class Network(Printer):
         usual = results[0].dtype in (DataType.FLOAT, DataType.BOOL)  # of others a backend may have another width in mind
         if alone is not None and usual and not inner.tensors and _stands_alone(alone, inner.arguments):
             return _renamed(alone, dict(zip(inner.arguments.values(), given)))
-        lines = [f"    def function({', '.join(['self', *inner.arguments.values()])}):", *inner.lines, f"        return {', '.join(texts)}"]
-        text = _canonical("\n".join(lines), list(inner.arguments.values()))
-        kind = f"{Names().fresh(operator)}_{hashlib.sha256(text.encode()).hexdigest()[:10]}"
-        self.classes[kind] = text
         tensors = dict(sorted(inner.tensors.items(), key=lambda item: not item[1][1]))
-        described = {key: (list(data.shape), data.dtype.name, trained) for key, (data, trained) in tensors.items()}
-        shapes = [([extent if isinstance(extent, int) else None for extent in item.shape], ast.literal_eval(self.words.dtype(item.dtype))) for item in results]
-        return self.layer(kind, [str(described), str(shapes)], name, ", ".join(given), [data for data, _ in tensors.values()])
+        arguments = list(inner.arguments.values())
+        lines = [f"    def function({', '.join(['self', *arguments, *tensors])}):", *inner.lines, f"        return {', '.join(texts)}"]
+        kind = self._class(operator, _canonical("\n".join(lines), arguments, list(tensors)))
+        specifications = [_specification(item.shape, self.words.dtype(item.dtype)) for item in results]
+        weights = ", ".join(f"{key!r}: {_specification(data.shape, repr(data.dtype.name), trained)}" for key, (data, trained) in tensors.items())
+        self.kept += inner.kept  # so that their identities stay theirs
+        arrays = (*inner.parameters.values(), *map(id, inner.kept))
+        data = [data for data, _ in tensors.values()]
+        label = next((item.label for item in inner.parameters.values() if item.label), "")
+        return self.layer(
+            kind, [*specifications, *([f"weights={{{weights}}}"] if weights else [])], label.replace("/", ".").rpartition(".")[0] or name, ", ".join(given), data,
+            DataType.FLOAT, arrays,
+        )  # fmt: skip
+
+    def _class(self, operator: str, body: str) -> str:
+        """The name of the class of a function, which is named after the operator that it was written for first."""
+        wish, number = Names().fresh(operator), 1
+        name = wish
+        while True:
+            text = f"class {name}(Operation):\n{body}\n"
+            if self.classes.setdefault(name, text) == text and name not in self.reserved:
+                return name
+            number += 1
+            name = f"{wish}{number}"
+
+
+def parameters_of(array: Array) -> list[P.Parameter]:
+    """The weights that an array is made of."""
+    found, pending, seen = [], [array], set()
+    while pending:
+        item = pending.pop()
+        if item not in seen:
+            seen.add(item)
+            pending.extend(item.sources)
+            if isinstance(item, P.Parameter):
+                found.append(item)
+    return found
+
+
+def _specification(shape: Sequence[Any], dtype: str, trained: bool = True) -> str:
+    """A shape, with its type where that is not float32, and False where it is not trained."""
+    text = str([extent if isinstance(extent, int) else None for extent in shape])
+    if not trained:
+        return f"[{text}, {dtype}, False]"
+    return text if dtype == "'float32'" else f"[{text}, {dtype}]"
 
 
 def _origin(array: Array) -> str:
@@ -251,14 +347,19 @@ def _renamed(text: str, names: dict[str, str]) -> str:
     return ast.unparse(_Renaming(names).visit(ast.parse(text.strip())))
 
 
-def _canonical(method: str, arguments: Sequence[str]) -> str:
+def _canonical(method: str, arguments: Sequence[str], weights: Sequence[str]) -> str:
     """A method whose local names depend on the order in which they are bound alone, so that layers that do the same share a class."""
     tree = ast.parse("class _:\n" + method)
-    bound = dict.fromkeys(arguments)
+    inside: dict[str, None] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            bound.setdefault(node.id)
+            inside.setdefault(node.id)
         elif isinstance(node, ast.FunctionDef) and node.name != "function":
-            bound.update(dict.fromkeys([node.name, *(item.arg for item in node.args.args)]))
-    names = {name: f"x{place + 1}" if place < len(arguments) else f"y{place + 1 - len(arguments)}" for place, name in enumerate(bound)}
-    return "\n".join("    " + line for line in ast.unparse(_Renaming(names).visit(tree).body[0].body[0]).splitlines())
+            inside.update(dict.fromkeys([node.name, *(item.arg for item in node.args.args)]))
+    names = {name: f"x{place + 1}" if len(arguments) > 1 else "x" for place, name in enumerate(arguments)}
+    names |= {name: f"y{place + 1}" for place, name in enumerate(name for name in inside if name not in names and name not in weights)}
+    function: Any = _Renaming(names).visit(tree).body[0].body[0]
+    match function.body:
+        case [*before, ast.Assign(targets=[ast.Name(id=name)], value=value), ast.Return(value=ast.Name(id=last))] if name == last:
+            function.body = [*before, ast.Return(value)]
+    return "\n".join("    " + line for line in ast.unparse(ast.fix_missing_locations(function)).splitlines())

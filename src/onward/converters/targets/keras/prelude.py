@@ -12,28 +12,89 @@ from keras import layers, ops  # noqa: F401
 from onward.converters.targets.numpy.prelude import codes_of, non_max_suppression, numbers_of  # noqa: F401
 
 
-class Operation(keras.layers.Layer):
-    """A layer of a `function`. `tensors` are the shapes, types and trainability of its weights by name, `results` shapes and types of what it gives."""
+class Operation(layers.Layer):
+    """A layer of a `function` of tensors, its weights the last of them. `results` are the shapes of what it gives, `weights` those of its
+    weights by name; with a shape may stand a type other than float32 and whether it is trained."""
 
-    def __init__(self, tensors, results, **options):
+    def __init__(self, *results, weights=None, **options):
         super().__init__(autocast=False, **options)
-        self.tensors, self.results = tensors, results
-        for name, (shape, dtype, trainable) in tensors.items():
-            setattr(self, name, self.add_weight(shape=tuple(shape), initializer="zeros", dtype=dtype, trainable=trainable, name=name))
+        self.results, self.shapes = [described(item) for item in results], weights or {}
+        kinds = {name: described(item) for name, item in self.shapes.items()}
+        self.held = [
+            self.add_weight(shape=shape, initializer="zeros", dtype=dtype, trainable=trainable, name=name) for name, (shape, dtype, trainable) in kinds.items()
+        ]
         self.built = True
 
     def get_config(self):
-        return {**super().get_config(), "tensors": self.tensors, "results": self.results}
+        return {**super().get_config(), "results": self.results, "weights": self.shapes}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(*config.pop("results"), **config)
 
     def call(self, *inputs):
-        found = self.function(*inputs)
-        found = found if isinstance(found, tuple) else (found,)
-        found = tuple(ops.cast(item, dtype) for item, (_, dtype) in zip(found, self.results))
+        found = self.function(*inputs, *(ops.convert_to_tensor(item) for item in self.held))
+        found = found if isinstance(found, (list, tuple)) else (found,)
+        found = tuple(ops.cast(item, dtype) for item, (_, dtype, _) in zip(found, self.results))
         return found[0] if len(found) == 1 else found
 
     def compute_output_spec(self, *inputs):
-        results = [keras.KerasTensor(shape, dtype) for shape, dtype in self.results]
+        results = [keras.KerasTensor(shape, dtype) for shape, dtype, _ in self.results]
         return results[0] if len(results) == 1 else tuple(results)
+
+
+def described(item):
+    """(shape, type, whether it is trained) of what may be a shape alone, or a shape and a type."""
+    item = item if item and isinstance(item[0], (list, tuple)) else [item]
+    return [list(item[0]), *item[1:], *["float32", True][len(item) - 1 :]]
+
+
+class Shared:
+    """A layer whose weights others use, too: `layer(x, read=0)` is the first of them."""
+
+    def call(self, inputs, *more, read=None):
+        return super().call(inputs, *more) if read is None else ops.convert_to_tensor(self.weights[read])
+
+    def compute_output_spec(self, inputs, *more, read=None):
+        if read is None:
+            return super().compute_output_spec(inputs, *more)
+        return keras.KerasTensor(self.weights[read].shape, self.weights[read].dtype)
+
+
+class Attention(layers.Layer):
+    """Attention of heads that lie side by side. A `mask` of numbers is added to the scores; a query that sees no key gets zeros."""
+
+    def __init__(self, heads, scale, causal=False, **options):
+        super().__init__(**options)
+        self.heads, self.scale, self.causal = heads, scale, causal
+
+    def get_config(self):
+        return {**super().get_config(), "heads": self.heads, "scale": self.scale, "causal": self.causal}
+
+    def call(self, query, key, value, mask=None):
+        query, key, value = (ops.reshape(item, (*ops.shape(item)[:2], self.heads, item.shape[-1] // self.heads)) for item in (query, key, value))
+        scores = ops.einsum("bqhd,bkhd->bhqk", query, key) * self.scale
+        if self.causal:
+            seen = ops.arange(ops.shape(query)[1])[:, None] >= ops.arange(ops.shape(key)[1])
+            scores = ops.where(seen, scores, float("-inf"))
+        if mask is not None:
+            scores = ops.where(mask, scores, float("-inf")) if keras.backend.standardize_dtype(mask.dtype) == "bool" else scores + mask
+        blind = ops.all(ops.equal(scores, float("-inf")), axis=-1, keepdims=True)
+        weights = ops.where(blind, 0.0, ops.softmax(ops.where(blind, 0.0, scores)))
+        result = ops.einsum("bhqk,bkhd->bqhd", weights, value)
+        return ops.reshape(result, (*ops.shape(result)[:2], self.heads * value.shape[-1]))
+
+    def compute_output_spec(self, query, key, value, mask=None):
+        return keras.KerasTensor((*query.shape[:2], value.shape[-1]), query.dtype)
+
+
+class MaskedAttention(layers.MultiHeadAttention):
+    """A query that sees no key gets zeros; Keras's layer gives it the mean of all values."""
+
+    def _compute_attention(self, query, key, value, attention_mask=None, *rest, **options):
+        result, scores = super()._compute_attention(query, key, value, attention_mask, *rest, **options)
+        sees = ops.transpose(ops.any(attention_mask, axis=-1, keepdims=True), (0, 2, 1, 3))
+        return ops.where(sees, result, ops.zeros_like(result)), scores
 
 
 def size(value, axis):

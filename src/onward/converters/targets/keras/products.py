@@ -1,19 +1,17 @@
-"""Products with weights: Dense, EinsumDense and MultiHeadAttention, with their biases."""
+"""Products with weights, with their biases: Dense and EinsumDense."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from onward.converters.targets.keras.layers import FUNCTIONS, is_float, merged, numbers, plain, scope
-from onward.converters.targets.keras.recurrent import LAYERS
+from onward.converters.targets.keras.layers import FUNCTIONS, LAYERS, is_float, numbers, scope
 from onward.converters.targets.printing.native import Writer
 from onward.operators.native import Call, Native, call_of
-from onward.program.array import Array, Constant
+from onward.program.array import Array
 
 if TYPE_CHECKING:
     from onward.converters.targets.keras.network import Network
@@ -69,18 +67,8 @@ def _weighted(equation: str, rank: int, kernel: int) -> str:
 
 
 # -- layers -----------------------------------------------------------------------------------------------------------------
-@LAYERS.rule("MatMul", "Einsum")
-def product(call: Call) -> Native | None:
-    return _attention(call) or _layer(call)
-
-
-@LAYERS.rule("Add")
-def bias_of_product(call: Call) -> Native | None:
-    """With the product before it, one layer; else the sum of two arrays."""
-    return _attention(call) or _layer(call) or merged(call)
-
-
-def _layer(call: Call) -> Native | None:
+def dense(call: Call) -> Native | None:
+    """The layer that a product is, with the bias after it."""
     found = product_of(call)
     if found is None:
         return None
@@ -123,116 +111,3 @@ def matmul(call: Call) -> Writer | None:
     if not is_float(call):
         return None
     return lambda printer: f"ops.matmul({printer.array(left)}, {printer.array(right)})"
-
-
-# -- attention --------------------------------------------------------------------------------------------------------------
-def _attention(call: Call) -> Native | None:
-    """MultiHeadAttention, from its last product: three products, whose results have axes of heads, attention, and that product.
-
-    No mask but the causal one: what Keras does with a row that is masked as a whole is something else.
-    """
-    found = product_of(call)
-    result = None if found is None else _merged_heads(found)
-    inner = None if result is None else call_of(result)
-    if found is None or inner is None or inner.node.op_type != "Attention" or not _is_plain(inner, result):
-        return None
-    parts = [_heads(item) for item in inner.inputs[:3]]
-    query, key, value = parts
-    if query is None or key is None or value is None or len({item.kernel.shape[1] for item in (query, key, value)}) > 1:
-        return None
-    every = [query, key, value, found]
-    size, scale = query.kernel.shape[2], inner.attributes.get("scale")
-    usual = scale is None or math.isclose(scale, 1 / math.sqrt(size), rel_tol=1e-6)
-    if not usual or len({item.bias is None for item in every}) > 1 or any(item.x.rank != 3 for item in every[:3]):
-        return None
-    heads, width, units = query.kernel.shape[1], value.kernel.shape[2], int(found.kernel.shape[-1])
-    arguments = [str(heads), str(size), *([f"value_dim={width}"] if width != size else []), *(["use_bias=False"] if found.bias is None else [])]
-    arguments += [f"output_shape={units}"] if units != query.x.shape[-1] else []
-    weights = [item for part in (query, key, value) for item in (part.kernel, part.bias) if item is not None]
-    weights += [found.kernel.reshape(heads, width, units), *([] if found.bias is None else [found.bias])]
-    arrays = tuple(array for part in every for array in part.arrays)
-    sources = (query.x, key.x, value.x)
-
-    def write(network: Network) -> str:
-        texts = [network.array(item) for item in sources]
-        options = [f"key={texts[1]}"] if texts[1] != texts[2] else []
-        options += ["use_causal_mask=True"] if inner.attributes.get("is_causal") else []
-        name = _common_scope(arrays) or plain(inner)
-        return network.layer(
-            "layers.MultiHeadAttention", arguments, name, ", ".join([texts[0], texts[2], *options]), weights, call.results[0].dtype, arrays
-        )  # fmt: skip
-
-    return Native(write, tuple(dict.fromkeys(sources)))
-
-
-def _is_plain(call: Call, result: Array | None) -> bool:
-    """Whether it is attention of heads alone: no mask, cache, lengths, limits, or results besides."""
-    given = call.attributes
-    limits = given.get("softcap") or given.get("left_window_size", -1) >= 0 or given.get("right_window_size", -1) >= 0
-    extra = any(item is not None for item in call.inputs[3:]) or len(call.node.outputs) > 1 or given.get("softmax_precision")
-    return not limits and not extra and result is not None and result.rank == 4 and is_float(call)
-
-
-def _turned(array: Array | None) -> Array | None:
-    """What a transposition of heads and places is of."""
-    call = call_of(array) if array is not None else None
-    return call.inputs[0] if call is not None and call.node.op_type == "Transpose" and list(call.attributes.get("perm") or ()) == [0, 2, 1, 3] else None
-
-
-def _heads(array: Array | None) -> Product | None:
-    """The product (batch, places, inputs) x (inputs, heads, size) that an operand (batch, heads, places, size) of attention is."""
-    apart = _turned(array)
-    if apart is None:
-        return None
-    found = product_of(call_of(apart))
-    if found is not None:
-        left, right, result = _terms(found.equation)
-        fits = len(left) == 3 and right[:1] == left[2:] and result == left[:2] + right[1:] and found.kernel.ndim == 3
-        return found if fits and (found.bias is None or found.bias.ndim == 2) else None
-    call = call_of(apart)
-    if call is None or call.node.op_type != "Reshape":
-        return None
-    found, shape = product_of(call_of(call.inputs[0])), apart.shape
-    if found is None or found.kernel.ndim != 2 or shape[:2] != found.x.shape[:2] or len(shape) != 4 or shape[2:] != (shape[2], shape[3]):
-        return None
-    if not isinstance(shape[2], int) or not isinstance(shape[3], int) or shape[2] * shape[3] != found.kernel.shape[1]:
-        return None
-    bias = None if found.bias is None else found.bias.reshape(shape[2:])
-    return Product(found.x, found.kernel.reshape(-1, *shape[2:]), bias, found.equation, found.arrays)
-
-
-def _merged_heads(found: Product) -> Array | None:
-    """What the last product takes, with the axes of attention's result."""
-    left, right, result = _terms(found.equation)
-    if found.bias is not None and found.bias.ndim != 1:
-        return None
-    if left[:3] != "..." and len(left) == 4:
-        return _turned(found.x) if right[:2] == left[2:] and result == left[:2] + right[2:] and len(right) == 3 else None
-    call = call_of(found.x)
-    if not found.equation.startswith("...") or call is None or call.node.op_type != "Reshape":
-        return None
-    before: Any = call.inputs[0]
-    together = before is not None and before.rank == 4 and found.x.rank == 3 and before.shape[:2] == found.x.shape[:2]
-    return _turned(before) if together else None
-
-
-def _terms(equation: str) -> tuple[str, str, str]:
-    terms, _, result = equation.partition("->")
-    left, _, right = terms.partition(",")
-    return left, right, result
-
-
-def _common_scope(arrays: Sequence[Array | None]) -> str:
-    """The innermost scope that all weights lie in."""
-    scopes = []
-    for array in arrays:
-        while array is not None and not isinstance(array, Constant) and len(array.sources) == 1:
-            (array,) = array.sources
-        label = array.label.replace("/", ".") if isinstance(array, Constant) else ""
-        scopes.append(label.split(".")[:-1])
-    common = []
-    for parts in zip(*scopes):
-        if len(set(parts)) > 1:
-            break
-        common.append(parts[0])
-    return ".".join(common)

@@ -50,7 +50,8 @@ class KerasWords(Words):
         return dtype in FLOATS or dtype in INTEGERS or dtype in self.kept_in or dtype == DataType.BOOL
 
     def weight(self, name: str, dtype: DataType) -> str:
-        return f"ops.convert_to_tensor(self.{name})"
+        """An argument of the function of a layer."""
+        return name
 
     def typed(self, value: Any, dtype: DataType) -> str:
         return f"ops.convert_to_tensor({self.literal(value, dtype)}, {self.dtype(dtype)})"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from onward.converters.targets.preparation import recognized
 from onward.converters.targets.printing.module import (
     Function,
     execute,
@@ -29,15 +30,10 @@ from onward.converters.torch.state import State
 from onward.errors import InvalidArgument
 from onward.ir import Model, Value
 from onward.ir.datatypes import DataType
-from onward.passes.optimize import optimize
-from onward.passes.rules import activation, all_rules, attention, normalization, softmax
 
 PRELUDE = Path(__file__).with_name("prelude.py")
 
 FLOATS = (DataType.FLOAT, DataType.DOUBLE, DataType.FLOAT16, DataType.BFLOAT16)
-
-FAMILIES = (activation, softmax, normalization, attention)
-"""Rules that recognise an operator in what is written out."""
 
 RESERVED = ("self", "Model", "build", "load", "device", "dtype")
 
@@ -78,16 +74,6 @@ def source_of(model: Model, constants: Mapping[str, Any] | None = None) -> tuple
     body = classes_text(modules, function, words.main, taken)
     ties = "    model.tie_weights()\n" if modules.ties else ""
     return module_text(model, "PyTorch", PRELUDE, f"{body}\n{LOAD.format(ties=ties)}"), modules.weights
-
-
-def recognized(model: Model) -> Model:
-    """The model with forms of normalisation, activation and attention, which older exporters write out, as the operators that they are.
-
-    Nothing else is changed: weights keep their names and numbers.
-    """
-    kept = {rule.name for family in FAMILIES for rule in family.RULES}
-    left_out = {rule.name for rule in all_rules()} - kept | {"fold constants", "merge duplicates"}
-    return optimize(model, disable=left_out)
 
 
 def main_type(model: Model, parameters: set[Value]) -> DataType:
