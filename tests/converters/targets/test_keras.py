@@ -176,6 +176,58 @@ def test_a_layer_that_is_used_twice_is_one(tmp_path: Path) -> None:
         np.testing.assert_array_equal(ours, theirs)
 
 
+def tied() -> Model:
+    """The table of an embedding is the last product's matrix, and a dense layer's is turned for another product."""
+    random = np.random.default_rng(0)
+    b = ModelBuilder("tied")
+    table = b.constant(random.standard_normal((11, 6)).astype(np.float32), "words.weight")
+    kernel = b.constant(random.standard_normal((6, 6)).astype(np.float32), "dense.weight")
+    x = b.op("Tanh", b.op("MatMul", b.op("Gather", table, b.input("x", DataType.INT64, ["n", "t"])), kernel))
+    x = b.op("MatMul", x, b.op("Transpose", kernel, perm=[1, 0]))
+    b.output(b.op("MatMul", x, b.op("Transpose", table, perm=[1, 0])), "y")
+    return b.model()
+
+
+def test_weights_of_layers_of_different_kinds_are_one(tmp_path: Path) -> None:
+    """In a file and after training, too."""
+    model = onward.convert(tied(), to="keras", output=tmp_path / "network.keras")
+    assert [item.path for item in model.weights] == ["words/embeddings", "dense/kernel"]
+    program = """
+import network
+loaded = keras.models.load_model("network.keras")
+random = np.random.default_rng(0)
+x, y = random.integers(0, 11, (16, 5)), random.integers(0, 11, (16, 5))
+loaded.compile(keras.optimizers.Adam(0.05), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+losses = loaded.fit(x, y, epochs=6, verbose=0).history["loss"]
+assert losses[-1] < 0.7 * losses[0], losses
+loaded.save("again.keras")
+again = keras.models.load_model("again.keras")
+assert len(again.weights) == len(keras.models.clone_model(again).weights) == 2
+table, kernel = (keras.ops.convert_to_numpy(item) for item in again.weights)
+np.testing.assert_allclose(again(x), np.tanh(table[x] @ kernel) @ kernel.T @ table.T, atol=1e-4)
+"""
+    run_without_onward(tmp_path, program, "tensorflow")
+
+
+def test_blocks_are_functions(tmp_path: Path) -> None:
+    """Equal modules are one function, whose calls are a loop; sizes that differ are arguments."""
+    torch = pytest.importorskip("torch")
+
+    class Block(torch.nn.Module):  # type: ignore[name-defined,misc]
+        def __init__(self, before: int, after: int) -> None:
+            super().__init__()
+            self.norm, self.up, self.down = torch.nn.LayerNorm(before), torch.nn.Linear(before, 2 * after), torch.nn.Linear(2 * after, after)
+
+        def forward(self, x: Any) -> Any:
+            return self.down(torch.relu(self.up(self.norm(x))))
+
+    module = torch.nn.Sequential(*(Block(8, 8) for _ in range(3)), Block(8, 6), Block(6, 6)).eval()
+    text = onward.convert(module, (torch.randn(4, 8),), to="keras-source", output=tmp_path)
+    assert text.count("layers.Dense(") == 2 and text.count("for number in range(3):") == 1
+    functions = [line for line in text.splitlines() if line.startswith("def ") and "name)" in line]
+    assert len(functions) == 1, functions
+
+
 def test_several_inputs_and_outputs_are_lists() -> None:
     b = ModelBuilder("two")
     x, y = b.input("x", DataType.FLOAT, ["n", 4]), b.input("y", DataType.FLOAT, ["n", 4])

@@ -52,9 +52,9 @@ def test_an_equation() -> None:
 
 
 class Attention(torch.nn.Module):
-    """As the models of transformers write it."""
+    """As the models of transformers write it. `masked` is the mask: truth values, the lowest of numbers or one that is only low, or any numbers."""
 
-    def __init__(self, bias: bool, causal: bool, masked: bool = False) -> None:
+    def __init__(self, bias: bool, causal: bool, masked: str = "") -> None:
         super().__init__()
         self.query, self.key, self.value = (torch.nn.Linear(16, 32, bias=bias) for _ in range(3))
         self.output = torch.nn.Linear(32, 16, bias=bias)
@@ -63,7 +63,11 @@ class Attention(torch.nn.Module):
     def forward(self, x: Any) -> Any:
         batch, length, _ = x.shape
         query, key, value = (layer(x).view(batch, length, 4, 8).transpose(1, 2) for layer in (self.query, self.key, self.value))
-        mask = x[:, None, None, :, 0] * 0.5 if self.masked else None
+        seen = x[:, None, None, :, 0] > 0
+        masks = {"truth": seen.expand(batch, 1, length, length), "numbers": x[:, None, None, :, 0] * 0.5}
+        for name, low in (("lowest", torch.finfo(torch.float32).min), ("low", -10000.0)):
+            masks[name] = torch.where(seen, 0.0, low).expand(batch, 1, length, length)
+        mask = masks.get(self.masked)
         mixed = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=self.causal)
         return self.output(mixed.transpose(1, 2).reshape(batch, length, 32))
 
@@ -78,6 +82,14 @@ def test_from_torch(bias: bool, causal: bool) -> None:
     np.testing.assert_array_equal(kernel, source.query.weight.detach().numpy().T)
 
 
-def test_a_mask_of_numbers_is_no_mask_of_keras() -> None:
-    model = onward.convert(Attention(True, False, masked=True).eval(), (torch.randn(2, 7, 16),))
-    assert "MultiHeadAttention" not in kinds(onward.convert(model, to="keras"))
+@pytest.mark.parametrize(
+    "mask, expected", [("truth", "MaskedAttention"), ("lowest", "MultiHeadAttention"), ("low", "Attention"), ("numbers", "Attention")],
+)  # fmt: skip
+def test_masks(mask: str, expected: str) -> None:
+    """The proof has data in which a place sees nothing: Keras gives it the mean of all values, as it comes out of the lowest of numbers, and not of a low one."""
+    source = Attention(True, False, mask).eval()
+    model = onward.convert(source, (torch.randn(2, 7, 16),), to="keras")
+    assert expected in kinds(model)
+    x = np.random.default_rng(0).standard_normal((2, 7, 16)).astype(np.float32)
+    x[0, :, 0] = -1
+    np.testing.assert_allclose(model(x), source(torch.from_numpy(x)).detach().numpy(), atol=1e-5)

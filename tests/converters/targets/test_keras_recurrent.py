@@ -20,8 +20,17 @@ STATES = {"LSTM": 2, "GRU": 1, "RNN": 1}
 UNITS = 5
 
 
-def recurrent(kind: str, direction: str = "forward", *, states: bool = False, bias: bool = True, batch_first: bool = False, **attributes: Any) -> Model:
-    """One node. `batch_first` has the transpositions and squeezes around it that other frameworks' exporters write."""
+def recurrent(
+    kind: str,
+    direction: str = "forward",
+    *,
+    states: bool = False,
+    bias: bool = True,
+    batch_first: bool = False,
+    lengths: list[int] | None = None,
+    **attributes: Any,
+) -> Model:
+    """One node. `batch_first` has the transpositions and squeezes around it that other frameworks' exporters write; `lengths` are those of sequences of 5 steps."""
     random, ways, gates = np.random.default_rng(0), 1 + (direction == "bidirectional"), GATES[kind]
     b = ModelBuilder("recurrent")
 
@@ -29,13 +38,13 @@ def recurrent(kind: str, direction: str = "forward", *, states: bool = False, bi
         return b.constant((random.standard_normal(shape) / 2).astype(np.float32), f"cell.{name}")
 
     layout = attributes.get("layout")
-    x = b.input("x", DataType.FLOAT, ["batch", "steps", 3] if batch_first or layout else ["steps", "batch", 3])
+    x = b.input("x", DataType.FLOAT, ["batch", "steps", 3] if batch_first or layout else ["steps", "batch", 3] if lengths is None else [5, len(lengths), 3])
     x = b.op("Transpose", x, perm=[1, 0, 2]) if batch_first else x
     begin = (
         [b.input(name, DataType.FLOAT, ["batch", ways, UNITS] if layout else [ways, "batch", UNITS]) for name in ("h", "c")[: STATES[kind]]] if states else []
     )
     weights = weight("w", ways, gates * UNITS, 3), weight("r", ways, gates * UNITS, UNITS), weight("b", ways, 2 * gates * UNITS) if bias else None
-    given = (None, *begin) if begin else ()
+    given = (None if lengths is None else b.constant(np.array(lengths, np.int32)), *begin) if begin or lengths else ()
     y, *last = b.op(kind, x, *weights, *given, outputs=1 + STATES[kind], hidden_size=UNITS, direction=direction, **attributes)
     if batch_first:
         y = b.op("Transpose", b.op("Squeeze", y, b.constant(np.array([1]))), perm=[1, 0, 2])
@@ -75,6 +84,33 @@ def test_states_biases_and_activations(model: Model) -> None:
 )  # fmt: skip
 def test_what_keras_lacks_is_generated(model: Model) -> None:
     assert "Operation" in onward.convert(model, to="keras").source
+
+
+@pytest.mark.parametrize("kind, direction", [("LSTM", "forward"), ("GRU", "reverse"), ("LSTM", "bidirectional")])
+def test_lengths_are_a_mask(kind: str, direction: str) -> None:
+    """Steps beyond the end give zeros and leave the states: the proof compares both."""
+    result = onward.convert(recurrent(kind, direction, lengths=[2, 5, 1]), to="keras")
+    assert ("Bidirectional" if direction == "bidirectional" else NAMES[kind]) in kinds(result)
+
+
+@pytest.mark.parametrize("merge_mode, sequences", [("concat", True), ("sum", False), ("mul", True)])
+def test_two_nodes_of_one_direction_are_one_layer(merge_mode: str, sequences: bool) -> None:
+    x = keras.Input((6, 3))
+    inner = keras.layers.GRU(4, return_sequences=sequences, name="cell")
+    source = keras.Model(x, keras.layers.Bidirectional(inner, merge_mode=merge_mode, name="both")(x))
+    source.set_weights([np.random.default_rng(0).standard_normal(item.shape) / 2 for item in source.get_weights()])
+    result = onward.convert(onward.convert(source), to="keras")
+    assert kinds(result) == ["InputLayer", "Bidirectional"] and not result.source
+    assert [item.path for item in result.weights] == [item.path for item in source.weights]
+    for ours, theirs in zip(result.get_weights(), source.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-7)
+
+
+def test_two_directions_whose_states_are_read_stay_two_layers() -> None:
+    x = keras.Input((6, 3))
+    y, *states = keras.layers.Bidirectional(keras.layers.LSTM(4, return_sequences=True, return_state=True))(x)
+    result = onward.convert(onward.convert(keras.Model(x, [y, *states])), to="keras")
+    assert kinds(result).count("LSTM") == 2
 
 
 @pytest.mark.parametrize("kind", GATES)

@@ -111,7 +111,7 @@ class Walker(Walk):
 
     def layer(self, layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """The results of a layer's call, in its structure."""
-        with self.inside(layer.path, f"{type(layer).__module__}.{type(layer).__qualname__}", layer.compute_dtype):
+        with self.inside(layer.path or layer.name, f"{type(layer).__module__}.{type(layer).__qualname__}", layer.compute_dtype):
             if layer.autocast:
                 args, kwargs = keras.tree.map_structure(lambda item: self._autocast(item, layer), (tuple(args), dict(kwargs)))
             return self._called(layer, args, dict(kwargs))

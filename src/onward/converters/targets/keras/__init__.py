@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,11 @@ from onward import operators
 from onward import program as P
 from onward.converters.targets.channels_last import with_channels_last
 from onward.converters.targets.keras.attention import LAYERS
+from onward.converters.targets.keras.blocks import Blocks
 from onward.converters.targets.keras.layers import FUNCTIONS, numbers, plain
 from onward.converters.targets.keras.network import Network, Taken
+from onward.converters.targets.keras.statements import Path as Module
+from onward.converters.targets.keras.statements import Statement, named, parsed, path_of
 from onward.converters.targets.keras.words import KerasWords, storage
 from onward.converters.targets.preparation import recognized
 from onward.converters.targets.printing.module import (
@@ -45,7 +50,6 @@ REGISTERED = """for _kind in [{names}]:
 BUILD = '''def build():
     """The model, whose weights are not there yet."""
 {lines}
-    return keras.Model({inputs}, {outputs}, name="model")
 
 
 def load(path=Path(__file__).with_name("model.weights.h5")):
@@ -83,14 +87,15 @@ def network_of(model: Model, constants: Mapping[str, Any] | None = None) -> tupl
 
     program = operators.lower(turned, constants=constants, native=claim, parameters=weights_of(turned))
     refuse_unknown(words, [*program.outputs.values(), *offered])
-    network = Network(words, reserved(PRELUDE, "build", "load"))
+    taken = reserved(PRELUDE, "build", "load", "name", "number", "self")
+    network = Network(words, taken)
     inputs = [network.names.fresh(item.label) for item in program.inputs]
     for item, name in zip(program.inputs, inputs):
         network.input(item, name)
     outputs = [_output(network, item) for item in program.outputs.values()]
     lists = [items[0] if len(items) == 1 and items[0].isidentifier() else f"[{', '.join(items)}]" for items in (inputs, outputs)]
     body = _registered(network)
-    body += BUILD.format(lines="\n".join(network.lines), inputs=lists[0], outputs=lists[1])
+    body += _functions(model, network, f"return keras.Model({', '.join(lists)}, name='model')", taken)
     return module_text(model, "Keras", PRELUDE, body), network
 
 
@@ -113,6 +118,27 @@ def _registered(network: Network) -> str:
         return ""
     digest = hashlib.sha256("".join([*names, *network.classes.values()]).encode()).hexdigest()[:10]
     return "".join(f"{text}\n\n" for text in network.classes.values()) + REGISTERED.format(names=", ".join(names), digest=digest)
+
+
+def _functions(model: Model, network: Network, end: str, taken: set[str]) -> str:
+    """The functions of the module: those of blocks that occur several times, and that of the whole."""
+    blocks = Blocks(taken | network.classes.keys(), _titles(model))
+    last = Statement(ast.parse(end).body[0])
+    statements = parsed(network.lines, network.modules)
+    results = last.read({name for item in statements for name in item.defined})
+    body = [*blocks.body(statements, results), last]
+    lines, _ = named(body, {name: name for name in network.inputs}, network.inputs, taken)
+    pictures = "@channels_last\n" if any(re.search(r"layers\.\w+\dD", line) for line in network.lines) else ""
+    return "".join(f"{text}\n\n" for text in blocks.functions) + pictures + BUILD.format(lines="\n".join(f"    {line}" for line in lines))
+
+
+def _titles(model: Model) -> dict[Module, str]:
+    """What the classes of modules were called, where PyTorch's exporter noted it."""
+    found: dict[Module, str] = {}
+    for node in model.graph.nodes:
+        names, kinds = (re.findall(r"'([^']*)'", node.metadata.get(f"pkg.torch.onnx.{key}", "")) for key in ("name_scopes", "class_hierarchy"))
+        found.update({path_of(name): kind.rpartition(".")[2] for name, kind in zip(names[:-1], kinds[:-1])})
+    return found
 
 
 def _output(network: Network, item: Any) -> str:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from onward.converters.targets.keras.layers import merged, numbers, plain
+from onward.converters.targets.keras.layers import concatenation, merged, numbers, plain, short
 from onward.converters.targets.keras.products import Product, dense, product_of
-from onward.converters.targets.keras.recurrent import LAYERS
+from onward.converters.targets.keras.recurrent import LAYERS, bidirectional
 from onward.converters.targets.keras.words import FLOATS
 from onward.ir.datatypes import DataType
 from onward.operators.native import Call, Native, call_of
@@ -31,7 +31,17 @@ def product(call: Call) -> Native | None:
 @LAYERS.rule("Add")
 def bias_of_product(call: Call) -> Native | None:
     """With the product before it, one layer; else the sum of two arrays."""
-    return multi_head_attention(call) or dense(call) or merged(call)
+    return multi_head_attention(call) or dense(call) or bidirectional(call) or merged(call)
+
+
+@LAYERS.rule("Concat")
+def parts(call: Call) -> Native | None:
+    return bidirectional(call) or concatenation(call)
+
+
+@LAYERS.rule("Sub", "Mul")
+def difference_or_product(call: Call) -> Native | None:
+    return bidirectional(call) or merged(call) if call.node.op_type == "Mul" else merged(call)
 
 
 @LAYERS.rule("Attention")
@@ -42,9 +52,9 @@ def attention(call: Call) -> Native | None:
     if not _is_plain(call) or result.rank != 3 or call.attributes.get("kv_num_heads") != heads or not isinstance(result.shape[-1], int):
         return None
     causal = bool(call.attributes.get("is_causal")) or _is_causal(mask)
-    used = [query, key, value, *([] if mask is None or _is_causal(mask) else [mask])]
+    used = [query, key, value, *([] if mask is None or _is_causal(mask) or _is_nothing(mask) else [mask])]
     scale = call.attributes.get("scale") or 1 / math.sqrt(query.shape[-1] // heads)
-    arguments = [str(heads), f"scale={float(np.float32(scale))!s}", *(["causal=True"] if causal else [])]
+    arguments = [str(heads), f"scale={short(scale, result.dtype)}", *(["causal=True"] if causal else [])]
 
     def write(network: Network) -> str:
         return network.layer("Attention", arguments, plain(call), ", ".join(map(network.array, used)), (), result.dtype)
@@ -82,7 +92,7 @@ def multi_head_attention(call: Call) -> Native | None:
         texts = [network.array(item) for item in sources]
         options = [f"key={texts[1]}"] if texts[1] != texts[2] else []
         options += [f"attention_mask={network.array(mask)}"] if mask is not None else []
-        options += ["use_causal_mask=True"] if inner.attributes.get("is_causal") or mask is None and inner.inputs[3] is not None else []
+        options += ["use_causal_mask=True"] if inner.attributes.get("is_causal") or _is_causal(inner.inputs[3]) else []
         name = _common_scope(arrays) or plain(inner)
         return network.layer(kind, arguments, name, ", ".join([texts[0], texts[2], *options]), weights, call.results[0].dtype, arrays)
 
@@ -96,7 +106,7 @@ def _mask(call: Call) -> tuple[str, Array | None]:
     a very great number gives that mean, too.
     """
     array, usual = call.inputs[3], "layers.MultiHeadAttention"
-    if array is None or _is_causal(array):
+    if array is None or _is_causal(array) or _is_nothing(array):
         return usual, None
     before = call_of(array)
     if before is not None and before.node.op_type == "Expand":
@@ -115,6 +125,12 @@ def _mask(call: Call) -> tuple[str, Array | None]:
     if np.isneginf(lowest).all():
         return "MaskedAttention", condition
     return (usual, condition) if lowest.max() < LOWEST else ("", None)
+
+
+def _is_nothing(array: Array) -> bool:
+    """Whether a mask is known, and changes no score."""
+    data = numbers(array)
+    return data is not None and bool(data.all() if data.dtype == bool else not data.any())
 
 
 def _is_causal(array: Array | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,9 @@ import numpy as np
 from onward import program as P
 from onward.converters.targets.channels_last import Padding, padding_of, repetitions
 from onward.converters.targets.keras.words import FLOATS
-from onward.converters.targets.printing.naming import number
+from onward.converters.targets.printing.naming import module_of, number
 from onward.converters.targets.printing.native import NativeRules, Writer
+from onward.ir.datatypes import DataType
 from onward.ir.expressions import Expression
 from onward.operators.layout.channels_last import DOMAIN, channels_first
 from onward.operators.linear.transposed_convolution import placement
@@ -27,8 +29,6 @@ LAYERS = NativeRules()
 
 FUNCTIONS = NativeRules()
 """Rules whose writers write an expression of `keras.ops`."""
-
-LAST = 'data_format="channels_last"'
 
 
 def numbers(array: Array | None) -> np.ndarray | None:
@@ -64,8 +64,17 @@ def scope(array: Any, call: Call) -> str:
 
 
 def plain(call: Call) -> str:
-    """A name for a layer without weights."""
-    return call.node.name or call.node.op_type
+    """The name of a layer whose weights have none: that of the module that its node comes from, else the node's."""
+    first = next(iter(call.node.outputs[0].provenance), None)
+    found = module_of(first.node_name, first.metadata) if first is not None else ""
+    return found or module_of(call.node.name, call.node.metadata) or call.node.name or call.node.op_type
+
+
+def short(value: Any, dtype: DataType = DataType.FLOAT) -> str:
+    """A number that a model has in single precision, or several; those that are equal are one."""
+    if isinstance(value, (list, tuple)):
+        return short(value[0], dtype) if len(value) > 1 and len(set(value)) == 1 else f"({', '.join(short(item, dtype) for item in value)})"
+    return number(float(str(np.float32(value))) if isinstance(value, float) and dtype != DataType.DOUBLE else value)
 
 
 def is_float(call: Call) -> bool:
@@ -93,10 +102,36 @@ def activation(call: Call) -> Native | None:
     return one(call, "Activation", [repr(ACTIVATIONS[call.node.op_type])]) if is_float(call) else None
 
 
+@LAYERS.rule("Clip")
+def rectifier(call: Call) -> Native | None:
+    """One with a greatest value; other limits are an operation."""
+    limits = _limits(call)
+    if limits is None or limits[0] != 0 or not math.isfinite(limits[1]):
+        return None
+    return one(call, "ReLU", [f"max_value={short(limits[1], call.results[0].dtype)}"])
+
+
+@FUNCTIONS.rule("Clip")
+def clip(call: Call) -> Writer | None:
+    limits = _limits(call)
+    if limits is None:
+        return None
+    low, high = (short(limit, call.results[0].dtype) for limit in limits)
+    return lambda printer: f"ops.clip({_text(printer, call)}, {low}, {high})"
+
+
+def _limits(call: Call) -> tuple[float, float] | None:
+    if len(call.inputs) == 1:
+        return float(call.attributes["min"]), float(call.attributes["max"])
+    low, high = (numbers(item) for item in call.inputs[1:3])
+    known = is_float(call) and low is not None and high is not None and low.size == high.size == 1
+    return (float(low.reshape(())), float(high.reshape(()))) if known else None  # type: ignore[union-attr]
+
+
 @LAYERS.rule("LeakyRelu", "Elu")
 def sloping(call: Call) -> Native | None:
     kind, argument = {"LeakyRelu": ("LeakyReLU", "negative_slope"), "Elu": ("ELU", "alpha")}[call.node.op_type]
-    return one(call, kind, [f"{argument}={number(float(call.attributes['alpha']))}"]) if is_float(call) else None
+    return one(call, kind, [f"{argument}={short(float(call.attributes['alpha']), call.results[0].dtype)}"]) if is_float(call) else None
 
 
 @LAYERS.rule("Softmax")
@@ -153,10 +188,6 @@ def merged(call: Call) -> Native | None:
     return Native(write, (left, right))
 
 
-LAYERS.rule("Sub", "Mul")(merged)
-
-
-@LAYERS.rule("Concat")
 def concatenation(call: Call) -> Native | None:
     parts = [item for item in call.inputs if item is not None]
     axis = call.attributes["axis"] % call.results[0].rank
@@ -210,7 +241,10 @@ def batch_normalization(call: Call) -> Native | None:
     weights = [numbers(item) for item in moments]
     if not is_float(call) or any(item is None for item in weights):
         return None
-    arguments = [f"epsilon={number(float(call.attributes['epsilon']))}", f"momentum={number(float(call.attributes.get('momentum', 0.9)))}"]
+    arguments = [
+        f"epsilon={short(float(call.attributes['epsilon']), call.results[0].dtype)}",
+        f"momentum={short(float(call.attributes.get('momentum', 0.9)), call.results[0].dtype)}",
+    ]
     return one(call, "BatchNormalization", arguments, weights, scope(moments[0], call))  # type: ignore[arg-type]
 
 
@@ -223,7 +257,7 @@ def layer_normalization(call: Call) -> Native | None:
     first = call.attributes["axis"] % x.rank
     if first != x.rank - 1 or factors.shape != x.shape[-1:] or offsets is not None and offsets.shape != factors.shape:
         return None
-    arguments = [f"epsilon={number(float(call.attributes['epsilon']))}"] + (["center=False"] if offsets is None else [])
+    arguments = [f"epsilon={short(float(call.attributes['epsilon']), call.results[0].dtype)}"] + (["center=False"] if offsets is None else [])
     return one(call, "LayerNormalization", arguments, [factors] if offsets is None else [factors, offsets], scope(scale, call))
 
 
@@ -245,12 +279,19 @@ def embedding(call: Call) -> Native | None:
 
 
 # -- channels last ----------------------------------------------------------------------------------------------------------
-def _padded(network: Network, text: str, padding: Padding, rank: int, dtype: Any, name: str) -> tuple[str, str]:
-    """The data, in a layer of zeros where the padding has no name, and the argument `padding`."""
+def _padded(network: Network, text: str, padding: Padding, rank: int, dtype: Any, name: str) -> tuple[str, list[str]]:
+    """The data, in a layer of zeros where the padding has no name, and the argument `padding` where it is not the usual."""
     if padding.name:
-        return text, f"padding={padding.name.lower()!r}"
-    amounts = padding.amounts[0] if rank == 1 else padding.amounts
-    return network.layer(f"layers.ZeroPadding{rank}D", [str(amounts), *([LAST] if rank > 1 else [])], f"{name}_pad", text, (), dtype), "padding='valid'"
+        return text, [] if padding.name == "VALID" else [f"padding={padding.name.lower()!r}"]
+    padded, amounts = network.names.fresh("padded"), padding.amounts[0] if rank == 1 else padding.amounts
+    network.write(f"{padded} = {network.layer(f'layers.ZeroPadding{rank}D', [_amounts(amounts)], name, text, (), dtype)}")
+    return padded, []
+
+
+def _amounts(amounts: Any) -> str:
+    """What stands before and after each axis, where that is the same one number."""
+    flat = {amount for pair in amounts for amount in (pair if isinstance(pair, tuple) else (pair,))}
+    return str(flat.pop()) if len(flat) == 1 else str(amounts)
 
 
 def _steps(call: Call, rank: int) -> tuple[list[int], list[int]]:
@@ -274,10 +315,10 @@ def convolution(call: Call) -> Native | None:
     depthwise = call.node.op_type == "DepthwiseConv"
     if _is_open(padding) or max(strides) > 1 and max(dilations) > 1 or depthwise and strides[0] != strides[1]:
         return None
-    what = [f"depth_multiplier={kernel.shape[-1]}"] if depthwise else [str(kernel.shape[-1])]
-    what.insert(0 if depthwise else 1, str(kernel.shape[:rank]))
-    what += [f"strides={tuple(strides)}"] if max(strides) > 1 else []
-    what += [f"dilation_rate={tuple(dilations)}"] if max(dilations) > 1 else []
+    what = [f"depth_multiplier={kernel.shape[-1]}"] * (kernel.shape[-1] > 1) if depthwise else [str(kernel.shape[-1])]
+    what.insert(0 if depthwise else 1, short(kernel.shape[:rank]))
+    what += [f"strides={short(strides)}"] if max(strides) > 1 else []
+    what += [f"dilation_rate={short(dilations)}"] if max(dilations) > 1 else []
     what += [f"groups={call.attributes['group']}"] if not depthwise and call.attributes.get("group", 1) > 1 else []
     what += ["use_bias=False"] if bias is None else []
     name = scope(w, call)
@@ -285,7 +326,7 @@ def convolution(call: Call) -> Native | None:
     def write(network: Network) -> str:
         data, how = _padded(network, network.array(x), padding, rank, x.dtype, name)
         kind = f"layers.{'Depthwise' if depthwise else ''}Conv{rank}D"
-        return network.layer(kind, [*what, how, LAST], name, data, [kernel] if bias is None else [kernel, bias], x.dtype, (w, b))
+        return network.layer(kind, [*what, *how], name, data, [kernel] if bias is None else [kernel, bias], x.dtype, (w, b))
 
     return Native(write, (x,))
 
@@ -311,18 +352,16 @@ def transposed_convolution(call: Call) -> Native | None:
         return None
     name = scope(w, call)
     same = all((before, after) == ((span - step) // 2, span - step - (span - step) // 2) for (before, after), span, step in zip(cut, spans, strides))
-    what = [str(kernel.shape[-2]), str(kernel.shape[:rank]), f"strides={tuple(strides)}", f"padding={'same' if same else 'valid'!r}"]
-    what += [f"dilation_rate={tuple(dilations)}"] if max(dilations) > 1 else []
+    what = [str(kernel.shape[-2]), short(kernel.shape[:rank]), f"strides={short(strides)}", *(["padding='same'"] if same else [])]
+    what += [f"dilation_rate={short(dilations)}"] if max(dilations) > 1 else []
     what += ["use_bias=False"] if bias is None else []
 
     def write(network: Network) -> str:
-        text = network.layer(
-            f"layers.Conv{rank}DTranspose", [*what, LAST], name, network.array(x), [kernel] if bias is None else [kernel, bias], x.dtype, (w, b)
-        )
+        text = network.layer(f"layers.Conv{rank}DTranspose", what, name, network.array(x), [kernel] if bias is None else [kernel, bias], x.dtype, (w, b))
         if same or not any(map(any, cut)):
             return text
         amounts = cut[0] if rank == 1 else tuple(cut)
-        return network.layer(f"layers.Cropping{rank}D", [str(amounts), *([LAST] if rank > 1 else [])], f"{name}_crop", text, (), x.dtype)
+        return network.layer(f"layers.Cropping{rank}D", [str(amounts)], f"{name}_crop", text, (), x.dtype)
 
     return Native(write, (x,))
 
@@ -350,7 +389,9 @@ def pool(call: Call) -> Native | None:
 
     def write(network: Network) -> str:
         data, how = _padded(network, network.array(x), padding, rank, x.dtype, plain(call))
-        return network.layer(f"layers.{kind}{rank}D", [str(size), f"strides={step}", how, LAST], plain(call), data, (), x.dtype)
+        return network.layer(
+            f"layers.{kind}{rank}D", [short(size), *([] if step == size else [f"strides={short(step)}"]), *how], plain(call), data, (), x.dtype
+        )
 
     return Native(write, (x,))
 
@@ -361,7 +402,7 @@ def global_pool(call: Call) -> Native | None:
     if not is_float(call) or x.rank > 5:
         return None
     kind = {"GlobalAveragePool": "GlobalAveragePooling", "GlobalMaxPool": "GlobalMaxPooling"}[call.node.op_type]
-    return one(call, f"{kind}{x.rank - 2}D", [LAST, "keepdims=True"])
+    return one(call, f"{kind}{x.rank - 2}D", ["keepdims=True"])
 
 
 @LAYERS.rule("Resize")
@@ -370,7 +411,7 @@ def upsampling(call: Call) -> Native | None:
     counts = repetitions(call)
     if not counts or not is_floating(call.inputs[0]) or call.results[0].rank != 4 or 0 in counts or 3 in counts:
         return None
-    return one(call, "UpSampling2D", [str((counts.get(1, 1), counts.get(2, 1))), LAST])
+    return one(call, "UpSampling2D", [str((counts.get(1, 1), counts.get(2, 1)))])
 
 
 def is_floating(array: Any) -> bool:

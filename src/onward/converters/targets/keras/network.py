@@ -12,7 +12,7 @@ import numpy as np
 from onward import program as P
 from onward.converters.targets.keras.words import FLOATS, KerasWords
 from onward.converters.targets.printing.forms import wish
-from onward.converters.targets.printing.naming import Names
+from onward.converters.targets.printing.naming import Names, module_of
 from onward.converters.targets.printing.printer import Printer
 from onward.converters.targets.printing.storage import kept
 from onward.errors import UnsupportedOperator
@@ -90,7 +90,7 @@ class Network(Printer):
     """The statements that build the model. `layers` are the weights of its layers by their names, `classes` the texts of generated ones.
 
     `carriers` say for each symbol which array has it as an extent, `parts` what layers gave for results of nodes before these had ONNX's axes.
-    `reserved` are names that the module uses for something else.
+    `reserved` are names that the source uses for something else, `modules` where each line comes from.
     """
 
     def __init__(self, words: KerasWords, reserved: Iterable[str]) -> None:
@@ -106,10 +106,23 @@ class Network(Printer):
         self.holders: dict[P.Parameter, str] = {}
         self.first: Input | None = None
         self.registered: dict[str, None] = {}
+        self.inputs: list[str] = []
+        self.modules: list[str] = []
+        self.module = ""
+
+    def write(self, line: str) -> None:
+        super().write(line)
+        self.modules.append(self.module)
+
+    def _routine(self, routine: Any) -> None:
+        before, self.module = self.module, module(routine.attributes["call"].node)
+        super()._routine(routine)
+        self.module = before
 
     def input(self, array: Input, name: str) -> None:
         super().input(array, name)
         self.first = array if self.first is None else self.first
+        self.inputs.append(name)
         self._carry(array)
         shape = [extent if isinstance(extent, int) else None for extent in array.shape]
         self.write(f"{name} = keras.Input(batch_shape={tuple(shape)}, dtype={self.words.dtype(array.dtype)}, name={name!r})")
@@ -126,7 +139,7 @@ class Network(Printer):
             if item in self.known:
                 continue
             if self.is_held(item):
-                self._enter([item], self._read(item))  # type: ignore[arg-type]
+                self._enter([item], self._reading(item))  # type: ignore[arg-type]
             elif not is_outside(item):
                 self._enter([item], self.generated([item], _origin(item), wish(item)))
             elif ready:
@@ -166,6 +179,7 @@ class Network(Printer):
         if any(map(self.is_held, parameters)):
             raise Taken
         fresh = self._layer_name(name)
+        self.module = name
         text = f"{kind}({', '.join([*arguments, *others, f'name={fresh!r}'])})"
         self.layers[fresh] = [np.ascontiguousarray(item) for item in weights]
         self.calls[fresh] = text, inputs
@@ -183,13 +197,14 @@ class Network(Printer):
             self.calls[layer] = variable, inputs
             self.lines[place : place + 1] = [f"    {variable} = {text}", self.lines[place].replace(text, variable)]
             self.origins.insert(place, self.origins[place])
+            self.modules.insert(place, "")
         return self.calls[layer][0]
 
     def is_held(self, array: Any) -> bool:
         """Whether it is a weight that a layer has, which can be asked for it."""
-        return isinstance(array, P.Parameter) and array in self.holders and self._place(array) is not None
+        return isinstance(array, P.Parameter) and array in self.holders and self._place_held(array) is not None
 
-    def _place(self, array: P.Parameter) -> tuple[int, str] | None:
+    def _place_held(self, array: P.Parameter) -> tuple[int, str] | None:
         """Where among its layer's weights one is, and how it is read from there; None where the layer has it in another order of elements."""
         data = array.tensor.numpy()
         for place, item in enumerate(self.layers[self.holders[array]]):
@@ -199,10 +214,10 @@ class Network(Printer):
                 return place, "ops.transpose({})"
         return None
 
-    def _read(self, array: P.Parameter) -> str:
+    def _reading(self, array: P.Parameter) -> str:
         """The text that reads a weight of a layer: that is called once more."""
         layer = self.holders[array]
-        place, how = self._place(array)  # type: ignore[misc]
+        place, how = self._place_held(array)  # type: ignore[misc]
         self._share(layer)
         return how.format(f"{self._variable(layer)}({self.calls[layer][1]}, read={place})")
 
@@ -274,6 +289,12 @@ class Network(Printer):
                 return name
             number += 1
             name = f"{wish}{number}"
+
+
+def module(node: Node) -> str:
+    """The name of the module that a node comes from."""
+    first = next(iter(node.outputs[0].provenance), None)
+    return (module_of(first.node_name, first.metadata) if first is not None else "") or module_of(node.name, node.metadata)
 
 
 def parameters_of(array: Array) -> list[P.Parameter]:

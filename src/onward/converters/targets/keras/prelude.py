@@ -1,5 +1,5 @@
 """Imports, functions and layers that a generated Keras module contains, word for word, where its program needs them."""
-# mypy: disable-error-code="no-untyped-def,var-annotated"
+# mypy: disable-error-code="no-untyped-def,var-annotated,misc,attr-defined"
 
 import functools  # noqa: F401
 from pathlib import Path  # noqa: F401
@@ -95,6 +95,21 @@ class MaskedAttention(layers.MultiHeadAttention):
         result, scores = super()._compute_attention(query, key, value, attention_mask, *rest, **options)
         sees = ops.transpose(ops.any(attention_mask, axis=-1, keepdims=True), (0, 2, 1, 3))
         return ops.where(sees, result, ops.zeros_like(result)), scores
+
+
+def channels_last(build):
+    """A function that builds layers whose channels are last, whatever Keras is set to."""
+
+    @functools.wraps(build)
+    def built():
+        usual = keras.config.image_data_format()
+        keras.config.set_image_data_format("channels_last")
+        try:
+            return build()
+        finally:
+            keras.config.set_image_data_format(usual)
+
+    return built
 
 
 def size(value, axis):

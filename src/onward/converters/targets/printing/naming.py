@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import keyword
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 LONGEST = 48
@@ -48,6 +48,22 @@ class Scopes:
 
 def _scopes(name: str) -> list[str]:
     return [name[:place] for place, letter in enumerate(name) if letter == "."]
+
+
+def module_of(name: str, metadata: Mapping[str, str]) -> str:
+    """The name of the module that a node comes from, as far as it says so: `/layer1/layer1.0/conv1/Conv` is in layer1.0.conv1."""
+    if metadata.get("onward.module"):
+        return metadata["onward.module"]
+    scopes = re.findall(r"'([^']*)'", metadata.get("pkg.torch.onnx.name_scopes", ""))
+    if len(scopes) > 1:  # of PyTorch's own exporter; the last is the node itself
+        return scopes[-2]
+    parts: list[str] = []
+    for part in [item for item in name.split("/") if item][:-1]:
+        if parts and part.startswith(f"{parts[-1]}."):
+            parts[-1:] = part.split(".")
+        else:
+            parts.append(part)
+    return ".".join(parts)
 
 
 def quoted(text: str) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from onward import program as P
+from onward.converters.targets.printing.naming import module_of
 from onward.converters.torch.state import State
 from onward.operators.native import Call
 from onward.program.array import Array, Constant
@@ -276,19 +277,9 @@ def path_of(name: str) -> Path:
 
 
 def scope_of(name: str, metadata: Mapping[str, str]) -> Path:
-    """The module that a node comes from, as far as it says so: `/layer1/layer1.0/conv1/Conv` is in layer1.0.conv1."""
-    if metadata.get("onward.module"):
-        return path_of(metadata["onward.module"])
-    scopes = re.findall(r"'([^']*)'", metadata.get("pkg.torch.onnx.name_scopes", ""))
-    if len(scopes) > 1:  # of PyTorch's own exporter; the last is the node itself
-        return path_of(scopes[-2]) if scopes[-2] else ()
-    parts: list[str] = []
-    for part in [item for item in name.split("/") if item][:-1]:
-        if parts and part.startswith(f"{parts[-1]}."):
-            parts[-1:] = part.split(".")
-        else:
-            parts.append(part)
-    return path_of(".".join(parts)) if parts else ()
+    """The path of the module that a node comes from, as far as it says so."""
+    module = module_of(name, metadata)
+    return path_of(module) if module else ()
 
 
 def numbers(array: Array) -> np.ndarray:
