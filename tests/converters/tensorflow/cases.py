@@ -47,7 +47,6 @@ UNARY = [
     "Square",
     "Tan",
     "Tanh",
-    "Erfinv",
     "Ndtri",
 ]
 ACTIVATIONS = ["Elu", "Relu", "Relu6", "Selu", "Softplus", "Softsign", "LeakyRelu", "Softmax", "LogSoftmax"]
@@ -126,7 +125,7 @@ def _segments(x: Any) -> Any:
 
 NUMBERS: list[Case] = [
     *[(name, _unary(name), [([None, 5], F)]) for name in UNARY],
-    *[(f"{name} in double precision", _unary(name), [([3, None], D)]) for name in ("Erfc", "Lgamma", "Digamma", "Erfinv", "Log1p", "Ndtri")],
+    *[(f"{name} in double precision", _unary(name), [([3, None], D)]) for name in ("Erfc", "Lgamma", "Digamma", "Erfinv", "Log1p")],
     *[(name, _activation(name), [([None, 5], F)]) for name in ACTIVATIONS],
     *[(name, _binary(name), [([None, 5], F), ([5], F)]) for name in BINARY],
     *[(f"{name} of whole numbers", _whole(name), [([None, 4], I), ([None, 4], I)]) for name in WHOLE],

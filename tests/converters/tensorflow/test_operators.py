@@ -12,8 +12,9 @@ import tensorflow as tf  # noqa: E402
 
 import onward  # noqa: E402
 from onward.converters import Certificate  # noqa: E402
-from tests.converters.tensorflow.cases import FAMILIES  # noqa: E402
+from tests.converters.tensorflow import cases, structures  # noqa: E402
 
+FAMILIES = {**cases.FAMILIES, **structures.FAMILIES}
 CASES = [pytest.param(function, inputs, id=f"{family}: {name}") for family, cases in FAMILIES.items() for name, function, inputs in cases]
 
 

@@ -11,10 +11,15 @@ import numpy as np
 import tensorflow as tf
 
 from onward.converters.tensorflow.emitter import REAL, as_array
+from onward.converters.tensorflow.functionalization import functional, is_inside
 from onward.errors import ConversionError, FormatError, InvalidArgument, UnsupportedModel
 
 Names = Sequence[str]
 DEFAULT = "serving_default"
+SOURCES = ("Placeholder", "PlaceholderV2", "IteratorGetNext", "QueueDequeue", "QueueDequeueV2", "QueueDequeueManyV2", "QueueDequeueUpToV2")
+"""Operators of a frozen graph by which data comes into it."""
+FILLING = ("InitializeTable", "InitializeTableV2", "InitializeTableFromTextFile", "InitializeTableFromTextFileV2", "LookupTableImport", "LookupTableImportV2")
+"""Operators of a frozen graph that fill its tables."""
 
 
 @dataclass
@@ -26,12 +31,10 @@ class Captured:
     inputs: list[Any]
     labels: list[str]
     outputs: list[Any]
+    graph: Any
+    """What is translated: that of the function, with functions for branches and loops."""
     notes: list[str] = field(default_factory=list)
     example: dict[str, np.ndarray] | None = None
-
-    @property
-    def graph(self) -> Any:
-        return self.concrete.graph
 
     def __call__(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What the function computes. Raises what TensorFlow raises for data that it does not take."""
@@ -79,7 +82,9 @@ def captured(source: Any, example: Any, shapes: Any, methods: Names, inputs: Nam
     own = [tensor for tensor in concrete.inputs if tensor.dtype != tf.resource][: len(concrete.inputs) - len(concrete.captured_inputs)]
     names = _names_of_inputs(concrete, own, inputs)
     labels = _names_of_outputs(concrete, names, outputs)
-    found = Captured(concrete, names, own, labels, list(concrete.outputs), notes)
+    graph = functional(concrete.graph, concrete.outputs)
+    tensors = [[graph.get_tensor_by_name(tensor.name) for tensor in items] for items in (own, concrete.outputs)]
+    found = Captured(concrete, names, tensors[0], labels, tensors[1], graph, notes)
     found.example = _example(found, example)
     return found
 
@@ -160,14 +165,19 @@ def _of_graph(definition: Any, inputs: Names, outputs: Names | None) -> Any:
     except Exception as problem:
         raise FormatError(f"the graph does not fit together: {str(problem).splitlines()[0][:300]}") from problem
     operations = wrapped.graph.get_operations()
-    sources = [op.outputs[0].name for op in operations if op.type == "Placeholder"]
+    sources = [tensor.name for op in operations if op.type in SOURCES for tensor in op.outputs]
     sinks = [
-        tensor.name for op in operations if op.type not in ("NoOp", "Assert", "Const", "Placeholder")
+        tensor.name for op in operations if op.type not in ("NoOp", "Assert", "Const", *SOURCES, *FILLING) and not is_inside(op)
         for tensor in op.outputs if not any(other.consumers() for other in op.outputs)
     ]  # fmt: skip
+    named = [name for name in sinks if wrapped.graph.get_tensor_by_name(name).op.type not in ("Merge", "Exit")]
+    sinks = named or sinks  # states of loops that nobody reads are no results where there are others
     chosen = [[_tensor_name(name, operations) for name in names] for names in (inputs or sources, outputs or sinks)]
     if not chosen[1]:
         raise FormatError("the graph has no outputs")
+    filling = [op for op in operations if op.type in FILLING]
+    if filling:
+        wrapped.prune([], filling)()
     return wrapped.prune(*chosen)
 
 
@@ -228,6 +238,8 @@ def _example(found: Captured, example: Any) -> dict[str, np.ndarray] | None:
             array = tf.convert_to_tensor(item, tensor.dtype)
         except Exception as problem:
             raise InvalidArgument(f"the example for input '{name}' is no {tensor.dtype.name}: {str(problem).splitlines()[0][:200]}") from problem
+        if tensor.shape.rank is None:
+            tensor.set_shape([None] * array.shape.rank)
         if not tensor.shape.is_compatible_with(array.shape):
             raise InvalidArgument(f"the example for input '{name}' has shape {list(array.shape)}, the model takes {tensor.shape}")
         made[name] = as_array(array.numpy())

@@ -32,6 +32,12 @@ def forward(w: Any, op: Any, x: Any) -> list[Any]:
     return [x]
 
 
+@structure("NoOp", "Assert")
+def nothing(w: Any, op: Any, *items: Any) -> list[Any]:
+    """What is only awaited, or stops the source on data that it does not take."""
+    return []
+
+
 @structure("IdentityN")
 def identities(w: Any, op: Any, *items: Any) -> list[Any]:
     return list(items)
@@ -143,6 +149,14 @@ def source_of(tensor: Any) -> Any:
     return tensor
 
 
+def readers(tensor: Any) -> list[Any]:
+    """The operators that do something with a tensor."""
+    found = []
+    for op in tensor.consumers():
+        found += readers(op.outputs[0]) if op.type in FORWARD else [op]
+    return found
+
+
 def _place(tensor: Any, inputs: Sequence[Any]) -> int | None:
     return next((place for place, item in enumerate(inputs) if item.name == tensor.name), None)
 
@@ -236,9 +250,9 @@ class Loop:
         """The operator that puts an element into the list at each turn, at the place of the turn, where nothing else uses it."""
         if not isinstance(self.initial[place], TensorList) or self.initial[place].tensor is not None:
             return None
-        users = [user for user in self.body.inputs[place].consumers()]
+        users = readers(self.body.inputs[place])
         after = source_of(self.body.outputs[place]).op
-        if after.type != "TensorListSetItem" or users != [after] or len(after.outputs[0].consumers()) > 1:
+        if after.type not in ("TensorListSetItem", "TensorArrayWriteV3") or users != [after] or len(after.outputs[0].consumers()) > 1:
             return None
         if self.condition.inputs[place].consumers():
             return None

@@ -1,7 +1,9 @@
-"""Pictures: resizing, colours, choice of boxes."""
+"""Pictures: resizing and cutting."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -98,40 +100,6 @@ def _far(c: Emitter, x: Value, a: float) -> Value:
     return c.op("Sub", c.op("Mul", inner, y), number[3])
 
 
-@operator("RGBToHSV")
-def rgb_to_hsv(c: Emitter, op: Any, x: Tensor) -> Value:
-    red, green, blue = (c.op("Gather", x, np.array([place]), axis=-1) for place in range(3))
-    value = c.op("ReduceMax", x, [-1])
-    spread = c.op("Sub", value, c.op("ReduceMin", x, [-1]))
-    zero, six = c.number(0, x), c.number(1 / 6, x)
-    scale = c.op("Div", six, spread)
-    hue = c.op("Where", c.op("Equal", red, value), c.op("Mul", scale, c.op("Sub", green, blue)), c.op(
-        "Where", c.op("Equal", green, value), c.op("Add", c.op("Mul", scale, c.op("Sub", blue, red)), c.number(2 / 6, x)),
-        c.op("Add", c.op("Mul", scale, c.op("Sub", red, green)), c.number(4 / 6, x))))  # fmt: skip
-    hue = c.op("Where", c.op("Greater", spread, zero), hue, zero)
-    hue = c.op("Where", c.op("Less", hue, zero), c.op("Add", hue, c.number(1, x)), hue)
-    saturation = c.op("Where", c.op("Greater", value, zero), c.op("Div", spread, value), zero)
-    return c.op("Concat", hue, saturation, value, axis=-1)
-
-
-@operator("HSVToRGB")
-def hsv_to_rgb(c: Emitter, op: Any, x: Tensor) -> Value:
-    hue, saturation, value = (c.op("Gather", x, np.array([place]), axis=-1) for place in range(3))
-    turn = c.op("Mul", hue, c.number(6, x))
-    one = c.number(1, x)
-    # |6h - 3| - 1, 2 - |6h - 2|, 2 - |6h - 4|, each between 0 and 1
-    shares = [c.op("Sub", c.op("Abs", c.op("Sub", turn, c.number(3, x))), one)]
-    shares += [c.op("Sub", c.number(2, x), c.op("Abs", c.op("Sub", turn, c.number(at, x)))) for at in (2, 4)]
-    share = c.op("Clip", c.op("Concat", *shares, axis=-1), c.number(0, x), one)
-    return c.op("Mul", c.op("Add", c.op("Sub", one, saturation), c.op("Mul", saturation, share)), value)
-
-
-@operator("AdjustContrastv2")
-def adjust_contrast(c: Emitter, op: Any, x: Tensor, factor: Tensor) -> Value:
-    mean = c.op("ReduceMean", x, [-3, -2])
-    return c.op("Add", c.op("Mul", c.op("Sub", x, mean), c.cast(factor, x.dtype)), mean)
-
-
 @operator("CropAndResize")
 def crop_and_resize(c: Emitter, op: Any, x: Tensor, boxes: Tensor, index: Tensor, size: Tensor) -> Value:
     """Points of each box by linear or nearest neighbours; those outside have the extrapolation value."""
@@ -184,24 +152,100 @@ def _sampled(c: Emitter, x: Value, batch: Value, points: list[Any], method: str)
     return between(between(at(top, left), at(top, right), across), between(at(bottom, left), at(bottom, right), across), down)
 
 
-@operator("NonMaxSuppression", "NonMaxSuppressionV2", "NonMaxSuppressionV3", "NonMaxSuppressionV4", "NonMaxSuppressionV5")
-def non_max_suppression(
-    c: Emitter, op: Any, boxes: Tensor, scores: Tensor, count: Tensor, overlap: Tensor | None = None, least: Tensor | None = None,
-    softness: Tensor | None = None,
-) -> list[Value]:  # fmt: skip
-    if softness is not None and (softness.known is None or softness.known.any()):
-        raise UnsupportedOperator("soft suppression")
-    if op.get("pad_to_max_output_size", False):
-        raise UnsupportedOperator("padding to the greatest number of boxes")
-    limit = c.number(op["iou_threshold"], tf.float32) if overlap is None else c.cast(overlap, tf.float32)
-    start = None if least is None else c.reshape(c.cast(least, tf.float32), [1])
-    made = c.op(
-        "NonMaxSuppression", c.unsqueeze(c.cast(boxes, tf.float32), 0), c.op("Unsqueeze", c.cast(scores, tf.float32), np.array([0, 1])),
-        c.sizes([count]), c.reshape(limit, [1]), start,
-    )  # fmt: skip
-    places = c.op("Gather", made, np.array(2), axis=1)
-    chosen = c.op("Cast", places, to=6)
-    number = c.op("Cast", c.squeeze(c.op("Shape", places), 0), to=6)
-    if op.type.endswith("V5"):
-        return [chosen, c.op("Gather", scores, places), number]
-    return [chosen, number][: len(op.outputs)]
+def _along_both(c: Emitter, x: Tensor, weights: Any) -> Value:
+    """Rows and columns of pictures by matrices (outputs, inputs), which `weights` gives for the axis and its place."""
+    value = c.transpose(c.cast(x, tf.float32), [0, 3, 1, 2])
+    value = c.op("MatMul", weights(1, 0), value)
+    value = c.op("MatMul", value, c.op("Transpose", weights(2, 1), perm=[1, 0]))
+    return c.transpose(value, [0, 2, 3, 1])
+
+
+def _steps(c: Emitter, size: Any) -> Value:
+    """0, 1 .. below a size (a vector of one element) as real numbers."""
+    made: Value = c.op("Cast", c.op("Range", np.array(0), c.squeeze(size, 0), np.array(1)), to=1)
+    return made
+
+
+@operator("ResizeArea")
+def resize_area(c: Emitter, op: Any, x: Tensor, sizes: Tensor) -> Value:
+    """Each pixel is the mean of what it covers; what lies outside is the pixel at the edge."""
+    half = np.array(0.5, np.float32)
+    one = np.array(1, np.float32)
+
+    def weights(axis: int, place: int) -> Value:
+        inside, wanted = c.op("Shape", x, start=axis, end=axis + 1), c.slice(c.sizes(sizes), 0, place, place + 1)
+        extent, count = (c.op("Cast", item, to=1) for item in (inside, wanted))
+        scale = c.op("Div", extent, count)
+        if op["align_corners"]:
+            gaps = c.op("Max", c.op("Sub", count, one), one)
+            scale = c.op("Where", c.op("Greater", count, one), c.op("Div", c.op("Sub", extent, one), gaps), scale)
+        begin = c.unsqueeze(c.op("Mul", _steps(c, wanted), scale), 1)
+        pixels = _steps(c, inside)
+        last = c.op("Greater", pixels, c.op("Sub", extent, c.op("Add", one, half)))
+        ends = c.op("Where", last, np.array(np.finfo(np.float32).max, np.float32), c.op("Add", pixels, one))
+        shared = c.op("Sub", c.op("Min", c.op("Add", begin, scale), ends), c.op("Max", begin, pixels))
+        return c.op("Div", c.op("Max", shared, np.array(0, np.float32)), scale)
+
+    return _along_both(c, x, weights)
+
+
+def _piecewise(c: Emitter, x: Value, near: Sequence[float], far: Sequence[float]) -> Value:
+    """Cubic polynomials, from the highest power down, for distances up to 1 and up to 2."""
+
+    def cubic(numbers: Sequence[float]) -> Value:
+        total: Any = np.array(numbers[0], np.float32)
+        for number in numbers[1:]:
+            total = c.op("Add", c.op("Mul", total, x), np.array(number, np.float32))
+        return total
+
+    beyond = c.op("Where", c.op("Less", x, np.array(2, np.float32)), cubic(far), np.array(0, np.float32))
+    return c.op("Where", c.op("Less", x, np.array(1, np.float32)), cubic(near), beyond)
+
+
+def _lanczos(c: Emitter, x: Value, radius: int) -> Value:
+    zero, turn = np.array(0, np.float32), np.array(math.pi, np.float32)
+    angle = c.op("Mul", c.op("Max", x, np.array(1e-3, np.float32)), turn)
+    bell = c.op("Mul", c.op("Sin", angle), c.op("Sin", c.op("Div", angle, np.array(radius, np.float32))))
+    wave = c.op("Div", c.op("Mul", bell, np.array(radius, np.float32)), c.op("Mul", angle, angle))
+    made = c.op("Where", c.op("LessOrEqual", x, np.array(1e-3, np.float32)), np.array(1, np.float32), wave)
+    return c.op("Where", c.op("Greater", x, np.array(radius, np.float32)), zero, made)  # type: ignore[no-any-return]
+
+
+def _gaussian(c: Emitter, x: Value) -> Value:
+    bell = c.op("Exp", c.op("Mul", c.op("Mul", x, x), np.array(-2.0, np.float32)))  # a deviation of one half
+    return c.op("Where", c.op("Less", x, np.array(1.5, np.float32)), bell, np.array(0, np.float32))  # type: ignore[no-any-return]
+
+
+KERNELS: dict[str, Any] = {
+    "triangle": lambda c, x: c.op("Max", c.op("Sub", np.array(1, np.float32), x), np.array(0, np.float32)),
+    "keyscubic": lambda c, x: _piecewise(c, x, (1.5, -2.5, 0, 1), (-0.5, 2.5, -4, 2)),
+    "mitchellcubic": lambda c, x: _piecewise(c, x, (7 / 6, -2, 0, 8 / 9), (-7 / 18, 2, -10 / 3, 16 / 9)),
+    "lanczos3": lambda c, x: _lanczos(c, x, 3),
+    "lanczos5": lambda c, x: _lanczos(c, x, 5),
+    "gaussian": _gaussian,
+}
+"""Weights by distance."""
+
+
+@operator("ScaleAndTranslate")
+def scale_and_translate(c: Emitter, op: Any, x: Tensor, sizes: Tensor, scale: Tensor, shift: Tensor) -> Value:
+    """Weighted means of neighbours, of more of them where the picture becomes smaller; nothing where a pixel comes from outside."""
+    if op["kernel_type"] not in KERNELS:
+        raise UnsupportedOperator(f"the kernel '{op['kernel_type']}'")
+    half, zero = np.array(0.5, np.float32), np.array(0, np.float32)
+
+    def weights(axis: int, place: int) -> Value:
+        inside, wanted = c.op("Shape", x, start=axis, end=axis + 1), c.slice(c.sizes(sizes), 0, place, place + 1)
+        step = c.op("Reciprocal", c.slice(scale, 0, place, place + 1))
+        moved = c.op("Mul", c.slice(shift, 0, place, place + 1), step)
+        spots = c.op("Sub", c.op("Sub", c.op("Mul", c.op("Add", _steps(c, wanted), half), step), moved), half)
+        width = c.op("Max", step, np.array(1, np.float32)) if op["antialias"] else np.array(1, np.float32)
+        distance = c.op("Div", c.op("Abs", c.op("Sub", c.unsqueeze(spots, 1), _steps(c, inside))), width)
+        made = KERNELS[op["kernel_type"]](c, distance)
+        total = c.op("ReduceSum", made, [1])
+        made = c.op("Where", c.op("Greater", c.op("Abs", total), np.array(1e-4, np.float32)), c.op("Div", made, total), zero)
+        end = c.op("Sub", c.op("Cast", inside, to=1), half)
+        from_inside = c.op("And", c.op("GreaterOrEqual", spots, np.array(-0.5, np.float32)), c.op("LessOrEqual", spots, end))
+        return c.op("Where", c.unsqueeze(from_inside, 1), made, zero)
+
+    return _along_both(c, x, weights)

@@ -27,6 +27,14 @@ def _between(dtype: tf.DType) -> tf.DType:
     return dtype if dtype in ENCODED else tf.int64 if dtype.is_integer else tf.float32
 
 
+@structure("HashTable", "HashTableV2", "MutableHashTable", "MutableHashTableV2")
+def table(w: Any, op: Any) -> list[Any]:
+    """The table of this name, which was filled when the graph was read."""
+    kind = getattr(tf.raw_ops, op.type.removesuffix("V2") + "V2")
+    name = op["shared_name"] or op.name
+    return [Resource(kind(key_dtype=op["key_dtype"], value_dtype=op["value_dtype"], container=op["container"], shared_name=name), op.name)]
+
+
 @structure("LookupTableFind", "LookupTableFindV2")
 def find(w: Any, op: Any, table: Resource, keys: Tensor, default: Tensor) -> list[Any]:
     c = w.c
