@@ -56,7 +56,7 @@ class Framework:
 
 FRAMEWORKS = (
     Framework("torch", "PyTorch", ("torch",), (".pt2", ".pt", ".pth")),
-    Framework("keras", "Keras", ("keras",), (".keras", ".h5")),
+    Framework("keras", "Keras", ("keras",), (".keras", ".h5", ".json"), {".json": (b'"weight_map"',)}),
     Framework("sklearn", "scikit-learn", ("sklearn",), (".pkl", ".pickle", ".joblib", ".skops")),
     Framework("catboost", "CatBoost", ("catboost",), (".cbm", ".json"), {".json": (b'"features_info"', b'"ctr_data"')}),
     Framework("xgboost", "XGBoost", ("xgboost",), (".json", ".ubj")),

@@ -56,9 +56,11 @@ class _Walk:
 
     def _constant(self, array: Constant, position: Sequence[Dimension]) -> Any:
         data = array.tensor.numpy()
+        if data.dtype == object:  # text
+            raise Unknown
         if all(isinstance(place, int) and 0 <= place < extent for place, extent in zip(position, data.shape)):
             return data[tuple(position)].item()
-        if data.size and data.dtype != object and bool(np.all(data == data.flat[0])):
+        if data.size and bool(np.all(data == data.flat[0])):
             return data.flat[0].item()
         raise Unknown
 

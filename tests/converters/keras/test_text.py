@@ -36,6 +36,8 @@ CASES = {
     "as it is": text(L.TextVectorization(vocabulary=WORDS, standardize=None, split=None)),
     **{f"text {mode}": text(L.TextVectorization(vocabulary=WORDS, output_mode=mode, standardize="lower")) for mode in ("multi_hot", "count")},
     "weights": text(L.TextVectorization(vocabulary=WORDS, output_mode="tf_idf", idf_weights=WEIGHTS, standardize="strip_punctuation")),
+    "n-grams": text(L.TextVectorization(vocabulary=[*WORDS, "the cat", "cat the"], ngrams=2, split="whitespace")),
+    "characters": text(L.TextVectorization(vocabulary=["a", "t", "ca", "at", "the"], ngrams=(2, 1, 3), split="character", output_mode="count")),
     "model": keras.Sequential([
         keras.Input((1,), dtype="string"), L.TextVectorization(vocabulary=WORDS, output_sequence_length=6), L.Embedding(10, 4, mask_zero=True),
         L.LSTM(3), L.Dense(2),
@@ -49,7 +51,7 @@ for place, (name, model) in enumerate(CASES.items()):
     onward.check(onward.convert(model))
     model.save(f"{sys.argv[1]}/{place}.keras")
     shape = (3, *model.inputs[0].shape[1:])
-    words = random.choice(np.array([*WORDS, "other", "dog", "the cat", "MAT"], object), shape)
+    words = random.choice(np.array([*WORDS, "other", "dog", "the cat", "MAT", "the cat sat"], object), shape)
     data = words if model.inputs[0].dtype == "string" else random.integers(0, 7, shape)
     result = model(keras.ops.convert_to_tensor(data)).numpy()
     result = np.vectorize(lambda item: item.decode())(result) if result.dtype == object else result
@@ -78,6 +80,6 @@ def test_layers_of_words(tmp_path: Path) -> None:
         [sys.executable, "-c", PROGRAM, str(tmp_path)], capture_output=True, text=True, env={**os.environ, "KERAS_BACKEND": "tensorflow"}, timeout=300
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert len(done.stdout.splitlines()) == 16
-    files = subprocess.run([sys.executable, "-c", FILES, str(tmp_path), "16"], capture_output=True, text=True, timeout=300)
+    assert len(done.stdout.splitlines()) == 18
+    files = subprocess.run([sys.executable, "-c", FILES, str(tmp_path), "18"], capture_output=True, text=True, timeout=300)
     assert files.returncode == 0, files.stderr[-3000:]

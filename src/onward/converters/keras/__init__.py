@@ -15,6 +15,7 @@ from typing import Any
 from onward.converters.keras import layers, operations
 from onward.converters.keras.files import SavedModel
 from onward.converters.request import Request
+from onward.errors import UnsupportedModel
 from onward.ir import Model
 
 __all__ = ["convert", "layers", "load", "operations"]
@@ -24,8 +25,10 @@ def load(path: Any, trust: bool = False) -> Any:
     """The model of a .keras or .h5 file: Keras's, or what the file says where Keras is not installed. `trust` allows Lambda layers,
     whose code is in the file.
 
-    Raises FormatError for a file that is none, UnsupportedModel for one that only Keras can read.
+    Raises FormatError for a file that is none, UnsupportedModel for one that only Keras can read, or that holds weights alone.
     """
+    if str(path).endswith((".weights.h5", ".weights.json")):
+        raise UnsupportedModel(f"'{path}' holds weights alone, and not what the layers are: build the model, load the weights into it, and convert the model")
     if not installed():
         return SavedModel.read(path)
     from onward.converters.keras import objects

@@ -54,4 +54,11 @@ def _inner(layer: SavedLayer) -> SavedLayer:
 
 
 DERIVED["StringLookup"] = DERIVED["IntegerLookup"] = LOOKUP
-DERIVED["TextVectorization"] = {"lookup_layer": _inner, "get_vocabulary": lambda layer: layer.lookup_layer.get_vocabulary}
+
+
+def _widths(layer: SavedLayer) -> Any:
+    given = plain(layer.config["ngrams"])
+    return tuple(range(1, given + 1)) if isinstance(given, int) else given
+
+
+DERIVED["TextVectorization"] = {"lookup_layer": _inner, "ngrams": _widths, "get_vocabulary": lambda layer: layer.lookup_layer.get_vocabulary}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -99,8 +100,10 @@ PUNCTUATION = "!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'"
 def text_vectorization(w: Walk, owner: Any, inputs: Any) -> Any:
     """Words between white space as their places in the vocabulary. ONNX lowers all letters, TensorFlow those of ASCII."""
     c, x, inner = w.c, w.c.tensor(inputs), owner._lookup_layer
-    if owner._ngrams is not None or owner._ragged or owner._split not in (None, "whitespace") or callable(owner._standardize):
-        raise UnsupportedOperator("n-grams, ragged results, single characters, or functions of one's own")
+    if owner._ragged or owner._split not in (None, "whitespace", "character") or callable(owner._standardize):
+        raise UnsupportedOperator("ragged results, or functions of one's own")
+    if owner._ngrams is not None and owner._split is None:
+        raise UnsupportedOperator("n-grams of texts that are not split")
     if x.rank > 1 and owner._split is not None:
         x = Tensor(c.reshape(x, [-1]), x.dtype, (None,))
     shape, text = c.op("Shape", x), c.reshape(x, [-1])
@@ -112,7 +115,8 @@ def text_vectorization(w: Walk, owner: Any, inputs: Any) -> Any:
     if owner._split is None:
         words = Tensor(c.op("Reshape", text, shape), x.dtype, x.shape)
     else:
-        words = Tensor(c.op("StringSplit", text, outputs=2)[0], x.dtype, (None, None))
+        pieces = c.op("StringSplit", text, outputs=2)[0] if owner._split == "whitespace" else _characters(c, text)
+        words = Tensor(pieces if owner._ngrams is None else _n_grams(c, pieces, owner._ngrams), x.dtype, (None, None))
     index = _places(c, inner, words, True)
     absent = c.op("Equal", words, c.constant(np.array("", object))) if owner._split is not None else None
     if owner._output_mode != "int":
@@ -122,6 +126,33 @@ def text_vectorization(w: Walk, owner: Any, inputs: Any) -> Any:
         more = c.op("Pad", found, c.integers([0] * (2 * words.rank - 1) + [length]))
         found = c.op("Slice", more, c.integers([0]), c.integers([length]), c.integers([words.rank - 1]))
     return found
+
+
+def _characters(c: Emitter, text: Value) -> Value:
+    """No standard operator takes text apart at any character; Tokenizer of com.microsoft does."""
+    made: Value = c.op("Tokenizer", text, domain="com.microsoft", separators=[""], mark=0, mincharnum=1, pad_value="")
+    return made
+
+
+def _n_grams(c: Emitter, words: Value, widths: Sequence[int]) -> Value:
+    """Neighbouring words of each row with a space between, those of the first width first, filled up with empty text."""
+    empty, space, last = c.constant(np.array("", object)), c.constant(np.array(" ", object)), c.integers([1])
+    parts = []
+    for width in widths:
+        ends = [step - width + 1 or np.iinfo(np.int64).max for step in range(width)]
+        columns = [c.op("Slice", words, c.integers([step]), c.integers([end]), last) for step, end in enumerate(ends)]
+        joined = columns[0]
+        for column in columns[1:]:
+            joined = c.op("StringConcat", c.op("StringConcat", joined, space), column)
+        parts.append(c.op("Where", c.op("Equal", columns[-1], empty), empty, joined))
+    every = c.op("Concat", *parts, axis=1)
+    there = c.op("Not", c.op("Equal", every, empty))
+    count = c.op("Shape", every, start=1)
+    places = c.op("Range", c.number(0, "int64"), c.squeeze(count, 0), c.number(1, "int64"))
+    _, order = c.op("TopK", c.op("Where", there, places, count), count, axis=1, largest=0, outputs=2)
+    longest = c.op("ReduceMax", c.op("ReduceSum", c.op("Cast", there, to=int(onnx_type("int64"))), c.integers([1]), keepdims=0), keepdims=1)
+    made: Value = c.op("Slice", c.op("GatherElements", every, order, axis=1), c.integers([0]), longest, last)
+    return made
 
 
 def _without(c: Emitter, text: Value, character: str) -> Value:

@@ -57,6 +57,11 @@ def speaking_to_jax(layer: Any) -> Iterator[None]:
             backend.reset()
 
 
+def call_of(layer: Any) -> Any:
+    """What a layer does when it is called: another method where its weights are quantised."""
+    return layer.quantized_call if getattr(layer, "quantization_mode", None) is not None else layer.call
+
+
 @dataclass(frozen=True)
 class _Place:
     """Where a tensor stood among the arguments."""
@@ -68,7 +73,7 @@ def translate_layer(c: Emitter, layer: Any, args: Sequence[Any], kwargs: Mapping
     """What a layer's call gives for tensors."""
     how = {"training": False} if layer._call_has_training_arg else {}
     with speaking_to_jax(layer):
-        made = translate(c, layer.call, args, {**kwargs, **how}, weights=layer.variables)
+        made = translate(c, call_of(layer), args, {**kwargs, **how}, weights=layer.variables)
     return made[0] if len(made) == 1 else made
 
 

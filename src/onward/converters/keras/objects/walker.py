@@ -18,6 +18,7 @@ from keras.src.utils.backend_utils import DynamicBackend
 
 from onward.converters.keras.emitter import Emitter, Tensor
 from onward.converters.keras.objects import through_jax
+from onward.converters.keras.objects.through_jax import call_of
 from onward.converters.keras.registry import LAYERS, OPERATIONS
 from onward.converters.keras.walk import Walk
 from onward.errors import ConversionError, UnsupportedOperator
@@ -132,7 +133,7 @@ class Walker(Walk):
     def _called(self, layer: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         kwargs.pop("training", None)
         kwargs = {name: item for name, item in kwargs.items() if item is not None}
-        function = _function_of(type(layer))
+        function = _function_of(type(layer)) if call_of(layer) == layer.call else None
         graph = graph_of(layer)
         if graph is not None and function is None:
             return self._model(graph, args, kwargs)
@@ -175,7 +176,7 @@ class Walker(Walk):
             kwargs = {**kwargs, "training": False}
         try:
             with AutocastScope(layer.compute_dtype if layer.autocast else None), symbolic_tensors_accepted(), operations_for_backend(layer):
-                results = layer.call(*args, **kwargs)
+                results = call_of(layer)(*args, **kwargs)
         except Exception as problem:  # whatever a call does with symbolic tensors that it cannot do
             line = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
             raise UnsupportedOperator(f"its call cannot be followed through keras.ops ({type(problem).__name__}: {line[:200]})") from problem
