@@ -1,6 +1,6 @@
 """One token of a language model with a cache of keys and values: bytes of weights a second, beside a plain read of memory.
 
-    python benchmarks/decode.py [--past 128 1023] [--layers 12] [--seconds 10]
+    python benchmarks/decode.py [--past 128 1023] [--layers 12] [--seconds 10] [--open]
 
 The model has the sizes of GPT-2 (12 layers of 768, 12 heads, 50257 words) and random weights, and is written here with the
 operators of ONNX. One thread by its own clock, onward and onnxruntime by turns; the plain read is that of peaks.py.
@@ -74,6 +74,16 @@ def decoder(layers: int, past: int) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=10)
 
 
+def open_sizes(model: onnx.ModelProto) -> None:
+    """Leaves the number of tokens, and of those before, to the run, as exporters do."""
+    for port in (*model.graph.input, *model.graph.output):
+        axes = port.type.tensor_type.shape.dim
+        if len(axes) == 3:
+            axes[1].dim_param = "tokens"
+        else:
+            axes[2].dim_param = "past" if port.name.startswith("past") else "all"
+
+
 def reading_rate() -> float:
     """Bytes a second of a plain read of memory, the best of a few."""
     size = BUFFERS["memory"]
@@ -91,6 +101,7 @@ def main() -> None:
     parser.add_argument("--past", nargs="+", type=int, default=[128, 1023])
     parser.add_argument("--layers", type=int, default=12)
     parser.add_argument("--seconds", type=float, default=10.0, help="for each length")
+    parser.add_argument("--open", action="store_true", help="with numbers of tokens that only the run knows")
     parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="of onward; shares of a plain read count weights of float32 all the same")
     arguments = parser.parse_args()
     rows = table("past", "runtime", "least", "weights a second", "of a plain read", "beside", title=f"{processor()}, one thread", left=2)
@@ -99,6 +110,8 @@ def main() -> None:
         amount = sum(len(item.raw_data) for item in model.graph.initializer)
         g = np.random.default_rng(1)
         feeds = {item.name: g.standard_normal([axis.dim_value for axis in item.type.tensor_type.shape.dim], np.float32) for item in model.graph.input}
+        if arguments.open:
+            open_sizes(model)
         data = model.SerializeToString()
         contestants = [load_onward(data, feeds, 1, arguments.precision), load_peer("onnxruntime", data, feeds, 1)]
         before = reading_rate()

@@ -63,6 +63,18 @@ def test_a_number_of_rows_that_only_the_run_knows(target: str, rows: int) -> Non
     compare([x], {"y": P.matmul(x, P.constant(right))}, {"x": left}, target)
 
 
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("rows, known", [(2, True), (6, True), (1, False), (3, False), (4, False), (50, False)])
+def test_keys_that_lie_along_the_reduction(target: str, rows: int, known: bool) -> None:
+    """Few rows are multiplied sum by sum, many by panels; the run says which where it alone knows."""
+    g = np.random.default_rng(rows)
+    q, k = P.Input((2, rows if known else Symbol("n", 0), 24), DataType.FLOAT, "q"), P.Input((2, 37, 24), DataType.FLOAT, "k")
+    feeds = {"q": g.standard_normal((2, rows, 24)).astype(np.float32), "k": g.standard_normal((2, 37, 24)).astype(np.float32)}
+    artifact = compare([q, k], {"y": P.matmul(q, P.transpose(k, [0, 2, 1])) + 1.0}, feeds, target)
+    kinds = {kernel.kind for kernel in artifact.kernels}
+    assert kinds == ({"map", "contraction", "rows"} if not known else {"rows"} if rows < matrix.FEW_ROWS else {"map", "contraction"})
+
+
 @pytest.mark.parametrize("open_sizes", [False, True])
 @pytest.mark.parametrize("share", [1 << 20, 20, 1])
 @pytest.mark.parametrize("threads", [1, 3])

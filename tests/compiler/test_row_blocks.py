@@ -10,6 +10,8 @@ import pytest
 from onward import program as P
 from onward.compiler.artifact import Artifact, CompileOptions
 from onward.compiler.driver import compile_program
+from onward.compiler.roots import RootFinder
+from onward.compiler.row_blocks import find_row_blocks
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Symbol
 from onward.operators.lowering import Program
@@ -126,6 +128,82 @@ def test_not_a_number_stays_in_its_row() -> None:
     wrong = np.isnan(got)
     assert wrong[0, 1, 17].all() and wrong[0, :, 30].all()
     assert wrong.sum() == 16 * 3
+
+
+Hide = Callable[[P.Scalar, P.Dimension, P.Dimension], P.Scalar]
+"""(score, row, column) -> minus infinity for columns that the row does not see"""
+
+NOTHING = float("-inf")
+HIDING: dict[str, Hide] = {
+    "its own": lambda e, s, t: P.where(P.less_equal(P.scalar(t), P.scalar(s)), e, NOTHING),
+    "those before": lambda e, s, t: P.where(P.less(P.scalar(t), P.scalar(s)), e, NOTHING),
+    "not those after": lambda e, s, t: P.where(P.scalar(t) > P.scalar(s + 3), NOTHING, e),
+    "from further on": lambda e, s, t: P.where(P.scalar(s) + 90 >= P.scalar(t), e, NOTHING),
+    "and not the fifth": lambda e, s, t: P.where(P.scalar(t) == 5, NOTHING, P.where(P.less_equal(P.scalar(t), P.scalar(s)), e, NOTHING)),
+}
+
+
+def masked(scores: P.Array, hide: Hide) -> P.Array:
+    return P.compute(scores.shape, lambda b, h, s, t: hide(scores[b, h, s, t] * 0.5, s, t))
+
+
+def reaches(output: P.Array) -> list[bool]:
+    """Whether blocks leave out what their rows do not see."""
+    finder = RootFinder([output])
+    return [blocks.reach is not None for blocks in find_row_blocks(finder, finder.find())]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    "hide, rows, keys, known",
+    [*((hide, 150, 150, True) for hide in HIDING), ("its own", 300, 70, True), ("its own", 70, 200, False), ("those before", 1, 9, False)],
+)
+def test_columns_that_no_row_of_a_block_sees(target: str, hide: str, rows: int, keys: int, known: bool) -> None:
+    """They are left out; 0 times what is no number stays no number, and a row that sees nothing is no number, as without blocks."""
+    feeds = arrays(2, 1, rows, keys, 8, 20, rows)
+    feeds["v"][0, 0, keys - 1, 3], feeds["v"][1, 0, keys // 2, 5] = np.inf, np.nan
+    feeds["q"][0, 0, rows // 8, 0] = np.nan
+    s, t = (rows, keys) if known else (Symbol("s"), Symbol("t"))
+    shapes = {"q": (2, 1, s, 8), "k": (2, 1, t, 8), "v": (2, 1, t, 20), "m": (1, 1, s, t)}
+    inputs = [P.Input(shape, DataType.FLOAT, name) for name, shape in shapes.items()]
+    output = attention(*inputs, lambda scores, mask: masked(scores, HIDING[hide]))
+    assert reaches(output) == [True]
+    got, artifact = run(inputs, output, feeds, target)
+    assert "blocks" in kinds(artifact)
+    check(got, output, inputs, feeds)
+
+
+@pytest.mark.parametrize("change", ["finite", "data", "first"])
+def test_columns_that_may_count_stay(change: str) -> None:
+    """What is hidden by a finite number may count, and so may what data hide; columns before a row are read all the same."""
+    changes: dict[str, Change] = {
+        "finite": causal,
+        "data": boolean,
+        "first": lambda scores, mask: masked(scores, lambda e, s, t: P.where(P.less_equal(P.scalar(s), P.scalar(t)), e, NOTHING)),
+    }
+    inputs = [P.Input(item.shape, DataType.FLOAT, name) for name, item in arrays(1, 1, 100, 100, 8, 8, 0).items()]
+    assert reaches(attention(*inputs, changes[change])) == [False]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("packed", [False, True])
+def test_many_rows(target: str, packed: bool) -> None:
+    """Keys and values are laid out in panels once for all blocks of a head, wherever they lie; weights that are infinite or no number stay what they are."""
+    feeds = arrays(1, 3, 300, 210, 16, 37, 12)
+    feeds["m"][..., 0] = -np.inf
+    feeds["m"][0, 0, 7] = -np.inf
+    feeds["m"][0, 0, 8, 3] = np.inf
+    feeds["v"][0, 1, 4, 5] = np.inf
+    inputs = [P.Input(item.shape, DataType.FLOAT, name) for name, item in feeds.items()]
+    q, k, v, m = inputs
+    if packed:  # (positions, heads * size), as a layer leaves them
+        feeds["k"], feeds["v"] = (np.ascontiguousarray(feeds[name][0].transpose(1, 0, 2).reshape(210, -1)) for name in "kv")
+        inputs[1:3] = [P.Input(feeds[name].shape, DataType.FLOAT, name) for name in "kv"]
+        k, v = (P.transpose(P.reshape(item, (1, 210, 3, item.shape[1] // 3)), [0, 2, 1, 3]) for item in inputs[1:3])
+    output = attention(q, k, v, m, added)
+    got, artifact = run(inputs, output, feeds, target)
+    assert kinds(artifact).count("map") >= 2
+    check(got, output, inputs, feeds)
 
 
 def test_heads_that_share_keys() -> None:

@@ -26,7 +26,8 @@ class Blocks:
     There is a block for each value of `places`, below `counts`; the last place is the number of the block of rows, which
     begins at the value of `first` (`begin`, in terms of the places) and has `rows` rows. The last block overlaps the one before
     where the rows do not divide. A block computes the `pieces`, programs over the places, of what is `given`; where it has a
-    `condition`, a truth value computed of the same, that does not hold, it computes those of `otherwise`.
+    `condition`, a truth value computed of the same, that does not hold, it computes those of `otherwise`. Where later blocks need more
+    than earlier ones, `reach` is a symbol for how many columns, and its value in terms of `first`.
     """
 
     root: Root
@@ -40,3 +41,9 @@ class Blocks:
     given: tuple[Array, ...]
     condition: Array | None = None
     otherwise: tuple[Piece, ...] = ()
+    reach: tuple[Expression, Dimension] | None = None
+
+    @property
+    def symbols(self) -> dict[str, Expression]:
+        """All symbols that a program of a block is over, by name."""
+        return {str(symbol): symbol for symbol in (*self.places, self.first, *(self.reach or ())[:1])}  # type: ignore[misc]

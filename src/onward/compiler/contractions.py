@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from onward.compiler.rewrite import substitute
 from onward.ir.datatypes import DataType
-from onward.ir.expressions import Dimension, Expression, SymbolAtom, ceiling_divide, product
-from onward.program.array import Compute, Concatenate, Input, Reduce, Reshape, RoutineOutput, compute
-from onward.program.scalar import Cast, Operation, Read, Scalar, scalar
-from onward.program.scalar import select as where
+from onward.ir.expressions import Dimension, Expression, SymbolAtom
+from onward.program.array import Compute, Concatenate, Input, Reduce, Reshape, RoutineOutput
+from onward.program.scalar import Cast, Operation, Read, Scalar
 
 
 @dataclass(frozen=True, eq=False)
 class Contraction:
-    """sum over `inner` of left[batch, rows, inner] * right[batch, inner, columns], every index affine.
-
-    With a `group_step`, the right operand was laid out for the run in groups of four along the reduction, that many elements
-    from one to the next; it is read at the first of them.
-    """
+    """sum over `inner` of left[batch, rows, inner] * right[batch, inner, columns], every index affine."""
 
     left: Read
     right: Read
     batch: tuple[Expression, ...]
     rows: tuple[Expression, ...]
     columns: tuple[Expression, ...]
-    group_step: Dimension = 0
 
 
 Parts = tuple[tuple[Expression, ...], tuple[Expression, ...], tuple[Expression, ...]]
@@ -52,6 +45,28 @@ def operands_of(body: Scalar) -> tuple[Read, Read] | None:
     if isinstance(left, Read) and isinstance(right, Read) and is_affine(left) and is_affine(right):
         return left, right
     return None
+
+
+def without_divisor(body: Scalar, reduction: Sequence[Expression]) -> tuple[Scalar, Scalar] | None:
+    """e^x / y * z as (e^x * z, y), where y is the same for all terms of the sum; None for everything else.
+
+    So weights need not be scaled one by one: their sum is divided. They are between 0 and 1 where exponents are shifted, as those of
+    softmax are, so that nothing overflows but what is within a factor of their number of the greatest float.
+    """
+    if not isinstance(body, Operation) or body.name != "multiply":
+        return None
+    for weight, other in (body.arguments, body.arguments[::-1]):
+        if isinstance(weight, Operation) and weight.name == "divide" and weight.dtype in (DataType.FLOAT, DataType.DOUBLE):
+            power, divisor = weight.arguments
+            if _is_power(power) and not any(uses(place, variable) for read in divisor.reads() for place in read.indices for variable in reduction):
+                return Operation("multiply", (power, other) if weight is body.arguments[0] else (other, power), body.dtype), divisor
+    return None
+
+
+def _is_power(scalar: Scalar) -> bool:
+    """Whether it is e^x, stored somewhere."""
+    body = scalar.array.body if isinstance(scalar, Read) and isinstance(scalar.array, Compute) else None
+    return isinstance(body, Operation) and body.name == "exp"
 
 
 def classify(
@@ -91,20 +106,3 @@ def unit_stride_last(read: Read, columns: tuple[Expression, ...]) -> bool:
     """Whether the last column variable walks the last axis of a row-major array, and nothing else does."""
     kinds = (Compute, Reduce, Reshape, Concatenate, Input, RoutineOutput)
     return bool(read.indices) and read.indices[-1] == columns[-1] and isinstance(read.array, kinds)
-
-
-def in_groups(
-    read: Read, inner: Expression, batch: Sequence[Expression], columns: Sequence[Expression], extents: Mapping[str, Dimension]
-) -> tuple[Compute, tuple[Dimension, ...], Dimension]:
-    """The right operand laid out as (batch, groups, columns, 4), with zeros after the last; how to read it, and its group step."""
-    used = [variable for variable in batch if any(uses(place, variable) for place in read.indices)]
-    depth, across = extents[str(inner)], [extents[str(variable)] for variable in columns]
-
-    def element(*position: Dimension) -> Scalar:
-        place = position[len(used)] * 4 + position[-1]
-        mapping: dict[str, Dimension] = {str(variable): index for variable, index in zip(used, position)}
-        mapping |= {str(variable): index for variable, index in zip(columns, position[len(used) + 1 :])}
-        return where(scalar(place) < depth, substitute(read, {**mapping, str(inner): place}), 0)
-
-    copy = compute([*(extents[str(variable)] for variable in used), ceiling_divide(depth, 4), *across, 4], element)
-    return copy, (*used, 0, *columns, 0), product(across) * 4

@@ -69,21 +69,32 @@ class _Compilation:
             if isinstance(step, RoutineStep) and step.routine.name == "recurrence":
                 events += self._loop(step, plan)
                 continue
-            kernels = (
-                [self._in_blocks(step, plan)] if isinstance(step, BlockStep)
-                else schedule_step(step, plan.layouts, self.target, needed)
-            )  # fmt: skip
+            kernels = self._in_blocks(step, plan) if isinstance(step, BlockStep) else schedule_step(step, plan.layouts, self.target, needed)
             for kernel in kernels:
                 kernel.origins = _origins(step)
                 events.append(Launch(kernel, self._next_number(), tuple(kernel.symbol_slots)))
         return events
 
-    def _in_blocks(self, step: BlockStep, plan: Plan) -> Kernel:
-        """The kernels of a block inside one that goes over all blocks."""
+    def _in_blocks(self, step: BlockStep, plan: Plan) -> list[Kernel]:
+        """The kernels of a block inside one that goes over all blocks. What is the same for all of them is done once, before."""
         region = BlockRegion(step.blocks, plan.layouts)
-        parts, test, otherwise = (self._parts(inside) for inside in (region.plan, region.test, region.otherwise))
+        before: list[Kernel] = []
+        outside = set(region.outside)
+        changing = step.blocks.symbols.keys()
+
+        def parts(inside: Plan | None) -> list[Kernel]:
+            found = []
+            for kernel in self._parts(inside):
+                if outside.issuperset(kernel.read) and changing.isdisjoint(symbols_of(kernel.sizes)):
+                    before.append(kernel)
+                    outside.update(kernel.written)
+                else:
+                    found.append(kernel)
+            return found
+
+        inside, test, otherwise = map(parts, (region.plan, region.test, region.otherwise))
         choice = None if region.verdict is None else Choice(test, region.verdict, otherwise)
-        return block_kernel(step.blocks, parts, choice, region.outside, self.target)
+        return [*before, block_kernel(step.blocks, inside, choice, outside, self.target)]
 
     def _parts(self, plan: Plan | None) -> list[Kernel]:
         """The kernels of a plan inside a block."""

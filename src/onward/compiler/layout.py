@@ -7,14 +7,15 @@ memory whenever its strides allow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence, Set
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from onward.compiler.roots import Root
 from onward.ir.datatypes import DataType
-from onward.ir.expressions import Dimension, Expression, SymbolAtom, is_nonnegative, product, remainder
+from onward.ir.expressions import Dimension, Expression, SymbolAtom, is_nonnegative, product, remainder, substitute, upper_bound
 from onward.program.array import (
     Array,
     Compute,
@@ -26,6 +27,9 @@ from onward.program.array import (
     defining_routine,
 )
 from onward.program.scalar import IndexValue, Literal, Operation, Read, Scalar, Select
+
+if TYPE_CHECKING:
+    from onward.compiler.blocks import Blocks
 
 Order = tuple[int, ...]
 
@@ -150,11 +154,13 @@ class LayoutPlanner:
         roots: Sequence[Root],
         stored: Sequence[Array],
         outputs: Sequence[Array],
-        row_major: Set[Array],
         known: Mapping[Array, Constant],
         given: Mapping[Array, View] | None = None,
+        blocks: Blocks | None = None,
     ) -> None:
-        self.row_major = row_major
+        self.given = given or {}
+        self.blocks = blocks
+        """Those whose body this is about."""
         self.known = known
         self.roots = {root.array: root for root in roots}
         self.outputs: dict[Array, int] = {}
@@ -167,7 +173,6 @@ class LayoutPlanner:
         self.paddings: dict[Array, Padding] = {}
         self.desired: dict[Array, Order] = {}
         self.orders: dict[Array, Order] = {}
-        self.packed: set[Array] = set()
         self._desire(roots)
         for array in stored:
             self.orders[array] = self._order(array)
@@ -213,7 +218,7 @@ class LayoutPlanner:
 
     def _order(self, array: Array) -> Order:
         natural = tuple(range(array.rank))
-        if isinstance(array, (Input, RoutineOutput)) or array in self.outputs or array in self.row_major:
+        if isinstance(array, (Input, RoutineOutput)) or array in self.outputs:
             return natural
         if isinstance(array, Reshape):
             return self._merged_order(array) or natural
@@ -329,8 +334,16 @@ class LayoutPlanner:
 
     def _own(self, array: Array, kind: str, index: int = 0) -> View:
         order = self.orders.get(array, tuple(range(array.rank)))
-        buffer = Buffer(kind, array.dtype, product(array.shape), index, label=array.label)
-        return View(buffer, contiguous_strides(array.shape, order))
+        shape = [self.room(extent) for extent in array.shape]
+        buffer = Buffer(kind, array.dtype, product(shape), index, label=array.label)
+        return View(buffer, contiguous_strides(shape, order))
+
+    def room(self, extent: Dimension) -> Dimension:
+        """The extent in memory of an axis: what differs from block to block has room for the greatest."""
+        if self.blocks is None or self.blocks.reach is None:
+            return extent
+        symbol, _ = self.blocks.reach
+        return substitute(extent, {str(symbol): upper_bound(symbol)})  # type: ignore[dict-item]
 
 
 def _found_by_run(array: Array) -> frozenset[str]:

@@ -22,7 +22,8 @@ class Plan:
     """Roots, layouts and steps for some outputs. `given` arrays lie in memory when the program begins, at their views.
 
     The outputs of a whole program lie where the caller of a run says. Those of a loop's body have `homes`: inside what the
-    loop collects, or (None) in memory of their own. Nothing is cut `in_blocks` in what is the body of blocks itself.
+    loop collects, or (None) in memory of their own. In what is the body of `blocks` nothing is cut into
+    blocks again.
     """
 
     def __init__(
@@ -30,22 +31,20 @@ class Plan:
         outputs: Sequence[Array],
         given: Mapping[Array, View] | None = None,
         homes: Sequence[View | None] = (),
-        *,
-        in_blocks: bool = True,
+        blocks: Blocks | None = None,
     ) -> None:
         given = given or {}
         self.outputs = distinct_outputs(outputs)
         finder = RootFinder(self.outputs, given.keys())
         self.roots = finder.find()
-        blocks = [*find_row_blocks(finder, self.roots), *find_squares(finder, self.roots)] if in_blocks else []
+        found = [*find_row_blocks(finder, self.roots), *find_squares(finder, self.roots)] if blocks is None else []
         self.order = [array for array in finder.order if array not in finder.known and array not in given]
-        extra = [root.array for root in self.roots if root.array not in set(finder.order)]
-        stored = [array for array in finder.order if array in finder.stored] + extra
-        self.layouts = LayoutPlanner(self.roots, stored, self.outputs, finder.copies, finder.known, given)
+        stored = [array for array in finder.order if array in finder.stored]
+        self.layouts = LayoutPlanner(self.roots, stored, self.outputs, finder.known, given, blocks)
         for array, home in zip(self.outputs, homes):
             buffer = Buffer("arena", array.dtype, array.size, label=array.label)
             self.layouts.views[array] = home or View(buffer, contiguous_strides(array.shape))
-        self.steps: list[Step] = StepPlanner(self.order, self.roots, self.layouts, blocks).steps
+        self.steps: list[Step] = StepPlanner(self.order, self.roots, self.layouts, found).steps
         dump.steps(self.steps, self.layouts)
 
     def needed(self) -> set[Array]:
@@ -99,6 +98,7 @@ class BlockRegion:
 
     def __init__(self, blocks: Blocks, layouts: LayoutPlanner) -> None:
         self.given = {array: layouts.view(array) for array in blocks.given}
+        self.blocks = blocks
         self.whole = layouts.view(blocks.root.array)
         self.outside = {self.whole.buffer, *(view.buffer for view in self.given.values())}
         self.plan = self._computing(blocks.pieces)
@@ -116,7 +116,7 @@ class BlockRegion:
         return View(self.whole.buffer, strides, self.whole.address(piece.origin))
 
     def _planned(self, arrays: Sequence[Array], homes: Sequence[View | None]) -> Plan:
-        plan = Plan(arrays, self.given, homes, in_blocks=False)
+        plan = Plan(arrays, self.given, homes, self.blocks)
         plan.layouts.views.update(self.given)
         return plan
 

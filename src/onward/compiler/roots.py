@@ -17,13 +17,12 @@ from onward.compiler.contractions import (
     Contraction,
     Parts,
     classify,
-    in_groups,
     is_affine,
     operands_of,
     unit_stride_last,
-    uses,
+    without_divisor,
 )
-from onward.compiler.rewrite import expand, substitute
+from onward.compiler.rewrite import expand, replace_reads, substitute
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, floor_divide, product
 from onward.ir.tensor import Tensor
@@ -36,14 +35,13 @@ from onward.program.array import (
     Reduce,
     Reshape,
     RoutineOutput,
-    compute,
     defining_routine,
     mentioned_symbols,
     sizes_are_defined,
 )
 from onward.program.content import is_recurrence
 from onward.program.evaluate import evaluate
-from onward.program.scalar import Cast, IndexValue, Literal, Operation, Read, Scalar, Select
+from onward.program.scalar import Cast, IndexValue, Literal, Operation, Read, Scalar, Select, select
 
 EXPENSIVE = {
     "exp": 8, "log": 8, "tanh": 10, "erf": 12, "sigmoid": 10, "sin": 12, "cos": 12, "tan": 16, "asin": 12, "acos": 12,
@@ -160,12 +158,12 @@ class RootFinder:
         self.stored: set[Array] = {*outputs, *given}
         self.contractions: dict[Reduce, tuple[Read, Read]] = {}
         self._expanded: dict[Array, Scalar] = {}
+        self.scaled: set[Array] = set()
+        """Weights that are never made: the sum of what they multiply is divided in their place."""
         self.known = self._find_known()
         """Arrays of constants alone, as data that is computed when it is asked for."""
         self._decide()
         self.roots: list[Root] = []
-        self.copies: set[Array] = set()
-        """Arrays made here to give an operand of a contraction the layout it needs; they lie in row-major order."""
 
     # -- what is stored ----------------------------------------------------------------------------------------
     def _find_known(self) -> dict[Array, Constant]:
@@ -194,6 +192,9 @@ class RootFinder:
                 self.stored.add(array)
             if isinstance(array, (Reshape, Concatenate, RoutineOutput)):
                 self.stored.update(source for source in array.sources)
+        for array in self.made:
+            if isinstance(array, Reduce) and array.operation == "sum":
+                self._find_scaled(array)
         for array in self.made:  # sources first: whether a body is cheap depends on what it inlines
             if isinstance(array, Compute) and array not in self.stored and self._must_store(array):
                 self.stored.add(array)
@@ -232,7 +233,20 @@ class RootFinder:
             array = user
         return chain
 
+    def _find_scaled(self, array: Reduce) -> None:
+        for operand in array.sources:
+            chain: set[Array] = set()
+            while isinstance(operand, Compute) and operand not in self.stored and len(self.consumers[operand]) == 1:
+                chain.add(operand)
+                if not is_view(operand):
+                    break
+                (operand,) = operand.sources
+            if without_divisor(expand(array.body, chain.__contains__), array.reduction) is not None:
+                self.scaled |= chain
+
     def _must_store(self, array: Compute) -> bool:
+        if array in self.scaled:
+            return False
         body = self.expanded(array)
         if next(islice(body.walk(), LARGEST_BODY, None), None) is not None:
             return True
@@ -266,7 +280,9 @@ class RootFinder:
 
     # -- contractions ------------------------------------------------------------------------------------------
     def _find_contraction(self, array: Reduce) -> None:
-        operands = operands_of(array.body) if array.operation == "sum" else None
+        body = expand(array.body, self.scaled.__contains__)
+        body, _ = without_divisor(body, array.reduction) or (body, None)
+        operands = operands_of(body) if array.operation == "sum" else None
         if operands is None:
             return
         left, right = operands
@@ -406,7 +422,14 @@ class RootFinder:
         return Root(array, array.variables, body, array, self.expanded(array), array.reduction, array.extents)
 
     def _attach_contraction(self, root: Root) -> None:
-        assert root.reduce_body is not None
+        assert root.reduce is not None and root.reduce_body is not None
+        scaled = without_divisor(root.reduce_body, root.reduction)
+        if scaled is not None:
+            root.reduce_body, divisor = scaled
+            terms = product(root.extents)
+            if not isinstance(terms, int):  # the sum of no weights is 0
+                divisor = select(IndexValue(terms) == 0, 1.0, divisor)
+            root.body = replace_reads(root.body, lambda read: Operation("divide", (read, divisor), read.dtype) if read.array is root.reduce else read)
         operands = operands_of(root.reduce_body)
         if operands is None:
             return
@@ -417,45 +440,12 @@ class RootFinder:
         batch, rows, columns = parts
         if not self._reads_matrix_in_order(left, right, parts, root.extents):
             return
-        if right.dtype == DataType.INT8:
-            self._attach_byte_contraction(root, left, right, parts)
-            return
-        swap = self.is_constant(left.array) and not self.is_constant(right.array)
-        if not columns or (rows and swap):
-            left, right, rows, columns = right, left, columns, rows
-        if not self.is_constant(right.array) and not unit_stride_last(right, columns):
-            right = self._copy(root, right, batch, columns)
+        if right.dtype != DataType.INT8:  # whose partner, the unsigned one, is the left operand
+            swap = self.is_constant(left.array) and not self.is_constant(right.array)
+            if not columns or (rows and swap):
+                left, right, rows, columns = right, left, columns, rows
+            root.reduce_body = Operation("multiply", (left, right), left.dtype)
         root.contraction = Contraction(left, right, batch, rows, columns)
-        root.reduce_body = Operation("multiply", (left, right), left.dtype)
-
-    def _attach_byte_contraction(self, root: Root, left: Read, right: Read, parts: Parts) -> None:
-        """The unsigned operand is the left one; what it is multiplied with lies in groups along the reduction."""
-        batch, rows, columns = parts
-        group_step: Dimension = 0
-        if not self.is_constant(right.array):
-            copy, indices, group_step = in_groups(right, root.reduction[0], batch, columns, root_extents(root))
-            right = self._stored_copy(copy, indices)
-        root.contraction = Contraction(left, right, batch, rows, columns, group_step)
-        root.reduce_body = Operation("multiply", (Cast(left, DataType.INT32), Cast(right, DataType.INT32)), DataType.INT32)
-
-    def _copy(self, root: Root, read: Read, batch: tuple[Expression, ...], columns: tuple[Expression, ...]) -> Read:
-        """A root of its own that lays the right operand out as (batch, inner, columns)."""
-        extents = root_extents(root)
-        used = [variable for variable in batch if any(uses(place, variable) for place in read.indices)]
-        order = (*used, *root.reduction, *columns)
-        names = [str(variable) for variable in order]
-        copy = compute(
-            [extents[name] for name in names],
-            lambda *position: substitute(read, dict(zip(names, position))),
-        )
-        return self._stored_copy(copy, order)
-
-    def _stored_copy(self, copy: Compute, indices: tuple[Dimension, ...]) -> Read:
-        """Makes a root of it; the read that takes the operand's place."""
-        self.roots.append(Root(copy, copy.variables, self._inlined(copy.body)))
-        self.stored.add(copy)
-        self.copies.add(copy)
-        return Read(copy, indices)
 
 
 def _evaluation(array: Array) -> Callable[[], np.ndarray]:

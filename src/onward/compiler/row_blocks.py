@@ -3,7 +3,8 @@
 The second product of attention needs its left operand, the weights, a row at a time, and a row of weights needs no more than
 a row of scores, the result of the first product. So all of it can be done for a block of rows before the next, and what lies
 between stays in a cache. What is done for a block is a program of its own (`blocks.py`), planned like any other, over
-symbols that say which block it is. No number is computed in another way than without blocks.
+symbols that say which block it is. No number is computed in another way than without blocks, but that columns which no row of
+a block sees are left out.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 
 from onward.compiler.blocks import Blocks, Piece
+from onward.compiler.contractions import uses
 from onward.compiler.rewrite import replace_reads, substitute
 from onward.compiler.roots import Root, RootFinder
-from onward.ir.expressions import Dimension, Expression, Symbol, ceiling_divide, minimum, product
+from onward.compiler.visibility import Visibility, visibility_of
+from onward.ir.expressions import Dimension, Expression, Symbol, ceiling_divide, maximum, minimum, product
+from onward.ir.expressions import substitute as substitute_index
 from onward.program.array import (
     Array,
     Compute,
@@ -60,7 +64,7 @@ class _Search:
         self.users: dict[Array, set[Array]] = {}
         self.made: set[Array] = set()
         """What is made of contractions, up to the next one. Products with weights do not count: they read the weights once for all rows."""
-        for array in [*finder.order, *finder.copies]:
+        for array in finder.order:
             sources = self._sources(array)
             for source in sources:
                 self.users.setdefault(source, set()).add(array)
@@ -87,7 +91,9 @@ class _Search:
         if root.contraction is None or not self._is_product(root.array):
             return ()
         inside: dict[Array, None] = {}
-        pending = [root.contraction.left.array]
+        columns = root.contraction.columns
+        by_row = [read for read in root.body.reads() if read.array is not root.reduce and not any(uses(i, j) for i in read.indices for j in columns)]
+        pending = [read.array for read in (root.contraction.left, *by_row)]
         while pending:
             array = pending.pop()
             if array in self.made and array not in inside and (array in self.roots or isinstance(array, Reshape)):
@@ -113,6 +119,7 @@ class _BodyWriter:
         self.made: dict[Array, tuple[Array, tuple[Dimension | None, ...]]] = {}
         self.given: dict[Array, None] = {}
         self.reduced: set[Array] = set()
+        self.visibility: Visibility | None = None
         self.row = Symbol("block.inside")
         self.first = Symbol("block.first")
 
@@ -123,7 +130,7 @@ class _BodyWriter:
         extents = dict(zip(map(str, root.variables), root.shape))
         outer = [variable for variable in (*contraction.batch, *contraction.rows) if extents[str(variable)] != 1]
         rows = [variable for variable in contraction.rows if variable in outer]
-        if not rows or contraction.group_step != 0:
+        if not rows:
             return None
         self.along = rows[-1]
         outer.remove(self.along)
@@ -132,6 +139,8 @@ class _BodyWriter:
             return None
         step = _rows_of_a_block(count, product(root.extents))
         self.rows = step if isinstance(count, int) else minimum(step, count)
+        self.visibility = None if step == count else visibility_of(root, self.roots, self.interior, self.along)
+        reach = self._reach()
         names = {str(variable): Symbol(f"block.{number}", 0, extents[str(variable)] - 1) for number, variable in enumerate(outer)}
         units = {str(variable): 0 for variable in (*contraction.batch, *contraction.rows) if extents[str(variable)] == 1}
         try:
@@ -147,8 +156,21 @@ class _BodyWriter:
             root, self.interior, (*names.values(), number),
             (*(extents[name] for name in names), ceiling_divide(count, step)), self.first,
             minimum(number * step, count - self.rows), self.rows,
-            (Piece(body, origin, tuple(axes), (1,) * len(axes)),), tuple(self.given),
+            (Piece(body, origin, tuple(axes), (1,) * len(axes)),), tuple(self.given), reach=reach,
         )  # fmt: skip
+
+    def _reach(self) -> tuple[Expression, Dimension] | None:
+        """The columns of the left operand that the rows of a block need, if that may be fewer than all; one at least, so that no row is empty."""
+        if self.visibility is None:
+            return None
+        (columns,) = self.root.extents
+        self.columns = Symbol("block.columns", 0, columns)
+        last = substitute_index(self.visibility.limit, {str(self.along): self.first + self.rows - 1})
+        return self.columns, minimum(columns, maximum(last, 1))
+
+    def _extent(self, array: Array, variable: Expression, extent: Dimension) -> Dimension:
+        """That of a loop in a block."""
+        return self.columns if self.visibility is not None and self.visibility.loops.get(array) == str(variable) else extent
 
     def _array(self, root: Root, fixed: Mapping[str, Dimension]) -> Array:
         """A root for one block, as `_written` says it; sizes that the run has found by then are given."""
@@ -166,6 +188,7 @@ class _BodyWriter:
         mapping: dict[str, Dimension] = dict(fixed)
         for variable, extent in zip(root.variables, root.shape):
             if str(variable) not in mapping:
+                extent = self._extent(root.array, variable, extent)
                 variables.append(fresh_symbol("i", extent))
                 extents.append(extent)
                 mapping[str(variable)] = variables[-1]
@@ -173,21 +196,38 @@ class _BodyWriter:
         if root.reduce is None:
             return Compute(variables, extents, self._scalar(root.body, mapping, inner, variables[0]))
         assert root.reduce_body is not None
-        reduction = [fresh_symbol("k", extent) for extent in root.extents]
+        depths = [self._extent(root.array, variable, extent) for variable, extent in zip(root.reduction, root.extents)]
+        reduction = [fresh_symbol("k", extent) for extent in depths]
         along = dict(zip(map(str, root.reduction), reduction))
-        summed = {**inner, **dict(zip(map(str, reduction), root.extents))}
+        summed = {**inner, **dict(zip(map(str, reduction), depths))}
         reduced = Reduce(
-            root.reduce.operation, variables, extents, reduction, root.extents,
+            root.reduce.operation, variables, extents, reduction, depths,
             self._scalar(root.reduce_body, {**mapping, **along}, summed, variables[0]),
         )  # fmt: skip
         self.reduced.add(reduced)
-        if isinstance(root.body, Read) and root.body.array is root.reduce:
+        hidden = self._hidden(root, mapping, variables[1:], extents[1:]) if root is self.root and self.visibility is not None else None
+        if hidden is None and isinstance(root.body, Read) and root.body.array is root.reduce:
             return reduced
 
         def own(read: Read) -> Scalar:
-            return Read(reduced, (self.row, *variables[1:])) if read.array is root.reduce else read
+            if read.array is not root.reduce:
+                return read
+            value = Read(reduced, (self.row, *variables[1:]))
+            return value if hidden is None else value + Read(hidden, tuple(variables[1:]))
 
         return Compute(variables, extents, self._scalar(replace_reads(root.body, own), mapping, inner, variables[0]))
+
+    def _hidden(self, root: Root, mapping: Mapping[str, Dimension], variables: Sequence[Expression], extents: Sequence[Dimension]) -> Array:
+        """What the columns add that no row of a block needs: 0 times their factor, which is 0 or, where that is infinite or no number, NaN."""
+        assert root.contraction is not None
+        (column,), (count,) = root.reduction, root.extents
+        own, place = [fresh_symbol("i", extent) for extent in extents], fresh_symbol("k", count - self.columns)
+        factor = substitute(root.contraction.right, {**mapping, str(column): self.columns + place})
+        self.given[root.contraction.right.array] = None
+        term = substitute(factor, dict(zip(map(str, variables), own))) * 0.0
+        sums = Reduce("sum", own, extents, [place], [count - self.columns], term)
+        self.reduced.add(sums)
+        return sums
 
     def _scalar(self, scalar: Scalar, mapping: Mapping[str, Dimension], inner: Mapping[str, Dimension], row: Expression) -> Scalar:
         """A scalar of a root as one of its block, whose variables besides the row are `inner` (name -> extent)."""
@@ -203,10 +243,11 @@ class _BodyWriter:
             if array not in self.reduced:
                 self.given[array] = None
             return Read(array, places)
-        kept = tuple(None if _is_inner(place, extent, inner) else place for place, extent in zip(places, array.shape))
+        root = self.roots[array]
+        extents = [self._extent(array, variable, extent) for variable, extent in zip(root.variables, array.shape)]
+        kept = tuple(None if _is_inner(place, extent, inner) else place for place, extent in zip(places, extents))
         if array not in self.made:
             self._check(kept, inner)
-            root = self.roots[array]
             names = map(str, root.variables)
             fixed = {name: place for name, place in zip(names, kept) if place is not None}
             self.made[array] = (self._array(root, fixed), kept)

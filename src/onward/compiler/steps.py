@@ -115,7 +115,7 @@ class StepPlanner:
         by_array = {root.array: root for root in roots}
         in_blocks = {item.root.array: item for item in blocks}
         interior = {array for item in blocks for array in item.interior}
-        for array in _execution_order(order, roots):
+        for array in order:
             if array in interior:
                 continue
             if array in in_blocks:
@@ -273,23 +273,14 @@ def _sources(root: Root) -> set[Array]:
     return {read.array for read in root.reads()}
 
 
-def _execution_order(order: Sequence[Array], roots: Sequence[Root]) -> list[Array]:
-    """The stored arrays, each after everything it reads; copies made for contractions come before them."""
-    known = set(order)
-    result: list[Array] = []
-    pending = [root.array for root in roots if root.array not in known]
-    ready = {root.array: root for root in roots}
-    for array in order:
-        root = ready.get(array)
-        if root is not None:
-            result.extend(read.array for read in root.reads() if read.array in pending and read.array not in result)
-        result.append(array)
-    return result
-
-
 def _extents(root: Root) -> dict[str, Dimension]:
     pairs = zip((*root.variables, *root.reduction), (*root.shape, *root.extents))
     return {str(variable): extent for variable, extent in pairs}
+
+
+def row_nest(root: Root) -> Nest:
+    """A nest of its own for a reduction, each of whose sums is made along its terms."""
+    return _new_nest(root, "row")
 
 
 def _new_nest(root: Root, kind: str) -> Nest:

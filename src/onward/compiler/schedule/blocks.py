@@ -51,7 +51,7 @@ class _BlockSchedule:
         self.memory = plan_memory([self._lifetime(buffer) for buffer in inside])
         self.scratch = Buffer("arena", DataType.UINT8, self.lots * self.memory.total, label="scratch")
         self.buffers = [*(buffer for buffer in used if buffer not in inside), self.scratch]
-        self.places = {str(place): place for place in blocks.places} | {str(blocks.first): blocks.first}
+        self.places = blocks.symbols
 
     def _lifetime(self, buffer: Buffer) -> Lifetime:
         users = [number for number, part in enumerate(self.kernels) if buffer in part.buffers]
@@ -78,7 +78,7 @@ class _BlockSchedule:
         )  # fmt: skip
 
     def _sizes(self) -> list[str]:
-        wanted: list[Dimension] = [*self.blocks.counts, self.blocks.begin, self.memory.total, *self.memory.offsets.values()]
+        wanted: list[Dimension] = [*self.blocks.counts, self.blocks.begin, *(self.blocks.reach or ()), self.memory.total, *self.memory.offsets.values()]
         for part in self.kernels:
             wanted += [*part.sizes, part.blocks, *(buffer.bytes for buffer in part.buffers)]
         names = {name for item in wanted if isinstance(item, Expression) for name in item.symbols}
@@ -95,8 +95,9 @@ class _BlockSchedule:
         with b.loop(first, last) as block:
             indices = dict(zip(map(str, self.blocks.places), point.places(block, self.blocks.counts)))
             inside = Emitter(b, arguments, None, indices)  # type: ignore[arg-type]
-            indices[str(self.blocks.first)] = inside.index(self.blocks.begin)
-            inside = Emitter(b, arguments, None, indices)  # type: ignore[arg-type]
+            for symbol, value in ((self.blocks.first, self.blocks.begin), *([self.blocks.reach] if self.blocks.reach else [])):
+                indices[str(symbol)] = inside.index(value)
+                inside = Emitter(b, arguments, None, indices)  # type: ignore[arg-type]
             self._run(b, lambda part: self._call(b, inside, part, bases, slots, arguments.context), bases)
 
     def _run(self, b: Builder, call: Callable[[Kernel], None], bases: dict[Buffer, Value]) -> None:

@@ -1,15 +1,15 @@
 """Contractions: packed, register-blocked matrix products with whatever follows them.
 
 A tile of `rows` x (`vectors` * lanes) results stays in registers over the whole reduction. The right operand streams in
-panels of one tile's width: constants are packed ahead in the exact order of use, others are read in place along their
-unit stride. The left operand is read in place through strides, so an implicit convolution is the same loop with a
+panels of one tile's width: constants are packed ahead in the exact order of use, others by a kernel of their own before this one where
+that pays, or they are read in place along their unit stride. The left operand is read in place through strides, so an implicit convolution is the same loop with a
 deeper reduction nest. What a step of the reduction is, a multiply-add of floats or a product of four bytes, is said in
 `products.py`. Source: Goto and van de Geijn 2008 for the blocking; the register budget is the target's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 from onward.compiler.builder import Builder, Module
 from onward.compiler.contractions import is_affine
@@ -29,17 +29,17 @@ from onward.compiler.schedule.accumulation import (
 )
 from onward.compiler.schedule.emitter import Emitter
 from onward.compiler.schedule.kernel import Arguments, Kernel
-from onward.compiler.schedule.lanes import LaneSchedule
-from onward.compiler.schedule.packing import packing_of
+from onward.compiler.schedule.nest import NestSchedule
+from onward.compiler.schedule.panels import Panels
 from onward.compiler.schedule.products import product_of
 from onward.compiler.schedule.strips import TileOrder
 from onward.compiler.schedule.summation import PRODUCTS
 from onward.compiler.schedule.tiles import TYPICAL_ROWS, choose_tile
-from onward.compiler.steps import ContractionStep, Nest, Stage
+from onward.compiler.steps import ContractionStep, row_nest
 from onward.compiler.targets import Target
 from onward.compiler.values import I8, I64, POINTER, Type, Value
 from onward.ir.datatypes import DataType
-from onward.ir.expressions import Dimension, Expression, Symbol, SymbolAtom, ceiling_divide, product, upper_bound
+from onward.ir.expressions import Dimension, Expression, Symbol, SymbolAtom, ceiling_divide, floor_divide, minimum, product, upper_bound
 from onward.ir.expressions import substitute as substitute_index
 from onward.program.scalar import IndexValue, Read
 
@@ -52,21 +52,30 @@ STREAMING_DEPTH = 256
 """Terms of the longest sum during which a tile asks for what it will write: with 256 channels there is nothing to gain, with 64 a fifth (measured)."""
 SMALL_PANEL = 4096
 """Bytes of a panel that hardware fetches early enough by itself."""
+FEW_ROWS = 4
+"""With fewer rows, keys are better multiplied where they lie: 2 rows times 1024 keys of 64 take half the time, 4 rows about the same (measured)."""
+PACKING_ROWS = 256
+"""From so many rows on, panels made for the run are worth it: with 128 rows they cost what they bring, with 1024 an eighth is gained (measured)."""
 
 
 def contraction_kernels(step: ContractionStep, layouts: LayoutPlanner, target: Target) -> list[Kernel]:
-    """The kernel of one contraction with its epilogue.
+    """The kernel of one contraction with its epilogue, after one that packs the right operand, if that is done for the run.
 
-    Where the right operand has no unit stride along the columns, a plain lane reduction does the work.
+    It is not worth it for few rows where the operand lies along the reduction, as keys do: each result is a sum of its own then. Which of
+    both it is, the run says where it alone knows the number of rows: what is not wanted has no blocks.
     """
     schedule = MatrixSchedule(step.root, layouts, target)
-    if schedule.fits:
-        return [schedule.kernel()]
-    root = step.root
-    pairs = zip((*root.variables, *root.reduction), (*root.shape, *root.extents))
-    stage = Stage(root, "lane", root.variables, root.reduction, root.body, root.reduce_body)
-    nest = Nest(list(root.variables), {str(variable): extent for variable, extent in pairs}, None, [stage])
-    return [LaneSchedule(nest, layouts, target, {root.array}).kernel()]
+    kernel = schedule.kernel()
+    if schedule.constant or not schedule.packed:
+        return [kernel]
+    packing = schedule.packing_kernel()
+    if not schedule.lies_along_reduction():
+        return [packing, kernel]
+    sums = NestSchedule(row_nest(step.root), layouts, target, {step.root.array}).kernel()
+    many = minimum(1, floor_divide(schedule.row_count, FEW_ROWS))
+    for item, share in ((packing, many), (kernel, many), (sums, 1 - many)):
+        item.blocks = item.blocks * share
+    return [item for item in (packing, kernel, sums) if item.blocks != 0]
 
 
 class MatrixSchedule:
@@ -94,12 +103,14 @@ class MatrixSchedule:
         self.extents.setdefault(str(self.column), 1)
         self.batch += others
         self.inner = self._reduction()
-        # What is packed ahead has a known size; a constant read along an open extent stays as it lies.
-        read = (*self.batch, *self.inner, self.column)
+        self.constant = layouts.view(self.right.array).buffer.kind == "constant"
         self.places = self._places()
+        # What is packed ahead has a known size.
+        read = (*self.batch, *self.inner, self.column)
         known = all(isinstance(self.extents[str(variable)], int) for variable in read) and all(isinstance(upper_bound(place), int) for place in self.places)
-        self.constant = known and layouts.view(self.right.array).buffer.kind == "constant"
-        self.fits = self.constant or self.product.group > 1 or self._step(self.right, self.column) == 1
+        if self.constant and not known:
+            self.constant, self.places = False, []
+        self.packed = self.constant or self.product.group > 1 or self._step(self.right, self.column) != 1 or self._packing_pays()
         if self._is_narrow():
             self._multiply_as(DataType.BFLOAT16)
 
@@ -183,33 +194,52 @@ class MatrixSchedule:
 
     # -- the right operand -------------------------------------------------------------------------------------
     def _places(self) -> list[Expression]:
-        """What a right operand is read at that is no loop of this kernel: places of a block around it."""
+        """What a right operand is read at that is no loop of this kernel: places of a block around it. It is packed for all of them at once."""
         address = self.layouts.view(self.right.array).address(self.right.indices)
         atoms = address.atoms if isinstance(address, Expression) else ()
         symbols = {atom.name: Symbol(atom.name, atom.lower, atom.upper) for atom in atoms if isinstance(atom, SymbolAtom)}
-        return [symbols[name] for name in sorted(symbols.keys() - self.extents.keys())]
+        names = symbols.keys() - self.extents.keys()
+        return [symbols[name] for name in sorted(names if self.constant else names & self._block_places().keys())]
 
-    def _pack_buffer(self, width: int) -> Buffer:
-        """The constant right operand as panels: places, batch, columns / width, steps of the reduction, width, group; padded with zeros."""
-        view = self.layouts.view(self.right.array)
-        constant = view.buffer.constant
-        assert constant is not None
-        order = (*self.places, *self.batch, *self.inner, self.column)
-        bounds = [int(upper_bound(place)) + 1 for place in self.places]  # type: ignore[arg-type]
-        extents = bounds + [int(self.extents[str(variable)]) for variable in order[len(bounds) :]]  # type: ignore[arg-type]
-        steps = [int(self._step(self.right, variable)) for variable in order]  # type: ignore[arg-type]
-        address = self.layouts.view(self.right.array).address(self.right.indices)
-        origin = address.constant if isinstance(address, Expression) else address
-        axes = view.buffer.order
-        loops = self._loops()
-        run = int(loops[-1].extent) if loops else 1  # type: ignore[arg-type]
-        batch, group = len(self.places) + len(self.batch), self.product.group
+    def _block_places(self) -> dict[str, Dimension]:
+        """The places of a block around this, and how many values each has."""
+        blocks = self.layouts.blocks
+        return {} if blocks is None else dict(zip(map(str, blocks.places), blocks.counts))
 
-        panels = -(-extents[-1] // width)
-        size = product(extents[:batch]) * panels * self._steps() * width * group
-        key: tuple[Hashable, ...] = (tuple(extents), tuple(steps), origin, width, batch, run, group, self.stored)
-        packing = packing_of(axes, origin, extents, steps, batch, width, run, group, self.stored.numpy)
-        return Buffer("constant", self.stored, size, 0, constant, axes, "packed", packing, key)
+    def _packing_pays(self) -> bool:
+        """Whether a right operand that could be read in place is multiplied by so many rows that panels are worth their making."""
+        uses = self.row_count
+        if self.right.array in self.layouts.given:
+            here = {str(place) for place in self.places}
+            uses = uses * product(count for name, count in self._block_places().items() if name not in here)
+        return isinstance(uses, int) and uses >= PACKING_ROWS
+
+    @property
+    def row_count(self) -> Dimension:
+        """How many rows multiply a right operand."""
+        return product(self.extents[str(variable)] for variable in self.rows)
+
+    def lies_along_reduction(self) -> bool:
+        """Whether both operands, of floats, are read without gaps along the reduction."""
+        return self.product.group == 1 and len(self.inner) == 1 and self._step(self.left, self.inner[0]) == self._step(self.right, self.inner[0]) == 1
+
+    def _as_panels(self) -> Panels:
+        extents = {name: self.layouts.room(extent) for name, extent in self.extents.items()}
+        extents |= {str(place): upper_bound(place) + 1 for place in self.places}  # type: ignore[operator]
+        loops, group = self._loops(), self.product.group
+        steps, run = product(turns_of(loops, group)), loops[-1].extent if loops else 1
+        outer = [*self.places, *self.batch]
+        return Panels(self.right, self.layouts, outer, self.inner, self.column, extents, self.layouts.room(steps), run, self.width, group)
+
+    def _right_buffer(self) -> Buffer:
+        """Where the right operand is read."""
+        if not self.packed:
+            return self.layouts.view(self.right.array).buffer
+        return self.panels.constant(self.stored) if self.constant else self.panels.scratch()
+
+    def packing_kernel(self) -> Kernel:
+        """Lays a right operand that only the run knows out as panels."""
+        return self.panels.kernel(self.right_buffer, self.target)
 
     # -- the kernel --------------------------------------------------------------------------------------------
     def kernel(self) -> Kernel:
@@ -224,7 +254,8 @@ class MatrixSchedule:
         self.tile = choose_tile(self.row_extent, column_extent, self._depths(), step_bytes, self.target, most, self.product)
         self.width = self.tile.vectors * self.lanes
         self.order = self._order()
-        self.right_buffer = self._pack_buffer(self.width) if self.constant else self.layouts.view(self.right.array).buffer
+        self.panels = self._as_panels()
+        self.right_buffer = self._right_buffer()
         buffers, sizes = self._arguments()
         module = Module(self.target)
         b = module.function("kernel", [("arguments", POINTER), ("begin", I64), ("end", I64)])
@@ -252,7 +283,7 @@ class MatrixSchedule:
         buffers = dict.fromkeys([self.layouts.view(self.left.array).buffer, self.right_buffer])
         buffers.update(dict.fromkeys(self.layouts.view(read.array).buffer for read in reads))
         buffers[self.layouts.view(self.root.array).buffer] = None
-        dimensions: list[Dimension] = [*self._addresses(True), *self.extents.values(), self.row_step]
+        dimensions: list[Dimension] = [*self._addresses(True), *self.extents.values(), self.row_step, self.right_buffer.size]
         for read in reads:
             dimensions.extend(read.array.shape)
             dimensions.extend(self.layouts.view(read.array).strides)
@@ -274,8 +305,8 @@ class MatrixSchedule:
 
         A single tile, which streams the panels once, asks for what it needs soon.
         """
-        panel, bits = self._steps() * self.width * self.product.group, self.product.right_element.bits
-        if not self.constant or int(panel) * bits < 8 * SMALL_PANEL:  # type: ignore[call-overload]
+        panel, bits = self.panels.steps * self.width * self.product.group, self.product.right_element.bits
+        if not self.packed or not isinstance(panel, int) or panel * bits < 8 * SMALL_PANEL:
             return None
         per_line = CACHE_LINE * 8 // bits
         walked = -(-steps_written_out(self.product) * self.width * self.product.group // per_line)
@@ -284,7 +315,7 @@ class MatrixSchedule:
         turns = min(turns, self.order.strip or turns)
         lines = max(1, -(-walked // turns))
         share = b.unsigned_remainder(turn * b.constant(I64, lines), b.constant(I64, walked))
-        distance = min(int(panel), STREAM_AHEAD * 8 // bits) if turns == 1 else int(panel)  # type: ignore[call-overload]
+        distance = min(panel, STREAM_AHEAD * 8 // bits) if turns == 1 else panel
         return LookAhead(lines, b.constant(I64, distance) + share * b.constant(I64, per_line))
 
     def _emit_columns(self, b: Builder, arguments: Arguments, indices: dict[str, Value], panel: Value, tile: Value) -> None:
@@ -360,13 +391,13 @@ class MatrixSchedule:
             here[str(self.rows[-1])] = row
         here[str(self.column)] = column
         left = self._start(b, arguments, self.left, here)
-        if self.constant:
+        if self.packed:
             right = self._panel(b, arguments, here, panel, lane)
         else:
             right = self._start(b, arguments, self.right, here)
         Accumulation(
             self.point, self.product, self._loops(), self.row_step, self.scratch, count, vectors, kind,
-            None if self.constant else masks, self.look_ahead, self._streams(b, arguments, here, count, vectors * lanes), self.chain,
+            None if self.packed else masks, self.look_ahead, self._streams(b, arguments, here, count, vectors * lanes), self.chain,
         ).run(left, right)  # fmt: skip
         wide = vectors * lanes
         with b.loop(b.constant(I64, 0), b.constant(I64, count)) as position:
@@ -400,9 +431,9 @@ class MatrixSchedule:
         return found
 
     def _added(self) -> list[Read]:
-        """What the epilogue reads that is as large as the result, such as a shortcut."""
+        """What the epilogue reads along rows and columns, such as a shortcut or a mask."""
         reads = [read for read in self.body.reads() if read.array is not self.root.reduce and is_affine(read)]
-        return [read for read in reads if read.array.size == self.root.array.size]
+        return [read for read in reads if self.rows and all(self._step(read, variable) != 0 for variable in (self.rows[-1], self.column))]
 
     def _masks(self, b: Builder, left_over: Value | None, vectors: int, lanes: int) -> list[Value] | None:
         if left_over is None:
@@ -424,10 +455,9 @@ class MatrixSchedule:
             place = place * self.point.index(upper_bound(symbol) + 1) + self.point.index(symbol)  # type: ignore[operator]
         for variable in self.batch:
             place = place * self.point.index(self.extents[str(variable)]) + indices[str(variable)]
-        panels = ceiling_divide(self.extents[str(self.column)], self.width)
-        place = place * self.point.index(panels) + panel
+        place = place * self.point.index(self.panels.count) + panel
         group = b.constant(I64, self.product.group)
-        place = (place * self.point.index(self._steps() * self.width) + lane) * group
+        place = (place * self.point.index(self.panels.steps * self.width) + lane) * group
         return b.offset(arguments.pointer(self.right_buffer), place, self.product.right_element)
 
     def _loops(self) -> list[Loop]:
@@ -437,28 +467,22 @@ class MatrixSchedule:
         """
         found: list[Loop] = []
         for variable in self.inner:
-            right: Dimension = 0 if self.constant else self._step(self.right, variable)
+            right: Dimension = 0 if self.packed else self._step(self.right, variable)
             loop = Loop(self.extents[str(variable)], self._step(self.left, variable), right)
             if found and found[-1].left == loop.left * loop.extent and found[-1].right == loop.right * loop.extent:
                 loop = Loop(found.pop().extent * loop.extent, loop.left, loop.right)
             found.append(loop)
-        if self.product.group > 1 and not self.constant:
-            found = [Loop(loop.extent, loop.left, self.root.contraction.group_step) for loop in found]  # type: ignore[union-attr]
-        if self.constant:
+        if self.packed:
             step: Dimension = self.width * self.product.group
             for place, extent in reversed(list(enumerate(turns_of(found, self.product.group)))):
                 found[place] = Loop(found[place].extent, found[place].left, step)
-                step = step * extent
+                step = step * self.layouts.room(extent)
         return found
 
     def _depths(self) -> list[Dimension]:
         """The turns of the reduction loops as they will be merged."""
         self.width = 1  # any will do: it cancels out
         return turns_of(self._loops(), self.product.group)
-
-    def _steps(self) -> Dimension:
-        """Steps of the whole reduction."""
-        return product(turns_of(self._loops(), self.product.group))
 
     def _finish(self, b: Builder, arguments: Arguments, indices: dict[str, Value], value: Value, lanes: int, mask: Value | None) -> None:
         assert self.root.reduce is not None

@@ -24,10 +24,11 @@ def copy_kernel(step: CopyStep, layouts: LayoutPlanner, target: Target) -> Kerne
     else:
         view = View(home.buffer, home.strides, home.address(step.shift))
         layouts.orders[copy] = layouts.orders.get(step.target, tuple(range(step.target.rank)))
-    return _map_into(copy, view, layouts, target)
+    return map_into(copy, view, layouts, target)
 
 
-def _map_into(array: Compute, view: View, layouts: LayoutPlanner, target: Target) -> Kernel:
+def map_into(array: Compute, view: View, layouts: LayoutPlanner, target: Target) -> Kernel:
+    """A map that writes into a view of its own."""
     layouts.views[array] = view
     root = Root(array, array.variables, array.body)
     extents = {str(variable): extent for variable, extent in zip(array.variables, array.shape)}
