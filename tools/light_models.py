@@ -2,7 +2,7 @@
 
     python tools/light_models.py [--output build/models] [--only vgg19 squeezenet]
 
-For each model `NAME` the folder then holds NAME_static.onnx, and NAME.npz with an input ("small:...") and the output in double
+For each model `NAME` the folder then holds NAME_static.onnx, NAME_dynamic.onnx for batches of any size, and NAME.npz with an input ("small:...") and the output in double
 precision ("small:double:..."), which Onward computes: onnxruntime has no such convolutions, and the reference evaluator of the onnx
 package is off by 4e-2 and more on half of these models. Files that exist are kept.
 """
@@ -51,6 +51,23 @@ def with_random_weights(path: Path) -> onnx.ModelProto:
     return model
 
 
+def with_open_batch(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model for batches of any size: a Reshape to a batch of 1 keeps the first axis instead."""
+    opened = onnx.ModelProto()
+    opened.CopyFrom(model)
+    del opened.graph.value_info[:]
+    shapes = {node.input[1] for node in opened.graph.node if node.op_type == "Reshape"}
+    for item in opened.graph.initializer:
+        array = numpy_helper.to_array(item)
+        if item.name in shapes and array[0] == 1:
+            item.CopyFrom(numpy_helper.from_array(np.array([0, *array[1:]], np.int64), item.name))
+    given = {item.name for item in opened.graph.initializer}
+    for port in (*(item for item in opened.graph.input if item.name not in given), *opened.graph.output):
+        for axis in port.type.tensor_type.shape.dim[:1]:
+            axis.dim_param = "batch"
+    return opened
+
+
 def readers(model: onnx.ModelProto, name: str) -> set[str]:
     """The operators that read a value, through Unsqueeze."""
     found: set[str] = set()
@@ -95,6 +112,7 @@ def make(name: str, folder: Path) -> None:
     for path, write in (
         (folder / f"{name}.npz", lambda target: np.savez(target, **arrays)),
         (folder / f"{name}_static.onnx", lambda target: onnx.save(model, target)),
+        (folder / f"{name}_dynamic.onnx", lambda target: onnx.save(with_open_batch(model), target)),
     ):
         unfinished = path.with_name(f"unfinished_{path.name}")
         write(unfinished)
@@ -108,7 +126,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=NAMES, default=list(NAMES))
     arguments = parser.parse_args()
     for name in arguments.only:
-        if not (arguments.output / f"{name}_static.onnx").exists():
+        if not all((arguments.output / f"{name}_{variant}.onnx").exists() for variant in ("static", "dynamic")):
             make(name, arguments.output)
 
 

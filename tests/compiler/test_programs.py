@@ -272,6 +272,19 @@ def in_groups(x: P.Array, groups: int, generator: np.random.Generator) -> P.Arra
 
 
 @pytest.mark.parametrize("target", TARGETS)
+def test_a_product_carries_what_is_added_after_a_transposition(target: str) -> None:
+    """A layer with channels last between others with channels first, as in ConvNeXt, and a shortcut around it that is read twice."""
+    generator = np.random.default_rng(5)
+    x = P.Input((BATCH, 24, 5, SEQUENCE), FLOAT, "x")
+    weights, bias = P.constant(normal(generator, 24, 24)), P.constant(normal(generator, 24))
+    layer = P.transpose(P.matmul(P.transpose(x, [0, 2, 3, 1]), weights) + bias, [0, 3, 1, 2])
+    added = x + layer
+    artifact = compare([x], {"added": added, "y": P.max(added, [2])}, {"x": normal(generator, 2, 24, 5, 7)}, target, 1e-5)
+    kinds = [kernel.kind for kernel in artifact.kernels]
+    assert kinds.count("contraction") == 1 and kinds.count("map") == 0, "the sum is the product's epilogue"
+
+
+@pytest.mark.parametrize("target", TARGETS)
 def test_what_follows_a_reduction_does_so_before_its_axes_are_merged(target: str) -> None:
     """Grouped convolutions carry their bias and activation along, beside operands of every shape; then channels are shuffled."""
     generator = np.random.default_rng(4)

@@ -323,11 +323,13 @@ class RootFinder:
         return not self._meets_again(array) and not self._is_rearranged(array)
 
     def _is_rearranged(self, array: Compute) -> bool:
-        """Whether the only use is a stored array with the same elements in another order, such as a transposition."""
+        """Whether the only use is of all elements in another order, as of a transposition, by an array that is stored or carries them along."""
         if len(self.consumers[array]) != 1 or array in self.outputs:
             return False
         (user,) = self.consumers[array]
-        return user in self.stored and is_view(user) and _is_bijection(user.body, user.variables, user.shape)  # type: ignore[attr-defined]
+        if not is_view(user) or not _is_bijection(user.body, user.variables, user.shape):  # type: ignore[attr-defined]
+            return False
+        return user in self.stored or self._meets_again(user) or self._is_rearranged(user)  # type: ignore[arg-type]
 
     def _meets_again(self, array: Compute) -> bool:
         """Whether all uses run through elementwise arrays of the same shape into one: inlining then repeats nothing."""
