@@ -15,7 +15,14 @@ def network(x: Any) -> Any:
     return tf.nn.softmax(y @ weights(16, 10))
 
 
+def spectrum(x: Any) -> Any:
+    pairs = tf.signal.rfft2d(x, [4, 8])
+    return tf.math.real(pairs), tf.math.imag(pairs), tf.abs(pairs)
+
+
 CASES: dict[str, tuple[Any, ...]] = {
+    "spectrum": (spectrum, spec(2, 4, 8)),
+    "rfft": (lambda x: tf.abs(tf.signal.stft(x, 8, 4)), spec(2, 32)),
     "net": (network, spec(None, 16, 16, 8)),
     "fc": (lambda x: tf.nn.relu(x @ weights(20, 30) + 1.0), spec(None, 20)),
     "binary": (

@@ -10,6 +10,7 @@ import pytest
 from onward.errors import UnsupportedOperator
 from tests.converters.tflite.cases import CASES
 from tests.converters.tflite.making import converted, make, spec, tf, weights
+from tests.converters.tflite.test_recurrent import file_of, flatbuffers, schema
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
@@ -53,11 +54,51 @@ def test_provenance_and_names(tmp_path: Path) -> None:
     assert "FULLY_CONNECTED" in kinds
 
 
-def test_all_refusals_at_once(tmp_path: Path) -> None:
+def test_random_numbers(tmp_path: Path) -> None:
     def drawn(x):
-        return tf.random.uniform([3]) + tf.random.normal([3]) + tf.math.real(tf.signal.rfft2d(tf.reshape(x, [1, 2, 2])))[0, 0, 0]
+        return tf.random.uniform([3]) + tf.random.normal([3]), tf.random.categorical(tf.reshape(x, [1, 4]), 3)
 
+    model, _ = converted(make(drawn, spec(4)), tmp_path)
+    assert {node.op_type for node in model.graph.nodes} >= {"RandomUniformLike", "RandomNormalLike", "ArgMax"}
+
+
+def test_all_refusals_at_once(tmp_path: Path) -> None:
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(file_of("STABLEHLO_COSINE", (2, 3), {}, {}, [(2, 3)])))
+    (graph,), (code,) = model.subgraphs, model.operatorCodes
+    (first,) = graph.operators
+    second = schema.OperatorT()
+    second.opcodeIndex, second.inputs, second.outputs = 1, first.inputs, first.outputs
+    other = schema.OperatorCodeT()
+    other.builtinCode, other.deprecatedBuiltinCode, other.version = schema.BuiltinOperator.STABLEHLO_TANH, code.deprecatedBuiltinCode, 1
+    graph.operators, model.operatorCodes = [first, second], [code, other]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
     with pytest.raises(UnsupportedOperator) as refusal:
-        converted(make(drawn, spec(4)), tmp_path)
-    for name in ("RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "RFFT2D"):
+        converted(bytes(builder.Output()), tmp_path)
+    for name in ("STABLEHLO_COSINE", "STABLEHLO_TANH"):
         assert name in str(refusal.value)
+
+
+class Tables(tf.Module):
+    """A table and a variable that are filled before the first run."""
+
+    def __init__(self):
+        super().__init__()
+        words = tf.lookup.KeyValueTensorInitializer(tf.constant(["a", "the", "unknown"]), tf.constant([3, 1, 7], tf.int64))
+        self.table = tf.lookup.StaticHashTable(words, -1)
+        self.weights = tf.Variable(weights(3))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "words"), spec(None, 3)])
+    def __call__(self, words, x):
+        return {"numbers": self.table.lookup(words), "size": self.table.size(), "sums": x + self.weights}
+
+
+def test_tables_and_variables(tmp_path: Path) -> None:
+    module = Tables()
+    tf.saved_model.save(module, str(tmp_path / "saved"))
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "saved"))
+    converter.experimental_enable_resource_variables = True
+    data = converter.convert()
+    model, certificate = converted(bytes(data), tmp_path)
+    kinds = {node.metadata.get("onward.class") for node in model.graph.nodes}
+    assert "HASHTABLE_FIND" in kinds and certificate.differences

@@ -1,4 +1,4 @@
-"""The LSTM operator in files written for the purpose: TensorFlow's converter makes loops of today's Keras layers."""
+"""Operators in files written for the purpose: recurrent layers, of which TensorFlow's converter makes loops, and those of StableHLO."""
 
 from __future__ import annotations
 
@@ -16,37 +16,43 @@ flatbuffers = pytest.importorskip("flatbuffers")
 CELLS, WIDTH, STEPS, BATCH = 5, 4, 6, 2
 
 
-def file_of(shapes: dict[int, tuple[int, ...]], hidden: int, **options: Any) -> bytes:
-    """A file of one LSTM; `shapes` are those of its parameters by place."""
+def file_of(
+    operator: str, entry: tuple[int, ...], shapes: dict[int, tuple[int, ...]], states: dict[int, tuple[int, ...]], results: list[tuple[int, ...]],
+    count: int = 0, kind: str = "FLOAT32", **options: Any,
+) -> bytes:  # fmt: skip
+    """A file of one operator with `count` inputs: the first is the model's, `shapes` are those of its parameters by place, `states` of what it
+    keeps."""
     rng = np.random.default_rng(5)
     model, graph, node = schema.ModelT(), schema.SubGraphT(), schema.OperatorT()
-    model.version, model.subgraphs, model.buffers, model.description = 3, [graph], [schema.BufferT()], "lstm"
+    model.version, model.subgraphs, model.buffers, model.description = 3, [graph], [schema.BufferT()], operator.lower()
     code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.UNIDIRECTIONAL_SEQUENCE_LSTM
-    code.version = 1
-    model.operatorCodes, graph.tensors, graph.operators, node.inputs = [code], [], [node], [-1] * 24
-    time_major = options.get("timeMajor", False)
-    lead = (STEPS, BATCH) if time_major else (BATCH, STEPS)
+    code.builtinCode = getattr(schema.BuiltinOperator, operator)
+    code.deprecatedBuiltinCode, code.version = min(code.builtinCode, 127), 1
+    model.operatorCodes, graph.tensors, graph.operators, node.inputs = [code], [], [node], [-1] * (count or len(shapes) + 1)
 
     def tensor(shape: tuple[int, ...], data: np.ndarray | None = None, variable: bool = False) -> int:
         item = schema.TensorT()
-        item.shape, item.type, item.name, item.isVariable = list(shape), schema.TensorType.FLOAT32, f"t{len(graph.tensors)}", variable
+        item.shape, item.type, item.name, item.isVariable = list(shape), getattr(schema.TensorType, kind), f"t{len(graph.tensors)}", variable
         if data is not None:
             held = schema.BufferT()
-            held.data = np.frombuffer(data.astype(np.float32).tobytes(), np.uint8)
+            held.data = np.frombuffer(data.astype(kind.lower()).tobytes(), np.uint8)
             model.buffers.append(held)
             item.buffer = len(model.buffers) - 1
         graph.tensors.append(item)
         return len(graph.tensors) - 1
 
-    node.inputs[0] = tensor((*lead, WIDTH))
+    node.inputs[0] = tensor(entry)
     for place, shape in shapes.items():
-        node.inputs[place] = tensor(shape, rng.normal(size=shape) * 0.5)
-    node.inputs[18], node.inputs[19] = tensor((BATCH, hidden), variable=True), tensor((BATCH, CELLS), variable=True)
-    node.outputs = [tensor((*lead, hidden))]
-    node.builtinOptionsType = schema.BuiltinOptions.UnidirectionalSequenceLSTMOptions
-    node.builtinOptions = schema.UnidirectionalSequenceLSTMOptionsT()
-    node.builtinOptions.fusedActivationFunction = schema.ActivationFunctionType.TANH
+        node.inputs[place] = tensor(shape, rng.normal(size=shape) * (0.5 if kind == "FLOAT32" else 3))
+    for place, shape in states.items():
+        node.inputs[place] = tensor(shape, variable=True)
+    node.outputs = [tensor(shape) for shape in results]
+    if options:
+        table = "".join(part.capitalize() for part in operator.split("_")).replace("Lstm", "LSTM").replace("Rnn", "RNN") + "Options"
+        table = {"UnidirectionalSequenceRNNOptions": "SequenceRNNOptions"}.get(table, table)
+        node.builtinOptionsType = getattr(schema.BuiltinOptions, table)
+        node.builtinOptions = getattr(schema, f"{table}T")()
+        node.builtinOptions.fusedActivationFunction = schema.ActivationFunctionType.TANH
     for name, value in options.items():
         setattr(node.builtinOptions, name, value)
     graph.inputs, graph.outputs = [node.inputs[0]], node.outputs
@@ -77,6 +83,39 @@ CASES = {
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_lstm(name: str, tmp_path: Path) -> None:
     shapes, hidden, options = CASES[name]
-    model, _ = converted(file_of(shapes, hidden, **options), tmp_path)
+    lead = (STEPS, BATCH) if options.get("timeMajor", False) else (BATCH, STEPS)
+    states = {18: (BATCH, hidden), 19: (BATCH, CELLS)}
+    data = file_of("UNIDIRECTIONAL_SEQUENCE_LSTM", (*lead, WIDTH), shapes, states, [(*lead, hidden)], 24, **{"timeMajor": False, **options})
+    model, _ = converted(data, tmp_path)
     whole = name in ("plain", "time first", "peepholes")
     assert ("LSTM" if whole else "Scan") in {node.op_type for node in model.graph.nodes}
+
+
+STATE = (BATCH, CELLS)
+BASIC = {1: (CELLS, WIDTH), 2: (CELLS, CELLS), 3: (CELLS,)}
+BOTH = BASIC | {place + 4: shape for place, shape in BASIC.items()}
+GATES = parameters() | {place + 17: shape for place, shape in parameters().items()}
+
+
+@pytest.mark.parametrize("time_major", [False, True])
+def test_layers_both_ways(time_major: bool, tmp_path: Path) -> None:
+    lead = (STEPS, BATCH) if time_major else (BATCH, STEPS)
+    entry, once, both = (*lead, WIDTH), (*lead, CELLS), (*lead, 2 * CELLS)
+    files = {
+        "RNN": file_of("UNIDIRECTIONAL_SEQUENCE_RNN", entry, BASIC, {4: STATE}, [once], 5, timeMajor=time_major),
+        "RNN of two": file_of("BIDIRECTIONAL_SEQUENCE_RNN", entry, BOTH, {4: STATE, 8: STATE}, [once, once], 12, timeMajor=time_major, mergeOutputs=False),
+        "LSTM of two": time_major and file_of("BIDIRECTIONAL_SEQUENCE_LSTM", entry, GATES, dict.fromkeys(range(35, 39), STATE), [both], 48, timeMajor=time_major,
+                               mergeOutputs=True),
+    }  # fmt: skip
+    for name, data in files.items():
+        if not data:
+            continue
+        model, certificate = converted(data, tmp_path)
+        assert name[:3] in {node.op_type for node in model.graph.nodes} | {"LST"}, name
+        assert len(certificate.differences) == len(model.graph.outputs)
+
+
+@pytest.mark.parametrize("operator", ["ADD", "MULTIPLY", "MAXIMUM", "MINIMUM"])
+def test_operators_of_stablehlo(operator: str, tmp_path: Path) -> None:
+    _, certificate = converted(file_of(f"STABLEHLO_{operator}", (2, 3), {1: (2, 3)}, {}, [(2, 3)]), tmp_path)
+    assert certificate.differences

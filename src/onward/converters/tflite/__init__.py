@@ -7,13 +7,14 @@ for a run of operators that ONNX has with channels first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from onward.converters.request import Request
 from onward.converters.tflite.emitter import Emitter
 from onward.converters.tflite.graph import Walker, codes, parameters, picked
+from onward.converters.tflite.operators.randomness import RANDOM
 from onward.converters.tflite.reader import Record, read_model
 from onward.converters.tflite.reference import reference_of
 from onward.converters.tflite.tensors import Laid, Tensor
@@ -54,8 +55,11 @@ def convert(request: Request) -> tuple[Model, Any]:
         raise UnsupportedModel(f"TFLite models are files or bytes, not {type(source).__name__}")
     model, signature, given, made = _written(source, request)
     exactly = _written(source, request, exact=True)[0] if _is_quantised(source.content) else None
-    ties = any(node.op_type == "NonMaxSuppression" for node in model.graph.nodes)
-    return model, reference_of(source.data, signature.subgraph, signature.inputs, signature.outputs, given, made, exactly, ties)
+    kinds = {node.op_type for node in model.graph.nodes}
+    reference = reference_of(source.data, signature.subgraph, signature.inputs, signature.outputs, given, made, exactly, "NonMaxSuppression" in kinds)
+    if kinds & RANDOM:
+        reference = replace(reference, random=True, notes=(*reference.notes, "the source draws random numbers: only shapes and types were compared"))
+    return model, reference
 
 
 def _is_quantised(content: Record) -> bool:

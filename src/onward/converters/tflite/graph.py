@@ -9,6 +9,7 @@ import numpy as np
 
 from onward.converters.tflite import operators  # noqa: F401  (fills the registry)
 from onward.converters.tflite.emitter import Emitter, First, Node
+from onward.converters.tflite.operators.complex_numbers import COMPLEX
 from onward.converters.tflite.reader import Record, default_record
 from onward.converters.tflite.registry import OPERATORS
 from onward.converters.tflite.schema import schema
@@ -38,6 +39,10 @@ class Walker:
         self.depth = 0
         self.problems: dict[str, None] = {}
         """Everything that has no equivalent, each once, in the order it was met."""
+        self.resources: dict[Any, Any] = {}
+        """What tables and variables hold, by their handles."""
+        self.filling = False
+        """Whether the subgraph at hand is what the file does before the first run."""
         c.walk = self
 
     def subgraph(self, number: int) -> Record:
@@ -96,6 +101,8 @@ class Walker:
         try:
             if function is None:
                 raise UnsupportedOperator("there is no equivalent")
+            if node.name not in COMPLEX and any(x is not None and x.type.startswith("COMPLEX") for x in inputs):
+                raise UnsupportedOperator("of complex numbers")
             return function(self.c, node, *inputs)
         except UnsupportedOperator as problem:
             self.problems[f"{node.name} ('{label}'): {problem}"] = None
@@ -158,6 +165,8 @@ def parameters(tensor: Tensor) -> tuple[np.ndarray, np.ndarray]:
 
 def codes(c: Emitter, tensor: Tensor) -> Value:
     """The integers of a quantised tensor; other tensors as they are."""
+    if tensor.type.startswith("COMPLEX"):
+        raise UnsupportedOperator(f"the output '{tensor.name}' has complex numbers")
     if tensor.quantization is None:
         return c.value(tensor)
     if c.exact:

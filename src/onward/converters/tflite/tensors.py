@@ -62,6 +62,8 @@ class Tensor:
     held: Laid | None = None
     source: Tensor | None = None
     variable: bool = False
+    handle: Any = None
+    """Which table or variable a resource is."""
 
     @property
     def rank(self) -> int:

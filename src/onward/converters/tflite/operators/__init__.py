@@ -3,16 +3,20 @@
 from onward.converters.tflite.operators import (
     activations,
     arithmetic,
+    complex_numbers,
     control_flow,
     convolution,
     indexing,
     products,
     quantization,
+    randomness,
     recurrent,
     reductions,
+    resources,
     shapes,
 )
 
 __all__ = [
-    "activations", "arithmetic", "control_flow", "convolution", "indexing", "products", "quantization", "recurrent", "reductions", "shapes",
+    "activations", "arithmetic", "complex_numbers", "control_flow", "convolution", "indexing", "products", "quantization", "recurrent", "reductions", "resources",
+    "shapes",
 ]  # fmt: skip

@@ -14,7 +14,8 @@ from onward.errors import UnsupportedOperator
 BINARY = {
     "ADD": "Add", "SUB": "Sub", "MUL": "Mul", "DIV": "Div", "MAXIMUM": "Max", "MINIMUM": "Min", "POW": "Pow", "EQUAL": "Equal",
     "LESS": "Less", "LESS_EQUAL": "LessOrEqual", "GREATER": "Greater", "GREATER_EQUAL": "GreaterOrEqual", "LOGICAL_OR": "Or",
-    "LOGICAL_AND": "And", "BITWISE_XOR": "BitwiseXor",
+    "LOGICAL_AND": "And", "BITWISE_XOR": "BitwiseXor", "STABLEHLO_ADD": "Add", "STABLEHLO_MULTIPLY": "Mul", "STABLEHLO_MAXIMUM": "Max",
+    "STABLEHLO_MINIMUM": "Min", "STABLEHLO_AND": "BitwiseAnd",
 }  # fmt: skip
 UNARY = {
     "ABS": "Abs", "CEIL": "Ceil", "COS": "Cos", "EXP": "Exp", "FLOOR": "Floor", "LOG": "Log", "LOGICAL_NOT": "Not", "NEG": "Neg",
@@ -26,8 +27,8 @@ UNARY = {
 def binary(c: Emitter, node: Node, x: Tensor, y: Tensor) -> Any:
     values, laid = c.together(x, y)
     name = BINARY[node.name]
-    if x.dtype == np.bool_ and name == "BitwiseXor":
-        name = "Xor"
+    if x.dtype == np.bool_:
+        name = {"BitwiseXor": "Xor", "BitwiseAnd": "And"}.get(name, name)
     result = c.op(name, *values)
     return laid(c.activated(result, node.options.__dict__.get("fused_activation_function", "NONE"), x.dtype))
 
@@ -189,3 +190,16 @@ def bucketize(c: Emitter, node: Node, x: Tensor) -> Any:
 @operator("REAL", "IMAG", "COMPLEX_ABS", "RFFT2D")
 def complex_numbers(c: Emitter, node: Node, *tensors: Tensor) -> Laid:
     raise UnsupportedOperator("complex numbers")
+
+
+@operator("STABLEHLO_SHIFT_LEFT")
+def shift_left(c: Emitter, node: Node, x: Tensor, by: Tensor) -> Any:
+    """ONNX shifts numbers without a sign."""
+    wide = np.dtype(f"u{x.dtype}") if x.dtype.kind == "i" else x.dtype
+    return c.cast(c.op("BitShift", c.cast(c.value(x), wide), c.cast(c.value(by), wide), direction="LEFT"), x.dtype)
+
+
+@operator("STABLEHLO_CBRT")
+def cubic_root(c: Emitter, node: Node, x: Tensor) -> Any:
+    root = c.op("Pow", c.op("Abs", c.value(x)), c.number(1 / 3, x))
+    return c.op("Mul", c.op("Sign", c.value(x)), root)

@@ -54,6 +54,72 @@ def lstm(c: Emitter, node: Node, x: Tensor, *rest: Tensor | None) -> Any:
     return result if o.time_major else c.op("Transpose", result, perm=[1, 0, 2])
 
 
+@operator("BIDIRECTIONAL_SEQUENCE_LSTM")
+def lstm_both_ways(c: Emitter, node: Node, x: Tensor, *rest: Tensor | None) -> Any:
+    """A forward and a backward layer, one after the other along the last axis or each for itself."""
+    given = [*rest, *[None] * (47 - len(rest))]
+    if x.quantization is not None or any(item is not None for item in given[38:]):
+        raise UnsupportedOperator("an LSTM in whole numbers" if x.quantization is not None else "auxiliary inputs")
+    if not node.options.time_major:
+        raise UnsupportedOperator("an LSTM both ways with the batch before the steps, of which the interpreter's kernel makes something else")
+    value = c.value(x)
+    results: list[Value] = []
+    for way, state in ((given[:17], given[34:36]), (given[17:34], given[36:38])):
+        gates = Gates(way[0:4], way[4:8], [way[8], way[9], None, way[10]], way[11:15], way[15], way[16])
+        if gates.hybrid:
+            raise UnsupportedOperator("an LSTM with quantised weights")
+        through = _plain if gates.plain and not (node.options.cell_clip > 0 or node.options.proj_clip > 0) else _stepwise
+        backward = bool(results)
+        made = through(c, node, _reversed(c, value) if backward else value, gates, [_state(c, item) for item in state])
+        results.append(_reversed(c, made) if backward else made)
+    return _both(c, node, results)
+
+
+RNN = {"TANH": "Tanh", "RELU": "Relu", "NONE": "Affine"}
+
+
+@operator("UNIDIRECTIONAL_SEQUENCE_RNN")
+def rnn(c: Emitter, node: Node, x: Tensor, weights: Tensor, recurrent: Tensor, bias: Tensor, state: Tensor) -> Any:
+    made = _recurrence(c, node, _time_first(c, node, x), "forward", weights, recurrent, bias, state)
+    return made if node.options.time_major else c.op("Transpose", made, perm=[1, 0, 2])
+
+
+@operator("BIDIRECTIONAL_SEQUENCE_RNN")
+def rnn_both_ways(c: Emitter, node: Node, x: Tensor, *given: Tensor) -> Any:
+    if any(item is not None for item in given[8:]):
+        raise UnsupportedOperator("auxiliary inputs")
+    value = _time_first(c, node, x)
+    return _both(c, node, [_recurrence(c, node, value, "forward", *given[0:4]), _recurrence(c, node, value, "reverse", *given[4:8])])
+
+
+def _recurrence(c: Emitter, node: Node, value: Value, direction: str, weights: Tensor, recurrent: Tensor, bias: Tensor, state: Tensor) -> Value:
+    if weights.quantization is not None or node.options.fused_activation_function not in RNN:
+        raise UnsupportedOperator("quantised weights, or another activation than TANH and RELU")
+    w, r = (c.op("Unsqueeze", c.value(item), [0]) for item in (weights, recurrent))
+    zeros = c.array(np.zeros(weights.shape[0], np.float32))
+    b = c.op("Unsqueeze", c.op("Concat", c.value(bias), zeros, axis=0), [0])
+    begin = _state(c, state)
+    made = c.op(
+        "RNN", value, w, r, b, None, None if begin is None else c.op("Unsqueeze", begin, [0]), hidden_size=weights.shape[0], direction=direction,
+        activations=[RNN[node.options.fused_activation_function]], outputs=1,
+    )  # fmt: skip
+    return c.op("Squeeze", made, [1])  # type: ignore[no-any-return]
+
+
+def _time_first(c: Emitter, node: Node, x: Tensor) -> Value:
+    return c.value(x) if node.options.time_major else c.op("Transpose", c.value(x), perm=[1, 0, 2])  # type: ignore[no-any-return]
+
+
+def _reversed(c: Emitter, value: Value) -> Value:
+    """The steps from the last to the first."""
+    return c.op("Slice", value, [-1], [np.iinfo(np.int64).min], [0], [-1])  # type: ignore[no-any-return]
+
+
+def _both(c: Emitter, node: Node, results: list[Value]) -> list[Value]:
+    made = [c.op("Concat", *results, axis=2)] if node.options.merge_outputs else results
+    return made if node.options.time_major else [c.op("Transpose", item, perm=[1, 0, 2]) for item in made]
+
+
 ACTIVATIONS = {"TANH": "Tanh", "RELU": "Relu", "NONE": "Affine"}
 
 

@@ -8,15 +8,17 @@ import numpy as np
 
 from onward.converters.tflite.emitter import Emitter, First, Node, channels_first, channels_last
 from onward.converters.tflite.registry import operator
-from onward.converters.tflite.tensors import Laid, Tensor
+from onward.converters.tflite.tensors import Tensor
 
 
 @operator("RESHAPE")
 def reshape(c: Emitter, node: Node, x: Tensor, shape: Tensor | None = None) -> Any:
+    """Complex numbers keep the axis of their parts."""
+    pair = [2] * x.type.startswith("COMPLEX")
     if shape is not None and shape.data is None:
-        return c.op("Reshape", c.value(x), c.long(shape))
+        return c.op("Reshape", c.value(x), c.op("Concat", c.long(shape), pair, axis=0) if pair else c.long(shape))
     sizes = shape.data.reshape(-1) if shape is not None and shape.data is not None else node.options.new_shape
-    return c.reshape(c.value(x), [int(size) for size in sizes])
+    return c.reshape(c.value(x), [*(int(size) for size in sizes), *pair])
 
 
 @operator("SQUEEZE")
@@ -27,7 +29,7 @@ def squeeze(c: Emitter, node: Node, x: Tensor) -> Any:
 
 @operator("EXPAND_DIMS")
 def expand_dimensions(c: Emitter, node: Node, x: Tensor, axis: Tensor) -> Any:
-    return c.op("Unsqueeze", c.value(x), [int(c.known(axis, "the axis").reshape(-1)[0])])
+    return c.op("Unsqueeze", c.value(x), [int(c.known(axis, "the axis").reshape(-1)[0]) % (x.rank + 1)])
 
 
 @operator("TRANSPOSE")
@@ -194,9 +196,3 @@ def matrix_set_diagonal(c: Emitter, node: Node, x: Tensor, diagonal: Tensor) -> 
     pads = c.op("Concat", [0] * (2 * diagonal.rank - 1), missing, axis=0)
     long = c.op("Pad", c.value(diagonal), pads, c.number(0, diagonal))
     return c.op("Where", identity, c.op("Unsqueeze", long, [-1]), c.value(x))
-
-
-@operator("CALL_ONCE")
-def call_once(c: Emitter, node: Node) -> list[Laid]:
-    """The first run prepares variables and tables: those who read them say that they cannot be."""
-    return []
