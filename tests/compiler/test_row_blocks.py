@@ -206,6 +206,19 @@ def test_many_rows(target: str, packed: bool) -> None:
     check(got, output, inputs, feeds)
 
 
+def test_powers_that_are_not_shifted() -> None:
+    """They may be great, so that weights are scaled before they are multiplied."""
+    feeds = arrays(1, 1, 40, 50, 1, 8, 3)
+    feeds["q"], feeds["k"], feeds["v"] = np.full_like(feeds["q"], 8.0), np.full_like(feeds["k"], 10.5), feeds["v"] * np.float32(1e4)
+    inputs = [P.Input(feeds[name].shape, DataType.FLOAT, name) for name in "qkv"]
+    q, k, v = inputs
+    powers = P.exp(P.matmul(q, P.transpose(k, [0, 1, 3, 2])))
+    output = P.matmul(powers / P.sum(powers, [-1], keepdims=True), v)
+    got, _ = run(inputs, output, feeds, TARGETS[0])
+    assert np.isfinite(got).all()
+    np.testing.assert_allclose(got[0, 0], np.broadcast_to(feeds["v"][0, 0].mean(0), (40, 8)), rtol=1e-3, atol=10.0)
+
+
 def test_heads_that_share_keys() -> None:
     g = np.random.default_rng(6)
     feeds = {

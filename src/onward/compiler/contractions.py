@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, SymbolAtom
-from onward.program.array import Compute, Concatenate, Input, Reduce, Reshape, RoutineOutput
+from onward.program.array import Array, Compute, Concatenate, Input, Reduce, Reshape, RoutineOutput
 from onward.program.scalar import Cast, Operation, Read, Scalar
 
 
@@ -50,23 +50,45 @@ def operands_of(body: Scalar) -> tuple[Read, Read] | None:
 def without_divisor(body: Scalar, reduction: Sequence[Expression]) -> tuple[Scalar, Scalar] | None:
     """e^x / y * z as (e^x * z, y), where y is the same for all terms of the sum; None for everything else.
 
-    So weights need not be scaled one by one: their sum is divided. They are between 0 and 1 where exponents are shifted, as those of
-    softmax are, so that nothing overflows but what is within a factor of their number of the greatest float.
+    So weights need not be scaled one by one: their sum is divided. Exponents must be shifted, as those of softmax are: the powers are
+    between 0 and 1 then, and nothing overflows but what is within a factor of their number of the greatest float.
     """
     if not isinstance(body, Operation) or body.name != "multiply":
         return None
     for weight, other in (body.arguments, body.arguments[::-1]):
         if isinstance(weight, Operation) and weight.name == "divide" and weight.dtype in (DataType.FLOAT, DataType.DOUBLE):
             power, divisor = weight.arguments
-            if _is_power(power) and not any(uses(place, variable) for read in divisor.reads() for place in read.indices for variable in reduction):
+            if _is_shifted_power(power) and not any(uses(place, variable) for read in divisor.reads() for place in read.indices for variable in reduction):
                 return Operation("multiply", (power, other) if weight is body.arguments[0] else (other, power), body.dtype), divisor
     return None
 
 
-def _is_power(scalar: Scalar) -> bool:
-    """Whether it is e^x, stored somewhere."""
-    body = scalar.array.body if isinstance(scalar, Read) and isinstance(scalar.array, Compute) else None
-    return isinstance(body, Operation) and body.name == "exp"
+def _is_shifted_power(scalar: Scalar) -> bool:
+    """Whether it is e^(x - m), stored somewhere, where m is made of a greatest value."""
+    power = _definition(scalar)
+    if not (isinstance(power, Operation) and power.name == "exp"):
+        return False
+    exponent = _definition(power.arguments[0])
+    return isinstance(exponent, Operation) and exponent.name == "subtract" and _has_greatest(exponent.arguments[1])
+
+
+def _definition(scalar: Scalar) -> Scalar:
+    while isinstance(scalar, Read) and isinstance(scalar.array, Compute):
+        scalar = scalar.array.body
+    return scalar
+
+
+def _has_greatest(scalar: Scalar) -> bool:
+    """Whether a greatest value goes into it, through elementwise arrays alone."""
+    pending, seen = [read.array for read in scalar.reads()], set[Array]()
+    while pending:
+        array = pending.pop()
+        if isinstance(array, Reduce) and array.operation == "max":
+            return True
+        if isinstance(array, (Compute, Reshape)) and array not in seen:
+            seen.add(array)
+            pending += array.sources
+    return False
 
 
 def classify(
