@@ -32,6 +32,11 @@ OTHERS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "Unflatten": (lambda: nn.Unflatten(1, (2, 2)), (X,)), "Unfold": (lambda: nn.Unfold((2, 3)), (IMAGE,)),
     "Upsample": (lambda: nn.Upsample(scale_factor=2, mode="bicubic"), (IMAGE,)), "UpsamplingBilinear2d": (lambda: nn.UpsamplingBilinear2d((9, 7)), (IMAGE,)),
     "UpsamplingNearest2d": (lambda: nn.UpsamplingNearest2d(scale_factor=2), (IMAGE,)),
+    "CTCLoss": (nn.CTCLoss, (torch.rand(9, 2, 5).log_softmax(2), torch.randint(1, 5, (2, 3)), torch.tensor([9, 7]), torch.tensor([3, 2]))),
+    "CrossMapLRN2d": (lambda: nn.CrossMapLRN2d(3), (IMAGE,)), "SyncBatchNorm": (lambda: nn.SyncBatchNorm(4), (IMAGE,)),
+    "DataParallel": (lambda: nn.DataParallel(nn.Linear(4, 3)), (X,)),
+    "FractionalMaxPool2d": (lambda: nn.FractionalMaxPool2d(2, 3, _random_samples=torch.rand(2, 4, 2)), (IMAGE,)),
+    "FractionalMaxPool3d": (lambda: nn.FractionalMaxPool3d(2, 3, _random_samples=torch.rand(2, 2, 3)), ((2, 2, 6, 6, 7),)),
     "EmbeddingBag": (lambda: nn.EmbeddingBag(10, 4, mode="mean"), (torch.randint(0, 10, (9,)), torch.tensor([0, 4, 4]))),
 }  # fmt: skip
 
@@ -78,6 +83,8 @@ def from_database(name: str, *parts: float) -> Iterator[tuple[nn.Module, Any]]:
         arguments, keywords = tuple(call.args), dict(call.kwargs)
         if keywords:
             keywords = dict(zip(inspect.signature(module.forward).parameters, arguments)) | keywords
+        if name.startswith("Lazy"):
+            module(*arguments, **keywords)
         yield module, keywords or arguments
 
 
@@ -89,6 +96,16 @@ def from_table(name: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     if name.startswith("Lazy"):
         module(*tensors)
     return module, tensors
+
+
+def _grouped(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """The rows of two groups."""
+    return F.grouped_mm(x.bfloat16(), y.bfloat16(), offs=torch.cat([torch.tensor([3]), torch.full((1,), x.shape[0])]).int())
+
+
+def _scaled(x: torch.Tensor, y: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+    by_row, narrow = F.ScalingType.RowWise, torch.float8_e4m3fn
+    return F.scaled_mm(x.to(narrow), y.to(narrow).t(), rows, by_row, columns, by_row)
 
 
 FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
@@ -104,6 +121,16 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "native_channel_shuffle": (lambda x: F.native_channel_shuffle(x, 2), (IMAGE,)), "upsample": (lambda x: F.upsample(x, scale_factor=2), (IMAGE,)),
     "affine_grid": (lambda x: F.affine_grid(x, [2, 3, 4, 5], align_corners=False), ((2, 2, 3),)),
     "fold": (lambda x: F.fold(x, (4, 5), (2, 2)), ((2, 8, 12),)), "threshold_": (lambda x: F.threshold_(x.clone(), 0.1, 0.5), (X,)),
+    "feature_alpha_dropout": (lambda x: F.feature_alpha_dropout(x, training=False), (IMAGE,)), "softmax": (lambda x: F.softmax(x, 1), (X,)),
+    "log_softmax": (lambda x: F.log_softmax(x, 1), (X,)), "tanh": (F.tanh, (X,)), "sigmoid": (F.sigmoid, (X,)),
+    "interpolate": (lambda x: F.interpolate(x, scale_factor=1.5, mode="bicubic"), (IMAGE,)), "pad": (lambda x: F.pad(x, (1, 2, -1, 0)), (IMAGE,)),
+    "one_hot": (lambda x: F.one_hot(x, 5), (torch.randint(0, 5, (2, 3)),)),
+    "fractional_max_pool2d_with_indices": (lambda x, samples: F.fractional_max_pool2d_with_indices(x, 2, 3, None, True, samples), (IMAGE, torch.rand(2, 4, 2))),
+    "fractional_max_pool3d_with_indices": (
+        lambda x, samples: F.fractional_max_pool3d_with_indices(x, 2, 3, None, True, samples), ((2, 2, 6, 6, 7), torch.rand(2, 2, 3))),
+    "ctc_loss": (lambda x: F.ctc_loss(x.log_softmax(2), torch.tensor([[1, 2, 2], [3, 1, 1]]), (9, 7), (3, 2), reduction="none"), ((9, 2, 5),)),
+    "grouped_mm": (_grouped, ((16, 8), (2, 8, 16))),
+    "scaled_mm": (_scaled, ((16, 32), (16, 32), torch.rand(16, 1), torch.rand(1, 16))),
     "rrelu_": (lambda x: F.rrelu_(x.clone(), training=False), (X,)),
 }  # fmt: skip
 for _name in ("relu_", "hardtanh_", "elu_", "selu_", "celu_", "leaky_relu_"):
@@ -121,8 +148,8 @@ class Function(nn.Module):
 
 def of_function(name: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     """A function that the database of operators lacks, and what it is called with."""
-    function, shapes = FUNCTIONS[name]
-    return Function(function), tuple(torch.randn(shape) for shape in shapes)
+    function, given = FUNCTIONS[name]
+    return Function(function), tuple(item if isinstance(item, torch.Tensor) else torch.randn(item) for item in given)
 
 
 NAMES = [

@@ -13,18 +13,11 @@ from torch.nn import functional as F  # noqa: N812
 from torch.testing._internal.common_methods_invocations import op_db
 
 import onward
-from tests.converters.torch.layers import CLASSES, DATABASE, FUNCTIONS, OTHERS, from_database, from_table, of_function
+from tests.converters.torch.layers import CLASSES, DATABASE, FUNCTIONS, NAMES, OTHERS, from_database, from_table, of_function
 
-REFUSED = {
-    "CTCLoss": "PyTorch does not capture it",
-    "FractionalMaxPool2d": "draws its windows at random", "FractionalMaxPool3d": "draws its windows at random",
-    "LinearCrossEntropyLoss": "an operator of PyTorch without a translation",
-    "DataParallel": "a wrapper for several devices", "SyncBatchNorm": "a layer for several processes",
-    "CrossMapLRN2d": "an autograd function of old, which PyTorch does not capture", "Module": "has no forward of its own",
-}  # fmt: skip
+REFUSED = {"Module": "has no forward of its own"}
 REFUSED_FUNCTIONS = {
-    "grouped_mm": "no translation", "scaled_mm": "narrow numbers of accelerators", "scaled_grouped_mm": "narrow numbers of accelerators",
-    "fractional_max_pool2d_with_indices": "draws its windows at random", "fractional_max_pool3d_with_indices": "draws its windows at random",
+    "scaled_grouped_mm": "an operator of accelerators",
     "boolean_dispatch": "no function of numbers", "handle_torch_function": "no function of numbers", "assert_int_or_pair": "no function of numbers",
     "has_torch_function": "no function of numbers", "has_torch_function_unary": "no function of numbers",
     "has_torch_function_variadic": "no function of numbers",
@@ -42,7 +35,7 @@ def test_classes(name: str) -> None:
 
 
 @pytest.mark.models
-@pytest.mark.parametrize("name", [name for name in DATABASE if name in CLASSES and name not in REFUSED])
+@pytest.mark.parametrize("name", [name for name in DATABASE if name in CLASSES and name not in OTHERS])
 def test_classes_of_the_database(name: str) -> None:
     torch.manual_seed(0)
     for module, arguments in from_database(name, 0, 0.5, 1):
@@ -50,14 +43,14 @@ def test_classes_of_the_database(name: str) -> None:
 
 
 def test_every_function_is_tried() -> None:
-    """In the test of the operator database, which has most of them, or here."""
-    known = {operator.name for operator in op_db} | {alias.name for operator in op_db for alias in operator.aliases}
+    """In the table of the documentation, and in the test of the operator database, which has most of them, or here."""
     functions = [
         name for name, item in vars(F).items()
         if callable(item) and not name.startswith("_") and not inspect.isclass(item) and str(getattr(item, "__module__", "")).startswith("torch")
     ]  # fmt: skip
-    missing = [name for name in functions if name not in known and f"nn.functional.{name}" not in known]
-    assert [name for name in missing if name not in FUNCTIONS and name not in REFUSED_FUNCTIONS] == []
+    known = {operator.name for operator in op_db}
+    assert [name for name in functions if f"nn.functional.{name}" not in known and name not in FUNCTIONS and name not in REFUSED_FUNCTIONS] == []
+    assert {f"nn.{name}" for name in CLASSES} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -103,3 +103,44 @@ def test_parameters_of_symmetric_codes() -> None:
         return CODES.quantize_per_tensor.tensor(x, scale, zero, -128, 127, torch.int8).float() * scale.float()
 
     onward.convert(Function(parameters), (torch.randn(4, 6),))
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_codes_by_group(bits: int) -> None:
+    """Weights with a scale for each group of neighbouring columns; four bits are stored as such."""
+    low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+
+    class Grouped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("scales", torch.rand(6, 4) + 0.1)
+            self.register_buffer("zeros", torch.randint(-2, 3, (6, 4), dtype=torch.int32))
+            self.register_buffer("codes", torch.randint(low, high + 1, (6, 32), dtype=torch.int8))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            weight = CODES.dequantize_per_channel_group(self.codes, self.scales, self.zeros, low, high, torch.int8, 8, torch.float32)
+            return nn.functional.linear(x, weight)
+
+    model = onward.convert(Grouped(), (torch.randn(3, 32),))
+    (node,) = (node for node in model.graph.nodes if node.op_type == "DequantizeLinear")
+    assert node.attribute("block_size", 0) == 8
+    assert node.inputs[0] is not None
+    assert node.inputs[0].tensor is not None
+    assert node.inputs[0].tensor.dtype.bits == bits
+    feeds = {model.graph.inputs[0].name: np.random.default_rng(0).standard_normal((3, 32)).astype(np.float32)}
+    (theirs,) = onnxruntime.InferenceSession(model.to_bytes()).run(None, feeds)
+    np.testing.assert_allclose(theirs, onward.InferenceSession(model).run(None, feeds)[0], atol=1e-4)
+
+
+def test_groups_and_tokens_found_in_the_run() -> None:
+    scales, zeros = torch.tensor([[0.25, 0.5], [1.0, 2.0]]), torch.tensor([[0, 3], [-4, 0]])
+
+    def whole(x: torch.Tensor) -> Any:
+        made = [CODES.quantize_per_channel_group(x, scales, zeros, -8, 7, torch.int8, 4)]
+        for choose in (CODES.choose_qparams_per_token, CODES.choose_qparams_per_token_asymmetric):
+            scale, zero = choose(x, torch.int8)
+            codes = CODES.quantize_per_token(x, scale, zero, -128, 127, torch.int8)
+            made.append(CODES.dequantize_per_token(codes, scale, zero, -128, 127, torch.int8, torch.float32))
+        return made
+
+    onward.convert(Function(whole), (torch.randn(2, 8),), dynamic_shapes={})

@@ -23,7 +23,7 @@ from onward.converters.torch.emitter import DATA_TYPES, Emitter, Scalar, Tensor,
 from onward.converters.torch.graph import Walker, check_supported
 from onward.converters.torch.reference import reference_of
 from onward.converters.torch.state import State
-from onward.converters.torch.values import recorder
+from onward.converters.torch.values import recorder, sizes_that_differ
 from onward.errors import ConversionError, FormatError, InvalidArgument, OnwardError
 from onward.ir import Model
 from onward.ir.expressions import Symbol
@@ -103,7 +103,11 @@ def _converted(request: Request, source: Any, captured: Capture) -> tuple[Model,
     captured.notes += names.fixed()
     model = c.model()
     state.record(model)
-    return model, replace(reference_of(source, captured, names), values=recorder(walker, captured, names))
+    reference = reference_of(source, captured, names)
+    differs = sizes_that_differ(walker, captured, names, reference)
+    if differs:
+        raise ConversionError(f"{type(source).__name__} decides by its sizes what it computes: {differs}")
+    return model, replace(reference, values=recorder(walker, captured, names))
 
 
 class Names:

@@ -14,11 +14,13 @@ from typing import Any
 import torch
 from torch._decomp import decomposition_table
 from torch.export import Dim, ExportedProgram, default_decompositions, export
+from torch.fx.experimental import _config as sizes
 from torch.utils import _pytree as pytree
 
 from onward.converters.torch import operators, rules  # noqa: F401 (registers the translations)
 from onward.converters.torch.buffers import as_it_is
 from onward.converters.torch.caches import register_caches
+from onward.converters.torch.functions import capturable
 from onward.converters.torch.graph import all_calls, untranslated
 from onward.converters.torch.registry import COMPLEX, OPERATORS, find, name_of
 from onward.converters.torch.scans import scanning
@@ -93,7 +95,8 @@ def captures(module: torch.nn.Module, example: Example, dynamic_shapes: Any) -> 
     """The module's graph, in one form where the user says which sizes are open; else in several, each with fewer open sizes:
     all that PyTorch's analysis finds, those of the rows, none.
 
-    An example of one row is captured with two, so that the number of rows stays free. Raises ConversionError when PyTorch
+    An example of one row is captured with two, so that the number of rows stays free; where only some tensors have one row, PyTorch is
+    asked to take no notice of that. Raises ConversionError when PyTorch
     captures none.
     """
     problem: Exception | None = None
@@ -102,9 +105,9 @@ def captures(module: torch.nn.Module, example: Example, dynamic_shapes: Any) -> 
     trained = ["the module was in training mode; it was converted in inference mode"] if _switches(module) else []
     for form, said in _forms(module, example):
         found = False
-        for used, shapes, note in _attempts(example, dynamic_shapes):
+        for used, shapes, note, oblivious in _attempts(example, dynamic_shapes):
             try:
-                with _inference(module), _inference(form), standing_in(), scanning():
+                with _inference(module), _inference(form), standing_in(), scanning(), capturable(), sizes.patch(backed_size_oblivious=oblivious):
                     made = Capture.of(_exported(form, used, shapes), used, trained + said + ([note] if note else []))
             except Exception as failure:  # (PyTorch raises whatever the module raises)
                 problem = problem or failure
@@ -140,18 +143,22 @@ def _by_parameters(module: torch.nn.Module, example: Example) -> Example:
     return Example(example.arguments, {**named, **others}, gathers[0] if others and gathers else "", tuple(others), places[0] if places else None)
 
 
-def _attempts(example: Example, dynamic_shapes: Any) -> list[tuple[Example, Any, str]]:
+def _attempts(example: Example, dynamic_shapes: Any) -> list[tuple[Example, Any, str, bool]]:
+    """What to capture with: the example, open sizes, what is to be said of them, and whether a size of 1 is like others."""
     if dynamic_shapes is not None:
-        return [(example, _wanted(example, dynamic_shapes), "")]
+        return [(example, _wanted(example, dynamic_shapes), "", False)]
     every = lambda item: {axis: Dim.AUTO for axis in range(item.dim())}  # noqa: E731
     rows = lambda item: {0: Dim.AUTO} if item.dim() else {}  # noqa: E731
     fewer = "only the number of rows could be left open"
-    attempts: list[tuple[Example, Any, str]] = []
+    attempts: list[tuple[Example, Any, str, bool]] = []
     for free, note in ((every, ""), (rows, fewer)):
-        for used in (_doubled(example), example):
-            if used is not None:
-                attempts.append((used, _shapes(used, free), note))
-    return [*attempts, (example, None, "no size could be left open; all are those of the example")]
+        doubled = _doubled(example)
+        if doubled is not None:
+            attempts.append((doubled, _shapes(doubled, free), note, False))
+        elif _has_one_row(example):
+            attempts.append((example, _shapes(example, free), note, True))
+        attempts.append((example, _shapes(example, free), note, False))
+    return [*attempts, (example, None, "no size could be left open; all are those of the example", False)]
 
 
 def _exported(module: torch.nn.Module, example: Example, shapes: Any) -> ExportedProgram:
@@ -258,6 +265,12 @@ def _doubled(example: Example) -> Example | None:
         return None
     twice = lambda item: torch.cat([item, item]) if isinstance(item, torch.Tensor) else item  # noqa: E731
     return example.replaced(pytree.tree_map(twice, example.arguments), pytree.tree_map(twice, example.keywords))
+
+
+def _has_one_row(example: Example) -> bool:
+    """Whether a tensor has one row."""
+    leaves = pytree.tree_leaves((example.arguments, example.keywords))
+    return any(isinstance(item, torch.Tensor) and item.dim() > 0 and item.shape[0] == 1 for item in leaves)
 
 
 def decomposed(program: ExportedProgram) -> ExportedProgram:

@@ -65,6 +65,11 @@ def is_static(dimension: Any) -> bool:
     return isinstance(dimension, int) and not isinstance(dimension, bool)
 
 
+def may_be_one(dimension: Any) -> bool:
+    """Whether an open extent is 1 where all sizes are."""
+    return not is_static(dimension) and dimension.node.expr.subs(dict.fromkeys(dimension.node.expr.free_symbols, 1)) == 1
+
+
 @dataclass(frozen=True)
 class Description:
     """What PyTorch knows of a tensor."""

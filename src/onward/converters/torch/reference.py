@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from onward.converters.certificate import Reference
 from onward.converters.torch.buffers import as_it_is
 from onward.converters.torch.emitter import to_numpy
 from onward.converters.torch.graph import draws
+from onward.converters.torch.order import InOrder, orders
 from onward.converters.torch.quantized import InDouble, is_quantized
 from onward.errors import ConversionMismatch
 
@@ -28,11 +30,14 @@ def reference_of(module: Any, captured: Any, names: Any) -> Reference:
     if source.may_not_end:
         captured.notes.append("a loop's condition decides when it ends: only the example was tried")
     data = source.data()
-    random = source.is_random(data["the example"])
+    drawn = draws(captured.program.graph_module)
+    random = any(source.is_random(feeds) for what, feeds in data.items() if drawn or what == "the example")
     if random:
-        drawn = draws(captured.program.graph_module)
         by = f" ({', '.join(drawn)})" if drawn else ""
         captured.notes.append(f"the source draws random numbers{by}: only shapes and types were compared")
+    ordered = orders(captured.program.graph_module)
+    if ordered:
+        captured.notes.append(f"of equal elements the first comes first ({', '.join(ordered)}), which PyTorch leaves open")
     written = list(captured.program.graph_signature.buffers_to_mutate.values())
     if written:
         captured.notes.append(f"the source writes into its buffers {', '.join(written)}: the model begins with what they are now in each run")
@@ -53,6 +58,7 @@ class Source:
         self._double: Any = None
         self.unsteady = False
         self.may_not_end = captured.may_not_end
+        self.order: Callable[[], AbstractContextManager[Any]] = InOrder if orders(captured.program.graph_module) else nullcontext
 
     def _leaves(self, captured: Any) -> tuple[list[Any], Any]:
         return pytree.tree_flatten((self.example.arguments, self.example.keywords))
@@ -130,7 +136,7 @@ class Source:
             with torch.random.fork_rng():
                 torch.manual_seed(seed)
                 runs.append(self._run(self.module, feeds, lambda item: item, keep_seed=False))
-        self.unsteady = _differ(*runs[1:])
+        self.unsteady = self.unsteady or _differ(*runs[1:])
         return _differ(*runs[:2]) and not self.unsteady
 
     def outputs(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
@@ -166,7 +172,7 @@ class Source:
         arguments, keywords = pytree.tree_unflatten(leaves, self.structure)
         state = torch.random.get_rng_state()
         try:
-            with torch.no_grad(), as_it_is(module), _inference(module):
+            with torch.no_grad(), as_it_is(module), _inference(module), self.order():
                 results = pytree.tree_leaves(module(*arguments, **keywords), is_leaf=lambda item: item is None)
         except Exception:  # the source does not take this data
             return None
@@ -182,11 +188,15 @@ def _in_double(item: torch.Tensor) -> torch.Tensor:
 
 
 def _differ(first: Mapping[str, np.ndarray] | None, second: Mapping[str, np.ndarray] | None) -> bool:
-    return (
-        first is not None
-        and second is not None
-        and any(not np.array_equal(first[name], second[name], equal_nan=first[name].dtype.kind == "f") for name in first)
-    )
+    """Whether two runs give different results, beyond the rounding of sums that threads or libraries order as they like."""
+    return first is not None and second is not None and any(not _alike(first[name], second[name]) for name in first)
+
+
+def _alike(first: np.ndarray, second: np.ndarray) -> bool:
+    tolerance = TOLERANCES.get(first.dtype)
+    if tolerance is None or first.shape != second.shape or np.array_equal(first, second, equal_nan=True):
+        return np.array_equal(first, second, equal_nan=first.dtype.kind == "f")
+    return bool(np.allclose(first, second, tolerance, tolerance * float(np.abs(first[np.isfinite(first)]).max(initial=0)), equal_nan=True))
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
@@ -199,7 +209,7 @@ def tensor_of(array: np.ndarray, like: Any) -> Any:
         return int(array)
     if like.is_complex():
         return torch.complex(*(torch.from_numpy(np.array(array[..., place])) for place in (0, 1)))
-    if like.dtype is torch.bfloat16:
+    if like.dtype is torch.bfloat16 or like.dtype.itemsize == 1 and like.is_floating_point():
         return torch.from_numpy(array.astype(np.float32)).to(like.dtype)
     return torch.from_numpy(np.array(array))
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from onward.converters.torch.emitter import Emitter, Scalar
+from onward.errors import UnsupportedOperator
 
 Symbolic = Callable[..., Any]
 SYMBOLIC: dict[Any, Symbolic] = {}
@@ -107,7 +108,15 @@ def _sum(c: Emitter, meta: Any, items: Any) -> Any:
     return total
 
 
+def _known(c: Emitter, meta: Any, *items: Any) -> int:
+    """A number that PyTorch knows when it captures."""
+    if not isinstance(meta, int):
+        raise UnsupportedOperator(f"a place in memory that only the run knows: {meta}")
+    return meta
+
+
 SYMBOLIC.update({
+    torch.ops.aten.sym_storage_offset.default: _known,
     operator.add: _binary("Add"), operator.sub: _binary("Sub"), operator.mul: _binary("Mul"),
     operator.truediv: _binary("Div", real=True), operator.floordiv: _floor_divide, operator.mod: _binary("Mod"),
     operator.pow: _power, operator.neg: _unary("Neg"), operator.abs: _unary("Abs"),

@@ -10,6 +10,7 @@ import torch
 from torch import fx
 from torch.utils import _pytree as pytree
 
+from onward.converters.certificate import Reference
 from onward.converters.torch.emitter import Tensor, to_numpy
 from onward.converters.torch.graph import Walker
 from onward.converters.torch.reference import tensor_of
@@ -30,6 +31,30 @@ def recorder(walker: Walker, captured: Any, names: Any) -> Callable[[Mapping[str
         return interpreter.found
 
     return run
+
+
+def sizes_that_differ(walker: Walker, captured: Any, names: Any, reference: Reference) -> str:
+    """What the captured graph makes of other sizes than the example's, if the module's results have other shapes than that; else "".
+
+    PyTorch captures a module as if no size that it leaves open were ever 1, and a module may ask for that (`squeeze()` does).
+    """
+    assert reference.outputs is not None
+    kinds = [item.kind.name for item in captured.program.graph_signature.output_specs]
+    for what, feeds in reference.data.items():
+        expected = reference.outputs(feeds) if "sizes" in what and not reference.random else None
+        if expected is None:
+            continue
+        try:
+            with torch.no_grad():
+                results = fx.Interpreter(walker.module).run(*_arguments(captured, names, feeds))
+        except Exception:  # an operator that runs in compiled graphs alone
+            return ""
+        wanted = [item for kind, item in zip(kinds, results, strict=True) if kind == "USER_OUTPUT"]
+        for label, place in zip(names.labels, names.returned, strict=True):
+            found = to_numpy(torch.as_tensor(wanted[place])).shape
+            if found != expected[label].shape:
+                return f"output '{label}' has shape {expected[label].shape} for {what}; PyTorch captured the module as if it were {found}"
+    return ""
 
 
 class _Recorder(fx.Interpreter):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from onward.converters.torch.emitter import Emitter, Tensor
+from onward.converters.torch.emitter import Emitter, Tensor, is_static
 from onward.converters.torch.registry import aten
 from onward.ir import Value
 
@@ -95,6 +95,8 @@ def im2col(c: Emitter, x: Tensor, kernel: Any, dilation: Any, padding: Any, stri
         padded = c.op("Gather", padded, windows, axis=axis)
     # (batch, channel, kernel row, row, kernel column, column)
     ordered = c.op("Transpose", padded, perm=[0, 1, 2, 4, 3, 5])
+    if all(map(is_static, c.result.shape)):
+        return c.reshape(ordered, c.result.shape)
     batch, channels = c.op("Shape", value, end=1), c.op("Shape", value, start=1, end=2)
     rows = c.op("Mul", channels, np.array([kernel[0] * kernel[1]]))
     made = c.op("Reshape", ordered, c.op("Concat", batch, rows, np.array([-1]), axis=0))

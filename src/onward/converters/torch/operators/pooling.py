@@ -51,19 +51,28 @@ def _average_pool(rank: int) -> Any:
         value, batched = _batched(c, x, rank)
         real = x.dtype.is_floating_point
         value = value if real else c.convert(value, torch.float64)
-        sizes = _each(kernel, rank)
+        sizes, steps, pads = _each(kernel, rank), _each(stride or kernel, rank), _each(padding, rank) * 2
+        if divisor is not None and ceil_mode:  # ONNX counts no elements beyond the padding, so they are made padding
+            ends = [_missing(x, place - rank, out, *rest) for place, (out, *rest) in enumerate(zip(c.result.shape[-rank:], sizes, steps, pads))]
+            value = c.op("Pad", value, [*pads[:rank], *ends], None, list(range(2, rank + 2)))
+            pads, ceil_mode = [0] * 2 * rank, False
         made = c.op(
-            "AveragePool", value, kernel_shape=sizes, strides=_each(stride or kernel, rank), pads=_each(padding, rank) * 2,
+            "AveragePool", value, kernel_shape=sizes, strides=steps, pads=pads,
             ceil_mode=int(ceil_mode), count_include_pad=int(count_include_pad or divisor is not None),
         )  # fmt: skip
         if divisor is not None:
-            if ceil_mode:
-                raise UnsupportedOperator("average pooling with a divisor of its own and ceil_mode")
             made = c.op("Mul", made, c.number(float(np.prod(sizes)) / divisor, x.dtype if real else torch.float64))
         made = made if real else c.convert(made, x.dtype)
         return made if batched else c.squeeze(made, 0)
 
     return emit
+
+
+def _missing(x: Tensor, axis: int, out: Any, size: int, step: int, padding: int) -> int:
+    """How many elements the last window needs beyond the end of an axis."""
+    if not (is_static(x.shape[axis]) and is_static(out)):
+        raise UnsupportedOperator("average pooling with a divisor of its own and ceil_mode of an extent that is not known")
+    return max((out - 1) * step + size - x.shape[axis] - padding, 0)
 
 
 for _rank in (1, 2, 3):

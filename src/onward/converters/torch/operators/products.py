@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -162,3 +163,24 @@ def grouped_mm(c: Emitter, left: Tensor, right: Tensor, ends: Tensor | None = No
         product = c.op("MatMul", left, c.op("Gather", right, np.array(place), axis=0))
         total = c.op("Where", c.op("Equal", group, np.array(place)), product, total)
     return total if c.result.dtype is left.dtype else c.convert(total, c.result.dtype)
+
+
+@aten("_scaled_mm", "_scaled_mm_v2")
+def scaled_mm(c: Emitter, left: Tensor, right: Tensor, *arguments: Any, **options: Any) -> Value:
+    """The product of matrices of narrow numbers, each with one scale, or with one for each row of the left and column of the right."""
+    if c.operator.endswith("_v2"):
+        first, _, _, second, _, _, bias = arguments[:7]
+        (first,), (second,) = (item if isinstance(item, list) else [item] for item in (first, second))
+    else:
+        first, second, bias = (*arguments, None)[:3]
+    for scale, wanted in ((first, (left.shape[0], 1)), (second, (1, right.shape[1]))):
+        if scale.dtype is not torch.float32 or not (all(extent == 1 for extent in scale.shape) or _same(scale.shape, wanted)):
+            raise UnsupportedOperator(f"scales of shape {list(map(str, scale.shape))} and type {scale.dtype}, by blocks")
+    scaled = (c.op("Mul", c.cast(item, torch.float32), scale) for item, scale in ((left, first), (right, second)))
+    product = c.reshape(c.op("MatMul", *scaled), [c.size(left, 0), c.size(right, 1)])
+    product = product if bias is None else c.op("Add", product, c.cast(bias, torch.float32))
+    return c.convert(product, c.result.dtype)
+
+
+def _same(left: Sequence[Any], right: Sequence[Any]) -> bool:
+    return [str(item) for item in left] == [str(item) for item in right]

@@ -6,8 +6,10 @@ the other one of them. Codes of weights are computed here, as PyTorch computes t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import torch
 
@@ -26,7 +28,7 @@ def quantize_per_tensor(c: Emitter, x: Tensor, scale: Any, zero: Any, low: Any, 
     known = _computed(c, x, scale, zero, low, high, dtype)
     if known is not None:
         return known
-    scale, zero = _parameter(c, scale, torch.float32, single=True), _parameter(c, zero, _code(dtype), single=True)
+    scale, zero = _parameter(c, scale, torch.float32, shape=()), _parameter(c, zero, _code(dtype), shape=())
     return _quantized(c, x, scale, zero, low, high, dtype)
 
 
@@ -40,7 +42,7 @@ def quantize_per_channel(c: Emitter, x: Tensor, scale: Tensor, zero: Tensor, axi
 
 @operator("quantized_decomposed::dequantize_per_tensor")
 def dequantize_per_tensor(c: Emitter, x: Tensor, scale: Any, zero: Any, low: Any, high: Any, dtype: torch.dtype, out_dtype: torch.dtype | None = None) -> Value:
-    return _dequantized(c, x, _parameter(c, scale, torch.float32, single=True), _parameter(c, zero, x.dtype, single=True), out_dtype)
+    return _dequantized(c, x, _parameter(c, scale, torch.float32, shape=()), _parameter(c, zero, x.dtype, shape=()), out_dtype)
 
 
 @operator("quantized_decomposed::dequantize_per_channel")
@@ -68,6 +70,91 @@ def choose_qparams_symmetric(c: Emitter, x: Tensor, low: int, high: int, eps: fl
     return _parameters(c, scale, c.number(128 if dtype is torch.uint8 else 0, torch.float32))
 
 
+@operator("quantized_decomposed::quantize_per_channel_group")
+def quantize_per_channel_group(
+    c: Emitter, x: Tensor, scales: Tensor, zeros: Tensor, low: int, high: int, dtype: torch.dtype, group: int = 128
+) -> Value:  # fmt: skip
+    """Codes of a matrix whose rows have a scale for each `group` of neighbouring elements."""
+    known = _computed(c, x, scales, zeros, low, high, dtype, group)
+    if known is not None:
+        return known
+    if dtype not in CODES:
+        raise UnsupportedOperator(f"codes of type {str(dtype).removeprefix('torch.')} by group")
+    blocks = _blocks(c, x, group)
+    scale, zero = _parameter(c, scales, torch.float32, blocks), _parameter(c, zeros, dtype, blocks)
+    codes = c.op("QuantizeLinear", c.cast(x, torch.float32), scale, zero, axis=1, block_size=x.shape[1] // blocks[1])
+    return _clipped(c, codes, low, high, dtype)
+
+
+@operator("quantized_decomposed::dequantize_per_channel_group")
+def dequantize_per_channel_group(
+    c: Emitter, x: Tensor, scales: Tensor, zeros: Tensor | None, low: int, high: int, dtype: torch.dtype, group: int = 128,
+    out_dtype: torch.dtype = torch.float32,
+) -> Value:  # fmt: skip
+    """The numbers of such codes; those that are known and of four bits are stored as such."""
+    blocks = _blocks(c, x, group)
+    scale = _parameter(c, scales, torch.float32, blocks)
+    zero = None if zeros is None else _parameter(c, zeros, x.dtype, blocks)
+    codes = x.value
+    if codes.tensor is not None and (zero is None or zero.tensor is not None) and low >= -8 and high <= 7:
+        c.replaced.append(codes)
+        codes = c.outermost.add_initializer(Constant.of(codes.tensor.numpy().astype(ml_dtypes.int4)), f"{codes.name}_codes")
+        zero = None if zero is None else c.array(zero.tensor.numpy().astype(ml_dtypes.int4))  # type: ignore[union-attr]
+    value = c.op("DequantizeLinear", codes, scale, zero, axis=1, block_size=x.shape[1] // blocks[1])
+    return value if out_dtype is torch.float32 else c.convert(value, out_dtype)
+
+
+def _blocks(c: Emitter, x: Tensor, group: int) -> list[int]:
+    """How many groups a matrix has. Raises UnsupportedOperator before version 21, which knows no groups."""
+    if c.opset < 21:
+        raise UnsupportedOperator(f"codes by group in version {c.opset}; version 21 has them")
+    rows, columns = c.static(x, "codes by group")
+    return [rows, max(columns // group, 1)]
+
+
+@operator("quantized_decomposed::choose_qparams_per_token")
+def choose_qparams_per_token(c: Emitter, x: Tensor, dtype: torch.dtype) -> Any:
+    """Scales and zero points of 8-bit codes of each row of the last dimension, the same on both sides of 0."""
+    most = c.op("ReduceMax", c.op("Abs", c.cast(x, torch.float32)), [-1], keepdims=1)
+    scale = c.op("Div", c.op("Max", most, c.number(1e-5, torch.float32)), c.number(127, torch.float32))
+    return _as_described(c, scale, c.op("Mul", scale, c.number(0, torch.float32)))
+
+
+@operator("quantized_decomposed::choose_qparams_per_token_asymmetric", "quantized_decomposed::_choose_qparams_per_token_asymmetric_impl")
+def choose_qparams_per_token_asymmetric(c: Emitter, x: Tensor, dtype: torch.dtype) -> Any:
+    """The same for the least and the greatest number of each row."""
+    low, high, nothing = (c.number(number, torch.float32) for number in (-128, 127, 0))
+    value = c.cast(x, torch.float32)
+    least, most = c.op("Min", c.op("ReduceMin", value, [-1], keepdims=1), nothing), c.op("Max", c.op("ReduceMax", value, [-1], keepdims=1), nothing)
+    scale = _scale(c, c.op("Sub", most, least), 255.0, float(torch.finfo(torch.float32).eps))
+    below, above = c.op("Div", least, scale), c.op("Div", most, scale)
+    nearer = c.op("Greater", c.op("Add", c.op("Add", low, below), c.op("Add", high, above)), nothing)
+    zero = c.op("Where", nearer, c.op("Sub", low, below), c.op("Sub", high, above))
+    return _as_described(c, scale, c.op("Round", c.op("Clip", zero, low, high)))
+
+
+def _as_described(c: Emitter, scale: Value, zero: Value) -> Any:
+    """In the types that PyTorch says they have."""
+    return [c.convert(value, meta.dtype) for value, meta in zip((scale, zero), c.result)]
+
+
+@operator("quantized_decomposed::quantize_per_token")
+def quantize_per_token(c: Emitter, x: Tensor, scales: Tensor, zeros: Tensor, low: int, high: int, dtype: torch.dtype) -> Value:
+    scaled = c.op("Mul", c.cast(x, torch.float32), c.op("Reciprocal", c.cast(scales, torch.float32)))
+    value = c.op("Round", c.op("Add", scaled, c.cast(zeros, torch.float32)))
+    return c.convert(_clipped(c, value, low, high, torch.float32), _code(dtype))
+
+
+@operator("quantized_decomposed::dequantize_per_token")
+def dequantize_per_token(
+    c: Emitter, x: Tensor, scales: Tensor, zeros: Tensor, low: int, high: int, dtype: torch.dtype, out_dtype: torch.dtype = torch.float32
+) -> Value:  # fmt: skip
+    rows = c.reshape(x, [-1, c.size(x, -1)])
+    scale, zero = c.reshape(c.cast(scales, torch.float32), [-1]), c.reshape(c.cast(zeros, x.dtype), [-1])
+    value = c.op("Reshape", c.op("DequantizeLinear", rows, scale, zero, axis=0), c.shape(x), allowzero=1)
+    return value if out_dtype is torch.float32 else c.convert(value, out_dtype)
+
+
 def _range(c: Emitter, x: Tensor) -> tuple[Value, Value]:
     value, nothing = c.cast(x, torch.float32), c.number(0, torch.float32)
     return c.op("Min", c.op("ReduceMin", value, keepdims=0), nothing), c.op("Max", c.op("ReduceMax", value, keepdims=0), nothing)
@@ -88,16 +175,16 @@ def _code(dtype: torch.dtype) -> torch.dtype:
     return dtype
 
 
-def _parameter(c: Emitter, item: Any, dtype: torch.dtype, single: bool = False) -> Value:
-    """Scales or zero points in the type that ONNX has for them, at once where they are known; `single` ones have rank 0."""
+def _parameter(c: Emitter, item: Any, dtype: torch.dtype, shape: Sequence[int] | None = None) -> Value:
+    """Scales or zero points in the type that ONNX has for them, and another shape, at once where they are known."""
     if not isinstance(item, Tensor):
         return c.number(item, dtype)
     if item.dtype.is_floating_point and not dtype.is_floating_point:
         raise UnsupportedOperator("zero points that are no whole numbers")
-    shape = () if single else item.shape
+    shape = item.shape if shape is None else tuple(shape)
     if item.value.tensor is None:
         value = c.cast(item, dtype)
-        return value if shape == item.shape else c.reshape(value, [])
+        return value if shape == item.shape else c.reshape(value, shape)
     c.replaced.append(item.value)
     return c.array(item.value.tensor.numpy().astype(DATA_TYPES[dtype].numpy).reshape(shape))
 
@@ -133,7 +220,7 @@ def _along(c: Emitter, value: Value, x: Tensor, axis: int | None) -> Value:
 
 
 def _clipped(c: Emitter, value: Value, low: Any, high: Any, dtype: torch.dtype) -> Value:
-    return c.op("Clip", value, _parameter(c, low, dtype, single=True), _parameter(c, high, dtype, single=True))
+    return c.op("Clip", value, _parameter(c, low, dtype, shape=()), _parameter(c, high, dtype, shape=()))
 
 
 def _dequantized(c: Emitter, x: Tensor, scale: Value, zero: Value | None, out_dtype: torch.dtype | None, axis: int | None = None) -> Value:

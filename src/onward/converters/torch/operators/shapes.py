@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from onward.converters.torch.emitter import Emitter, Scalar, Tensor, is_static
+from onward.converters.torch.emitter import Emitter, Scalar, Tensor, is_static, may_be_one
 from onward.converters.torch.operators.unary import result_dtype
 from onward.converters.torch.registry import aten
 from onward.errors import UnsupportedOperator
@@ -67,6 +67,8 @@ def matrix_transpose(c: Emitter, x: Tensor) -> Value:
 @aten("squeeze", "squeeze_copy")
 def squeeze(c: Emitter, x: Tensor, dims: Any = None) -> Value:
     chosen = range(x.rank) if dims is None else [x.axis(dim) for dim in (dims if isinstance(dims, list) else [dims])]
+    if any(may_be_one(x.shape[axis]) for axis in chosen if x.rank):
+        raise UnsupportedOperator(f"dimensions of {list(map(str, x.shape))} are to go where they have one element, and an open one may")
     return c.squeeze(x, *[axis for axis in chosen if x.rank and is_static(x.shape[axis]) and x.shape[axis] == 1])
 
 
@@ -262,8 +264,18 @@ def _padded(c: Emitter, x: Tensor, padding: list[Any], mode: str, value: Value |
         return x.value
     pairs = [(padding[place], padding[place + 1]) for place in range(0, len(padding), 2)][::-1]
     axes = list(range(x.rank - len(pairs), x.rank))
-    amounts = [before for before, _ in pairs] + [after for _, after in pairs]
-    return c.op("Pad", x, amounts, value, axes, mode=mode)
+    if not any(is_static(amount) and amount < 0 for pair in pairs for amount in pair):
+        return c.op("Pad", x, _ends(pairs), value, axes, mode=mode)
+    # What is negative takes away, from what is there for copies all around, else from the padded tensor.
+    added, taken = ([(max(sign * before, 0), max(sign * after, 0)) for before, after in pairs] for sign in (1, -1))
+    starts, stops = [before for before, _ in taken], [-after if after else np.iinfo(np.int64).max for _, after in taken]
+    if mode == "wrap":
+        return c.op("Pad", c.op("Slice", x, starts, stops, axes), _ends(added), None, axes, mode=mode)
+    return c.op("Slice", c.op("Pad", x, _ends(added), value, axes, mode=mode), starts, stops, axes)
+
+
+def _ends(pairs: list[tuple[Any, Any]]) -> list[Any]:
+    return [before for before, _ in pairs] + [after for _, after in pairs]
 
 
 @aten("tril")

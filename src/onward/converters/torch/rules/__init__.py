@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onward.converters.torch.rules import bessel, counting, eigenvalues, orthogonal, polynomials, products, special, systems
+from onward.converters.torch.rules import attention, bessel, counting, eigenvalues, gradients, orthogonal, polynomials, products, special, systems
 from onward.converters.torch.rules.registry import overloads, rule
 
 __all__ = ["overloads", "rule"]
