@@ -74,7 +74,7 @@ def contraction_kernels(step: ContractionStep, layouts: LayoutPlanner, target: T
     sums = NestSchedule(row_nest(step.root), layouts, target, {step.root.array}).kernel()
     many = minimum(1, floor_divide(schedule.row_count, FEW_ROWS))
     for item, share in ((packing, many), (kernel, many), (sums, 1 - many)):
-        item.blocks = item.blocks * share
+        item.blocks, item.work = item.blocks * share, item.work * share
     return [item for item in (packing, kernel, sums) if item.blocks != 0]
 
 
