@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,6 +43,10 @@ def convert(
             help="A target in place of ONNX, such as numpy-source or xgboost; docs/converters/targets.md lists them. SOURCE may be an ONNX file.",
         ),
     ] = None,
+    constants: Annotated[
+        list[str],
+        typer.Option("--constant", metavar="NAME=FILE", help="With --to: an input that the result shall not have, and its value (.npy): axes, for instance."),
+    ] = [],  # noqa: B006
     force: Annotated[bool, typer.Option("--force", help="Write the result even if it does not compute the same; the exit code is 1 all the same.")] = False,
 ) -> None:
     """Convert a model of another framework, prove that it computes the same, and show the proof."""
@@ -51,12 +57,15 @@ def convert(
         with _progress(f"converting {source.name}") as progress:
             onward.convert(
                 source, _arrays(examples), opset=opset, dynamic_shapes=_names(dynamic), methods=methods, tolerance=tolerance, trust=trust,
-                framework=framework, progress=progress, to=to, output=output,
+                framework=framework, progress=progress, to=to, output=output, constants=_constants(constants),
             )  # fmt: skip
         from onward.cli.output import console
+        from onward.converters.certificate import Certificate
 
-        told = "has the model, its weights and the certificate" if output.is_dir() else "has the model; beside it stands the certificate"
-        console.print(f"'{output}' {told}", markup=False, highlight=False)
+        beside = output / "certificate.json" if output.is_dir() else output.with_name(f"{output.name}.certificate.json")
+        proved = json.loads(beside.read_text(encoding="utf-8"))
+        _show(Certificate(**{item.name: proved[item.name] for item in fields(Certificate)}))
+        console.print(f"'{output}' is the model, '{beside}' the proof", markup=False, highlight=False)
         return
 
     with _progress(f"converting {source.name}") as progress:
@@ -180,6 +189,17 @@ def _arrays(files: list[str]) -> Any:
 
     arrays = read_arrays(files)
     return arrays[0] if len(arrays) == 1 else tuple(arrays)
+
+
+def _constants(given: list[str]) -> dict[str, Any] | None:
+    """Values by name of what is given as NAME=FILE."""
+    from onward.cli.feeds import read_arrays
+    from onward.errors import InvalidArgument
+
+    if any("=" not in item for item in given):
+        raise InvalidArgument("a constant is given as NAME=FILE, with a file of one array (.npy)")
+    pairs = [item.split("=", 1) for item in given]
+    return {name: read_arrays([file])[0] for name, file in pairs} or None
 
 
 def _certificate(model: Any) -> Certificate:

@@ -51,8 +51,8 @@ def convert(
     source's data type). The certificate of the comparison is kept in the model's metadata. `progress` is called with what is
     being done, the step and the number of steps.
 
-    `to` names the target: "numpy", "torch", "tensorflow", "jax", "sklearn" or "xgboost", or "numpy-source" and the like for the text of a
-    module. `source` may then be an ONNX model, too; `output` is a folder that the module and its weights are written into, or
+    `to` names the target: "numpy", "torch", "tensorflow", "tflite", "keras", "jax", "sklearn" or "xgboost", or "numpy-source" and the like for the
+    text of a module. `source` may then be an ONNX model, too; `output` is a folder that the module and its weights are written into, or
     the target's own file, `constants` are inputs that shall be fixed (docs/converters/targets.md). What is proved is then that the
     result computes what the ONNX model does.
 

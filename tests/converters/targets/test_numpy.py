@@ -176,7 +176,7 @@ def test_wrong_arguments_are_refused() -> None:
         onward.convert(mlp(), to="numpy", constants={"z": np.zeros(1)})
 
 
-def test_inputs_that_must_be_known_are_constants() -> None:
+def test_inputs_that_must_be_known_are_constants(tmp_path: Path) -> None:
     b = ModelBuilder("sum", opset=21)
     x, axes = b.input("x", DataType.FLOAT, ["n", 3]), b.input("axes", DataType.INT64, [1])
     b.output(b.op("ReduceSum", x, axes, keepdims=0), "y")
@@ -185,6 +185,12 @@ def test_inputs_that_must_be_known_are_constants() -> None:
         onward.convert(model, to="numpy")
     function = onward.convert(model, to="numpy", constants={"axes": np.array([1])})
     np.testing.assert_array_equal(function(np.ones((2, 3), np.float32)), [3, 3])
+    onward.save(model, tmp_path / "m.onnx")
+    np.save(tmp_path / "axes.npy", np.array([1]))
+    command = ["convert", str(tmp_path / "m.onnx"), "--to", "numpy", "-o", str(tmp_path / "out"), "--constant"]
+    result = CliRunner().invoke(app, [*command, f"axes={tmp_path / 'axes.npy'}"])
+    assert result.exit_code == 0 and "greatest differences from NumPy" in result.output and " y " in result.output
+    assert "NAME=FILE" in str(CliRunner().invoke(app, [*command, "axes"]).exception)
 
 
 HOSTILE = ["__import__('os').system('x')", "x\n    import os", '"""', "\\", "#", "class", "print", "np", "weights", "é", "1", "", "a'b", "../../etc", "file"]

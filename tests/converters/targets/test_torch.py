@@ -20,7 +20,7 @@ import onward
 from onward.converters.builder import ModelBuilder
 from onward.converters.targets import torch as page
 from onward.errors import InvalidArgument, OnwardError, UnsupportedOperator
-from onward.ir import Model
+from onward.ir import Model, Tensor
 from onward.ir.datatypes import DataType
 from tests.converters.targets import suite
 from tests.converters.targets.test_numpy import EXCLUDED as NUMPY_EXCLUDED
@@ -257,6 +257,30 @@ def test_files_of_other_exporters() -> None:
     with torch.no_grad():
         expected = module[1](module[0](given)) @ module[2].weight.T
     torch.testing.assert_close(made(given), expected)
+
+
+def test_what_was_computed_once_for_all_blocks_is_their_argument() -> None:
+    """Exporters compute a mask in the first block alone, and leave nodes of their own without a scope."""
+    b = ModelBuilder("blocks")
+    x, mask = b.input("x", DataType.FLOAT, ["batch", 4]), b.input("mask", DataType.BOOL, ["batch", 4])
+    far = b.op("Constant", value=Tensor.of(np.array([-10], np.float32)))
+    hidden = b.op("Where", mask, b.op("Constant", value=Tensor.of(np.array([0], np.float32))), far)
+    hidden.producer.name = "/blocks.0/Where"
+    weights = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
+    for place, weight in enumerate(weights):
+        x = b.op("Mul", x, b.constant(weight, f"blocks.{place}.scale"))
+        x.producer.name = f"/blocks.{place}/Mul"
+        x = b.op("Add", x, hidden)
+        x.producer.name = f"/blocks.{place}/Add"
+        left, right = b.op("Split", x, num_outputs=2, axis=1, outputs=2)
+        left.producer.name = "node_Split"
+        x = b.op("Concat", right, left, axis=1)
+        x.producer.name = f"/blocks.{place}/Concat"
+    b.output(x, "y")
+    text = onward.convert(b.model(), to="torch-source")
+    assert text.count("class ") == 2 and "nn.ModuleList([Blocks() for _ in range(3)])" in text and "for layer in self.blocks:" in text
+    made = onward.convert(b.model(), to="torch")
+    assert list(made.state_dict()) == ["blocks.0.scale", "blocks.1.scale", "blocks.2.scale"]
 
 
 class Block(nn.Module):

@@ -45,10 +45,10 @@ def load(path: Path, trust: bool = False) -> Any:
 
             unknown = skops.io.get_untrusted_types(file=path)
             if unknown and not trust:
-                raise InvalidArgument(f"'{path}' holds types that skops does not know: {', '.join(unknown)}; pass trust=True to load them")
+                raise InvalidArgument(f"'{path}' holds types that skops does not know: {', '.join(unknown)}; pass trust=True (--trust) to load them")
             return skops.io.load(path, trusted=unknown)
         if not trust:
-            raise InvalidArgument(f"'{path}' is a pickle, and reading it runs the code in it; pass trust=True if you trust its source")
+            raise InvalidArgument(f"'{path}' is a pickle, and reading it runs the code in it; pass trust=True (--trust) if you trust its source")
         import joblib
 
         return joblib.load(path)

@@ -66,7 +66,7 @@ def _unpickled(path: Any, trust: bool) -> Any:
         if "weights_only" not in str(problem).lower():
             raise
         if not trust:
-            raise InvalidArgument(f"'{path}' is a pickle, and reading it runs the code in it; pass trust=True if you trust its source") from problem
+            raise InvalidArgument(f"'{path}' is a pickle, and reading it runs the code in it; pass trust=True (--trust) if you trust its source") from problem
     return torch.load(str(path), map_location="cpu", weights_only=False)
 
 

@@ -294,7 +294,7 @@ class Network(Printer):
 def module(node: Node) -> str:
     """The name of the module that a node comes from."""
     first = next(iter(node.outputs[0].provenance), None)
-    return (module_of(first.node_name, first.metadata) if first is not None else "") or module_of(node.name, node.metadata)
+    return (module_of(first.node_name, first.metadata) if first is not None else "") or module_of(node.name, node.metadata) or ""
 
 
 def parameters_of(array: Array) -> list[P.Parameter]:

@@ -50,8 +50,8 @@ def _scopes(name: str) -> list[str]:
     return [name[:place] for place, letter in enumerate(name) if letter == "."]
 
 
-def module_of(name: str, metadata: Mapping[str, str]) -> str:
-    """The name of the module that a node comes from, as far as it says so: `/layer1/layer1.0/conv1/Conv` is in layer1.0.conv1."""
+def module_of(name: str, metadata: Mapping[str, str]) -> str | None:
+    """The name of the module that a node comes from: `/layer1/layer1.0/conv1/Conv` is in layer1.0.conv1. Empty for the model itself, None where the node says nothing."""
     if metadata.get("onward.module"):
         return metadata["onward.module"]
     scopes = re.findall(r"'([^']*)'", metadata.get("pkg.torch.onnx.name_scopes", ""))
@@ -63,7 +63,7 @@ def module_of(name: str, metadata: Mapping[str, str]) -> str:
             parts[-1:] = part.split(".")
         else:
             parts.append(part)
-    return ".".join(parts)
+    return ".".join(parts) if "/" in name else None
 
 
 def quoted(text: str) -> str:

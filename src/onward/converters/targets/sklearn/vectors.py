@@ -14,6 +14,8 @@ from onward.converters.targets.sklearn.linear import Built
 def machine(found: SupportVectors) -> Built:
     """SVR or SVC. Raises Unrecognized for what these do not have."""
     kernel = found.kernel.lower()
+    if not np.isfinite(found.gamma):
+        raise Unrecognized(f"support vectors whose gamma is {found.gamma}")
     scores = 1 if found.classes is None else len(found.classes) * (len(found.classes) - 1) // 2
     if found.weights.shape != (len(found.vectors), scores) or found.bias.shape != (scores,):  # the library does not look
         raise Unrecognized(f"{len(found.vectors)} support vectors with weights of shape {found.weights.shape} and {found.bias.size} numbers besides")

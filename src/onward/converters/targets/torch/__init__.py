@@ -30,6 +30,7 @@ from onward.converters.torch.state import State
 from onward.errors import InvalidArgument
 from onward.ir import Model, Value
 from onward.ir.datatypes import DataType
+from onward.passes.rules import reshaping, transposition
 
 PRELUDE = Path(__file__).with_name("prelude.py")
 
@@ -60,11 +61,12 @@ def source_of(model: Model, constants: Mapping[str, Any] | None = None) -> tuple
 
     Raises UnsupportedOperator with all operators that cannot be said in PyTorch.
     """
-    state = State.of(model)
-    model = with_float_weights(recognized(model)) if state is None else model
+    state, given = State.of(model), set(model.graph.initializers)
+    model = with_float_weights(recognized(model, reshaping, transposition)) if state is None else model
     initializers = {name: value for name, value in model.graph.initializers.items() if value.tensor is not None}
     scales = scales_of(model) if state is None else set()
-    parameters = weights_of(model) | scales if state is None else {initializers[name] for name in (*state.parameters, *state.buffers)}
+    weights = {value for value in weights_of(model) if value.name in given or value.tensor.numpy().size > 1}  # type: ignore[union-attr]  # others stood in nodes `Constant`
+    parameters = weights | scales if state is None else {initializers[name] for name in (*state.parameters, *state.buffers)}
     modules = Modules([name for name, value in initializers.items() if value in parameters], state, {value.name for value in scales})
     words = TorchWords(modules, main_type(model, parameters))
     taken = reserved(PRELUDE, *RESERVED)

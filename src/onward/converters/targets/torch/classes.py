@@ -61,6 +61,8 @@ class Classes:
     shapes: Mapping[str, tuple[Dimension, ...]]
     reserved: set[str]
     main: np.dtype
+    words: dict[str, str] = field(default_factory=dict)
+    """What variables might be called, by the statements that define them."""
     texts: dict[str, str] = field(default_factory=dict)
     constructors: Constructors = field(default_factory=dict)
 
@@ -70,6 +72,7 @@ class Classes:
 
     def root(self, statements: Sequence[Statement], arguments: Sequence[str], results: Sequence[str]) -> str:
         """The text of all classes, `Model` last. `results` are the texts of what it returns."""
+        self.words |= {name: item.word for item in statements for name in item.defined if len(item.defined) == 1}
         end = ast.parse(f"return {', '.join(results)}").body[0]
         body, _ = self._function((), [*statements, Statement(end, ())], [], arguments)
         made = self._class("Model", (), arguments, body)
@@ -235,11 +238,14 @@ class Classes:
         mapping: dict[str, str] = {}
         for name in given:
             words = {"x"} if not mapping else _uses(body, name)
-            mapping[name] = names.fresh(name if fixed else min(words) if words else _plain(name))
+            mapping[name] = names.fresh(name if fixed else min(words) if words else _plain(self.words.get(name) or name))
         unread = _unread_after(body, wanted)
         free: dict[str, list[str]] = {}
         for item, gone in zip(body, unread):
-            kinds = {name: _plain(item.word if item.word and len(item.defined) == 1 else name) for name in item.defined if name not in mapping}
+            several = len(item.defined) > 1  # which have names of their own, and perhaps that of a node before it
+            kinds = {
+                name: _plain(item.word if item.word and (not several or item.word in name.lower()) else name) for name in item.defined if name not in mapping
+            }
             at_once = isinstance(item.tree, ast.Assign)  # it is computed before it has a name
             if at_once:
                 _release(free, gone, mapping)

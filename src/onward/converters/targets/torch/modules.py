@@ -253,6 +253,12 @@ class Modules:
             module = module.children.get(part) if module else None
         return module
 
+    def outer(self, path: Path) -> Path:
+        """The innermost sub-module along a path that is there and no layer, list or dictionary."""
+        while path and ((module := self.find(path)) is None or module.constructor or module.is_list or module.is_dictionary):
+            path = path[:-1]
+        return path
+
     def text(self, path: Path) -> str:
         """How the model itself reads what is at a path."""
         text, module = "self", self.root
@@ -276,10 +282,10 @@ def path_of(name: str) -> Path:
     return tuple(part if part not in TAKEN else f"{part}_" for part in plain if part.strip("_-")) or ("weight",)
 
 
-def scope_of(name: str, metadata: Mapping[str, str]) -> Path:
-    """The path of the module that a node comes from, as far as it says so."""
+def scope_of(name: str, metadata: Mapping[str, str]) -> Path | None:
+    """The path of the module that a node comes from, as far as it says so; None where it says nothing."""
     module = module_of(name, metadata)
-    return path_of(module) if module else ()
+    return None if module is None else path_of(module) if module else ()
 
 
 def numbers(array: Array) -> np.ndarray:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from onward.converters.targets.torch.classes import PLACES, Classes
-from onward.converters.targets.torch.modules import Modules, scope_of
+from onward.converters.targets.torch.modules import Modules, path_of, scope_of
+from onward.converters.targets.torch.scopes import place
 from onward.converters.targets.torch.statements import Path, Statement, chain, parsed
 from onward.ir import Origin
 from onward.ir.datatypes import DataType
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 
 def classes_text(modules: Modules, function: Function, main: DataType, reserved: set[str]) -> str:
     """The classes of a model, `Model` last: each statement stands in the class of the sub-module that it belongs to."""
-    statements = [Statement(tree, _scope(modules, tree, function.origins[line]), _word(tree, function.origins[line])) for line, tree in parsed(function.body)]
+    statements, said = [], []
+    for line, tree in parsed(function.body):
+        said.append(_said(modules, tree, function.origins[line]))
+        statements.append(Statement(tree, said[-1] or (), _word(tree, function.origins[line])))
+    place(statements, said, modules)
     variables = {*function.arguments, *PLACES, *(name for item in statements for name in item.defined)}
     classes = Classes(modules, variables, _titles(function.origins), function.shapes, reserved, main.numpy)
     text = classes.root(statements, function.arguments, function.results)
@@ -27,23 +32,16 @@ def classes_text(modules: Modules, function: Function, main: DataType, reserved:
     return text
 
 
-def _scope(modules: Modules, tree: ast.stmt, origins: Sequence[Origin]) -> Path:
-    """The sub-module that a statement belongs to: that of the layer it calls, of the weights it reads, or what its node says."""
+def _said(modules: Modules, tree: ast.stmt, origins: Sequence[Origin]) -> Path | None:
+    """The sub-module that a statement belongs to: that of the layer it calls, of the weights it reads, or what its node says, if anything."""
     found = [path for path in Statement(tree, ()).paths() if modules.find(path[:1]) is not None]
     for path in found:
         for length in range(len(path), 0, -1):
             module = modules.find(path[:length])
             if module is not None:
-                return _outer(modules, path[: length - 1] if module.constructor else path[:length])
-    said = [scope_of(origin.node_name, origin.metadata) for origin in origins[:1]]
-    return _outer(modules, said[0] if said else ())
-
-
-def _outer(modules: Modules, path: Path) -> Path:
-    """The innermost sub-module along a path that is there and no layer, list or dictionary."""
-    while path and ((module := modules.find(path)) is None or module.constructor or module.is_list or module.is_dictionary):
-        path = path[:-1]
-    return path
+                return modules.outer(path[: length - 1] if module.constructor else path[:length])
+    said = scope_of(origins[0].node_name, origins[0].metadata) if origins else None
+    return None if said is None else modules.outer(said)
 
 
 def _word(tree: ast.stmt, origins: Sequence[Origin]) -> str:
@@ -58,7 +56,7 @@ def _titles(origins: Sequence[Sequence[Origin]]) -> Mapping[Path, str]:
     found: dict[Path, str] = {}
     for origin in (item for items in origins for item in items):
         if origin.metadata.get("onward.class") and origin.metadata.get("onward.module"):
-            found.setdefault(scope_of("", origin.metadata), origin.metadata["onward.class"].rpartition(".")[2])
+            found.setdefault(path_of(origin.metadata["onward.module"]), origin.metadata["onward.class"].rpartition(".")[2])
     return found
 
 

@@ -45,8 +45,15 @@ def attention(call: Call) -> Writer | None:
     def write(printer: Printer) -> str:
         texts = [whole(printer.array(item)) for item in (q, k, v)]
         if q.rank == 3:
-            texts = [f"{text}.unflatten(2, ({count}, -1)).transpose(1, 2)" for text, count in zip(texts, (heads[0], heads[1], heads[1]))]
+            texts = [_heads(printer, *item) for item in zip(("queries", "keys", "values"), texts, (heads[0], heads[1], heads[1]))]
         found = f"F.scaled_dot_product_attention({arguments(*texts, attn_mask=None if mask is None else printer.array(mask), **options)})"
         return f"{found}.transpose(1, 2).flatten(2)" if q.rank == 3 else found
 
     return write
+
+
+def _heads(printer: Printer, wish: str, text: str, count: int) -> str:
+    """A variable of the heads of rows side by side."""
+    name = printer.names.fresh(wish)
+    printer.write(f"{name} = {text}.unflatten(2, ({count}, -1)).transpose(1, 2)")
+    return name
