@@ -225,6 +225,32 @@ class Stages(nn.Module):
         return x
 
 
+class Classifier(nn.Module):
+    """Lists of layers, activations and poolings, and dropout, which computes nothing here."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2), nn.Conv2d(4, 4, 3), nn.LeakyReLU(0.1))
+        self.last = nn.Sigmoid()
+        self.head = nn.Sequential(nn.Dropout(), nn.Linear(4, 5), nn.GELU(), nn.Dropout(), nn.Linear(5, 2))
+
+    def forward(self, x: Any) -> Any:
+        return self.last(self.head(self.features(x).mean((2, 3))))
+
+
+def test_layers_without_weights_are_layers() -> None:
+    """Also, the pictures that the proof begins with are too small for the poolings: it goes on with larger ones."""
+    torch.manual_seed(0)
+    module, x = Classifier().eval(), torch.randn(1, 3, 20, 20)
+    model = onward.convert(module, (x,), verify=False)
+    made = onward.convert(model, to="torch")
+    assert isinstance(made.features, nn.Sequential) and isinstance(made.head, nn.Sequential) and isinstance(made.last, nn.Sigmoid)
+    kinds = [type(item) for item in (*made.features, *made.head)]
+    assert kinds == [nn.Conv2d, nn.ReLU, nn.MaxPool2d, nn.Conv2d, nn.LeakyReLU, nn.Identity, nn.Linear, nn.GELU, nn.Identity, nn.Linear]
+    assert list(made.state_dict()) == list(module.state_dict()) and torch.equal(made(x), module(x))
+    assert "self.features(x)" in onward.convert(model, to="torch-source", verify=False)
+
+
 def test_classes_that_differ_in_sizes_are_one() -> None:
     """Its constructor takes them; blocks that are called one after another are a Sequential, those with more arguments a loop."""
     torch.manual_seed(0)

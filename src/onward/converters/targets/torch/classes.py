@@ -187,13 +187,16 @@ class Classes:
         if first is None or not first[0][-1].isdigit() or len(first[0]) < 2:  # the model itself is no list
             return 0
         (path, carried), module = first, self.modules.find(first[0][:-1])
-        if module is None or not module.is_list or len(module.children) - int(path[-1]) > len(body) - place:
+        if module is None or not module.is_list or len(carried) > 1 and len(module.computed) < len(module.children):  # an identity takes one
             return 0
-        start, before = int(path[-1]), body[place]
-        for number in range(start + 1, len(module.children)):
-            item = body[place + number - start]
+        rest = [name for name in module.computed if int(name) >= int(path[-1])]
+        if len(rest) > len(body) - place:
+            return 0
+        before = body[place]
+        for step, name in enumerate(rest[1:], 1):
+            item = body[place + step]
             found = _called(item)
-            if found is None or found[0] != (*path[:-1], str(number)) or len(carried) != len(found[1]):
+            if found is None or found[0] != (*path[:-1], name) or len(carried) != len(found[1]):
                 return 0
             output = before.defined
             changed = [place for place, (old, new) in enumerate(zip(carried, found[1])) if old != new]
@@ -202,7 +205,7 @@ class Classes:
             if sum(output[0] in other.read for other in body) != 1:
                 return 0
             before, carried = item, found[1]
-        return len(module.children) - start
+        return len(rest)
 
     def _sequence(self, calls: Sequence[Statement], others: Sequence[Statement]) -> list[Statement]:
         """The call of a list whose items are only called one after another, each with nothing but the result of the last; else none."""
@@ -211,7 +214,7 @@ class Classes:
         if (
             module is None
             or len(given) > 1
-            or len(calls) < len(module.children)
+            or len(calls) < len(module.computed)
             or any(found[: len(path) - 1] == path[:-1] for item in others for found in item.paths())
         ):
             return []

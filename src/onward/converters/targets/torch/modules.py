@@ -28,6 +28,9 @@ PARAMETER, BUFFER, CONSTANT = "parameter", "buffer", "constant"
 TAKEN = frozenset({*dir(torch.nn.Module()), *keyword.kwlist})
 LONGEST = 80
 
+IDENTITY = "nn.Identity()"
+"""What stands at a place of a list at which nothing is computed: dropout, for instance."""
+
 Path = tuple[str, ...]
 
 
@@ -57,6 +60,11 @@ class Module:
     def is_list(self) -> bool:
         """Whether its parts are numbered from 0 on."""
         return bool(self.children) and not self.tensors and list(self.children) == [str(place) for place in range(len(self.children))]
+
+    @property
+    def computed(self) -> list[str]:
+        """The names of the parts at which something is computed."""
+        return [name for name, child in self.children.items() if child.constructor != IDENTITY]
 
     @property
     def is_dictionary(self) -> bool:
@@ -212,6 +220,23 @@ class Modules:
         if scope:
             yield scope
         yield (call.node.op_type.lower(),)
+
+    def place_layer(self, path: Path, constructor: str) -> bool:
+        """Puts a layer without weights where nothing is, or what is made so already. False where something else is, or what holds it is a layer."""
+        there = self.find(path)
+        if there is not None and there.constructor != constructor or any(self._constructor(path[:length]) for length in range(1, len(path))):
+            return False
+        self._module(path).constructor = constructor
+        return True
+
+    def fill_lists(self, paths: Iterable[Path]) -> None:
+        """Brings numbered parts beside these into their order, without gaps."""
+        for path in paths:
+            children = self._module(path[:-1]).children
+            if len(path) > 1 and all(part.isdigit() for part in children):
+                known = dict(children)
+                children.clear()
+                children.update((str(place), known.get(str(place)) or Module(IDENTITY)) for place in range(max(map(int, known)) + 1))
 
     # -- paths -----------------------------------------------------------------------------------------------------------
     def _module(self, path: Path) -> Module:

@@ -10,6 +10,7 @@ from onward.converters.targets.torch.classes import PLACES, Classes
 from onward.converters.targets.torch.modules import Modules, path_of, scope_of
 from onward.converters.targets.torch.scopes import place
 from onward.converters.targets.torch.statements import Path, Statement, chain, parsed
+from onward.converters.targets.torch.weightless import as_layers
 from onward.ir import Origin
 from onward.ir.datatypes import DataType
 
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 def classes_text(modules: Modules, function: Function, main: DataType, reserved: set[str]) -> str:
     """The classes of a model, `Model` last: each statement stands in the class of the sub-module that it belongs to."""
     statements, said = [], []
-    for line, tree in parsed(function.body):
+    trees = parsed(function.body)
+    as_layers(modules, trees, function.origins)
+    for line, tree in trees:
         said.append(_said(modules, tree, function.origins[line]))
         statements.append(Statement(tree, said[-1] or (), _word(tree, function.origins[line])))
     place(statements, said, modules)
