@@ -178,6 +178,31 @@ def test_convert(command: Command, tmp_path: Path) -> None:
     differs = command("verify", str(tmp_path / "m.onnx"), str(tmp_path / "other.json"))
     assert differs.returncode == 1 and "prediction" in differs.stderr
     assert onward.InferenceSession(tmp_path / "m.onnx").run(None, {"x": rows})[0].shape == (50,)
+    nowhere = command("convert", str(tmp_path / "m.json"), "-o", str(tmp_path / "nowhere" / "m.onnx"))
+    assert nowhere.returncode == 1 and "FileNotFoundError" in nowhere.stderr and "Traceback" not in nowhere.stderr
+
+
+def test_convert_with_a_table_as_example(command: Command, tmp_path: Path) -> None:
+    import joblib
+    import pandas
+    from sklearn.compose import make_column_transformer
+    from sklearn.linear_model import LinearRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    rows = pandas.DataFrame({"colour": ["red", "blue", "red", "green"] * 5, "width": np.arange(20.0)})
+    columns = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["colour"]), remainder="passthrough")
+    joblib.dump(make_pipeline(columns, LinearRegression()).fit(rows, rows["width"]), tmp_path / "m.joblib")
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    refused = command("convert", str(tmp_path / "m.joblib"), "-o", str(tmp_path / "m.onnx"))
+    assert refused.returncode == 2 and "--trust" in refused.stderr
+    without = command("convert", str(tmp_path / "m.joblib"), "--trust", "-o", str(tmp_path / "m.onnx"))
+    assert without.returncode == 2 and "pass example_inputs, some rows of the DataFrame" in without.stderr
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["m.joblib", "rows.csv"]
+    options = ("--trust", "-i", str(tmp_path / "rows.csv"))
+    for command_line in (("convert", str(tmp_path / "m.joblib"), "-o", str(tmp_path / "m.onnx")), ("verify", str(tmp_path / "m.onnx"))):
+        done = command(*command_line, *options)
+        assert done.returncode == 0 and "prediction" in done.stdout, done.stderr
 
 
 def test_convert_again_by_the_certificate_alone(command: Command, tmp_path: Path) -> None:

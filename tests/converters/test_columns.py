@@ -40,10 +40,19 @@ def test_columns(library: str) -> None:
     (expected,) = onward.InferenceSession(matrix).run(None, {"x": rows})
     np.testing.assert_array_equal(onward.InferenceSession(columns).run(None, feeds)[0], expected)
     np.testing.assert_allclose(onnxruntime.InferenceSession(columns.to_bytes()).run(None, feeds)[0], expected, rtol=2e-5, atol=2e-6)
-    assert "given" in verify(columns, source, X).shapes
+    assert "the example" in verify(columns, source, X).shapes
 
 
 @pytest.mark.parametrize("names", [["a", "b"], ["a", "a", "b"]])
 def test_names_of_columns_that_do_not_fit(names: list[str]) -> None:
     with pytest.raises(InvalidArgument, match="3 different ones"):
         onward.convert(booster("xgboost"), input_names=names)
+
+
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
+def test_examples_that_do_not_fit(library: str) -> None:
+    source = booster(library)
+    with pytest.raises(InvalidArgument, match=r"shape \(120, 2\); expected rows of 3 columns"):
+        onward.convert(source, X[:, :2])
+    with pytest.raises(InvalidArgument, match="no matrix of numbers"):
+        onward.convert(source, np.array([["a", "b", "c"]], object))

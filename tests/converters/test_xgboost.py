@@ -159,6 +159,9 @@ def test_estimators() -> None:
     check(xgboost.XGBRegressor(**options).fit(X, REAL))
     check(xgboost.XGBRegressor(objective="reg:logistic", **options).fit(X, BINARY))
     check(xgboost.XGBRegressor(booster="dart", **options).fit(X, REAL))
+    check(xgboost.XGBRegressor(objective="survival:cox", **options).fit(X, POSITIVE))
+    check(xgboost.XGBClassifier(booster="dart", rate_drop=0.3, **options).fit(X, CLASSES))
+    check(xgboost.XGBClassifier(booster="gblinear", n_estimators=8).fit(np.nan_to_num(X), BINARY), units=64)
     check(xgboost.XGBRFRegressor(**options).fit(X, REAL))
     check(xgboost.XGBRanker(**options).fit(X, BINARY, group=[ROWS]))
 

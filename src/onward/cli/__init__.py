@@ -24,6 +24,11 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output has left
         sys.stderr.close()
         sys.exit(0)
+    except OSError as problem:  # a folder that is not there, a full disk
+        from onward.cli.output import report_problem
+
+        report_problem(problem)
+        sys.exit(1)
 
 
 __all__ = ["main"]

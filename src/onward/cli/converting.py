@@ -21,7 +21,9 @@ SourcePath = Annotated[Path, typer.Argument(help="A model file or folder of anot
 Trust = Annotated[bool, typer.Option("--trust", help="The file may run code while it is read, as pickles do.")]
 From = Annotated[str | None, typer.Option("--from", metavar="FRAMEWORK", help="The framework, where the file's name does not say it.")]
 Tolerance = Annotated[float | None, typer.Option(min=0.0, help="The greatest difference allowed, relative to the largest value of an output.")]
-Examples = Annotated[list[str], typer.Option("--input", "-i", metavar="FILE", help="Example inputs (.npy, .npz) that are tried too.")]
+Examples = Annotated[
+    list[str], typer.Option("--input", "-i", metavar="FILE", help="Example inputs that are tried too: .npy, .npz, or .csv with the names of columns.")
+]
 
 
 @app.command()
@@ -182,11 +184,13 @@ def _names(text: str | None) -> list[str] | None:
 
 
 def _arrays(files: list[str]) -> Any:
-    """Examples as a source takes them: one array, several in order, or none."""
+    """Examples as a source takes them: one table or array, several arrays in order, or none."""
     if not files:
         return None
-    from onward.cli.feeds import read_arrays
+    from onward.cli.feeds import read_arrays, read_table
 
+    if len(files) == 1 and files[0].endswith(".csv"):
+        return read_table(Path(files[0]))
     arrays = read_arrays(files)
     return arrays[0] if len(arrays) == 1 else tuple(arrays)
 

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from onward.converters.localization import Divergence
     from onward.ir import Model
 
+OLDEST = 13
+"""The oldest version of ONNX's operators that the converters write."""
+
 __all__ = ["Certificate", "ConversionMismatch", "convert", "divergence", "verify"]
 
 
@@ -56,7 +59,7 @@ def convert(
     the target's own file, `constants` are inputs that shall be fixed (docs/converters/targets.md). What is proved is then that the
     result computes what the ONNX model does.
 
-    Raises UnsupportedModel for a source that nobody reads here, UnsupportedOperator for parts of it without an
+    Raises InvalidArgument for arguments that make no sense, UnsupportedModel for a source that nobody reads here, UnsupportedOperator for parts of it without an
     equivalent, ConversionError for a source that cannot be captured, and ConversionMismatch (which has the model as `model`) when
     the result does not compute the same.
     """
@@ -66,6 +69,7 @@ def convert(
     from onward.converters.request import Request
     from onward.converters.source import record
     from onward.ir import Model, load
+    from onward.operators import newest_opset
 
     if to is not None:
         from onward.converters.targets import produce
@@ -81,6 +85,10 @@ def convert(
         return produce(between, to, output, constants=constants, examples=examples, verify=verify, tolerance=tolerance, progress=progress)
     if output is not None or constants is not None:
         raise InvalidArgument("`output` and `constants` belong to a target: say which one with `to`")
+    if opset is not None and not OLDEST <= opset <= newest_opset():
+        raise InvalidArgument(
+            f"opset {opset} cannot be written; known are {OLDEST} to {newest_opset()}. onward.convert_version goes to older ones where it can"
+        )
     report = progress or (lambda *_: None)
     report("reading the source", 0, 1)
     owner, loaded = recognized(source, trust, framework)
@@ -155,7 +163,9 @@ def divergence(
     reference = _reference(loaded, source, None if named else example_inputs, (), trust, framework)
     if reference.values is None:
         raise InvalidArgument(f"{reference.framework} does not tell what it computes on the way: compare outputs with verify")
-    chosen = [dict(example_inputs)] if named else list(reference.data.values())
+    first = loaded.graph.inputs[0].name
+    tried = [item if isinstance(item, Mapping) else {first: item} for item in reference.data.values()]
+    chosen = [dict(example_inputs)] if named else tried
     for feeds in chosen:
         found = page.first_divergence(loaded, reference.values(feeds), feeds, reference.tolerances, tolerance)
         if found is not None:

@@ -11,12 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from onward.converters.comparison import difference, exceeds, rounded, tolerance_of
+from onward.converters.comparison import difference, exceeds, rounded, row_gaps, tolerance_of
 from onward.converters.localization import Values, first_divergence
-from onward.errors import ConversionMismatch, OnwardError
+from onward.errors import ConversionMismatch, InvalidArgument, OnwardError
 from onward.ir import Model
 
 KEY = "onward.certificate"
+EXAMPLE = "the example"
+"""What the caller's own data are called."""
+SEEDS = 64
+"""How often small changes of the data are tried."""
+
 TOLERANCES = {np.dtype(np.float32): 1e-6, np.dtype(np.float64): 1e-13}
 """The greatest difference of an output, relative to its largest value, by the data type."""
 
@@ -49,6 +54,9 @@ class Reference:
     rounds: bool = False
     """The source rounds to few numbers on the way: what differs in the last place may become a whole step."""
     values: Callable[[Any], Values] | None = None
+    nearby: Callable[[Any, int], Mapping[str, np.ndarray] | None] | None = None
+    """What the source gives for data, and for distances of rows, that are changed at random by the tolerance; the number is a seed.
+    The first axis of the outputs is that of the rows."""
     steps: Mapping[str, float] = field(default_factory=dict)
     """The distance of neighbouring numbers in outputs that are rounded to few: they may differ by one of them."""
 
@@ -97,7 +105,8 @@ def certify(
     An output may differ by the tolerance, relative to its largest value, or by twice what the source itself differs
     from its own computation in double precision. Where that is beyond the tolerance already, or the source rounds to
     codes on the way, the data are ill-conditioned: then it may also differ by what becomes of data that are changed by the tolerance
-    (mixed stability: Higham, Accuracy and Stability of Numerical Algorithms, section 1.5).
+    (mixed stability: Higham, Accuracy and Stability of Numerical Algorithms, section 1.5). Where the source says what is `nearby`, that
+    holds for each row: so many neighbours may be equally near that which of them are the nearest is a matter of rounding.
 
     Raises ConversionMismatch that names every output that differs, and the first operator whose result does where the source tells what it
     computes on the way; the model carries the certificate then too.
@@ -114,7 +123,7 @@ def conclude(model: Model, reference: Reference, runs: Iterable[Run], tolerance:
     if not comparison.shapes:
         raise ConversionMismatch(f"{reference.framework} accepts none of the data that was tried; pass example inputs")
     certificate = Certificate(
-        reference.framework, digest, comparison.shapes, comparison.found, [*reference.notes, *comparison.notes], _versions(), dict(source or {}),
+        reference.framework, digest, comparison.shapes, comparison.found, [*reference.notes, *comparison.all_notes()], _versions(), dict(source or {}),
         list(comparison.failures.values()),
     )  # fmt: skip
     model.metadata[KEY] = json.dumps(asdict(certificate))
@@ -130,8 +139,8 @@ def _runs(model: Model, reference: Reference, examples: Any, progress: Progress 
 
     session = InferenceSession(model.to_bytes())
     data = dict(reference.data)
-    if examples is not None and isinstance(next(iter(data.values())), np.ndarray):
-        data["given"] = np.asarray(examples.toarray() if hasattr(examples, "toarray") else examples, next(iter(data.values())).dtype)
+    if examples is not None and EXAMPLE not in data and isinstance(next(iter(data.values())), np.ndarray):
+        data[EXAMPLE] = np.asarray(examples.toarray() if hasattr(examples, "toarray") else examples, next(iter(data.values())).dtype)
     for step, (what, given) in enumerate(data.items()):
         if progress is not None:
             progress("comparing", step, len(data))
@@ -142,6 +151,8 @@ def _runs(model: Model, reference: Reference, examples: Any, progress: Progress 
             continue
         expected = reference.outputs(given)
         if expected is None:
+            if what == EXAMPLE:
+                raise InvalidArgument(f"{reference.framework} itself refuses the example inputs")
             continue
         results = session.run(None, dict(feeds))
         yield what, feeds, [(name, ours, np.asarray(theirs)) for ours, (name, theirs) in zip(results, expected.items(), strict=True)]
@@ -160,6 +171,8 @@ class _Comparison:
         self.failing: Mapping[str, np.ndarray] | None = None
         """The feeds of the first failure."""
         self.notes: list[str] = []
+        self.undecided: dict[str, list[str]] = {}
+        """By output, how many rows of which data small changes of the data decide."""
         self.roundings: dict[str, float] = {}
         """By output that is rounded to few numbers, how far the source was from its own exact result for any data so far."""
 
@@ -189,12 +202,23 @@ class _Comparison:
             worst = self.found.setdefault(name, found)
             self.found[name] = {key: max(value, found[key]) for key, value in worst.items()}
 
+    def all_notes(self) -> Iterator[str]:
+        """What is to be said of the comparison."""
+        yield from self.notes
+        for name, places in self.undecided.items():
+            yield (
+                f"output '{name}' was not compared where the source itself gives another result for data that differ by rounding (neighbours "
+                f"that are equally near, for instance); rows: {', '.join(places)}"
+            )
+
     def _verdict(
         self, name: str, feeds: Mapping[str, np.ndarray], ours: np.ndarray, theirs: np.ndarray, exact: np.ndarray | None, where: str,
         coarse: float, allowed: float,
     ) -> str | None:  # fmt: skip
         """Whose rounding a difference is: None where it is the source's own, at most `coarse`, or of ill-conditioned data, which is
         noted; else what is to be said."""
+        if self._is_undecided(name, feeds, ours, theirs, where.partition(" (")[0], allowed):
+            return None
         if exact is None or exact.shape != theirs.shape or theirs.dtype.kind in "iubOUS" and exact.dtype.kind != "f":
             return ""
         mine, own = difference(ours, exact, where), difference(theirs, exact, where)
@@ -208,6 +232,25 @@ class _Comparison:
                 self.notes.append(f"output '{name}' is ill-conditioned for {where}: {said}, data changed by {allowed:g} by {moved:.3g}")
                 return None
         return f"; {said}"
+
+    def _is_undecided(self, name: str, feeds: Mapping[str, np.ndarray], ours: np.ndarray, theirs: np.ndarray, what: str, allowed: float) -> bool:
+        """Whether small changes of the data make the source differ from itself in every row that differs, by a fourth of that at least;
+        this is noted."""
+        if self.reference.nearby is None:
+            return False
+        apart = row_gaps(ours, theirs)
+        scale = 1.0 if theirs.dtype.kind in "iubOUS" else np.abs(theirs[np.isfinite(theirs)]).max(initial=0) or 1.0
+        moved = np.zeros(len(apart))
+        for seed in range(SEEDS):
+            near = self.reference.nearby(self._given(feeds), seed)
+            if near is None or near[name].shape != theirs.shape:
+                return False
+            moved = np.maximum(moved, row_gaps(near[name], theirs))
+            if (apart <= np.maximum(4 * moved, allowed * scale)).all():
+                rows = int((apart > allowed * scale).sum())
+                self.undecided.setdefault(name, []).append(f"{rows} of {len(apart)} for {what}")
+                return True
+        return False
 
     def _nearby(self, name: str, feeds: Mapping[str, np.ndarray], tolerance: float) -> np.ndarray | None:
         """The exact output for data of which each number is changed at random, by the tolerance at most."""
@@ -224,8 +267,11 @@ class _Comparison:
     def _exactly(self, feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         if self.reference.exactly is None:
             return {}
-        rows = isinstance(next(iter(self.reference.data.values())), np.ndarray)
-        return self.reference.exactly(next(iter(feeds.values())) if rows else feeds) or {}
+        return self.reference.exactly(self._given(feeds)) or {}
+
+    def _given(self, feeds: Mapping[str, np.ndarray]) -> Any:
+        """Feeds as the source takes them: rows, or arrays by input name."""
+        return next(iter(feeds.values())) if isinstance(next(iter(self.reference.data.values())), np.ndarray) else feeds
 
 
 def _place(model: Model, reference: Reference, feeds: Mapping[str, np.ndarray] | None, tolerance: float | None) -> list[str]:

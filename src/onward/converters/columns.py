@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from onward.converters.builder import ModelBuilder
-from onward.converters.certificate import Reference
+from onward.converters.certificate import EXAMPLE, Reference
 from onward.converters.request import Request
 from onward.errors import InvalidArgument
 from onward.ir import Model, Value
@@ -21,15 +21,26 @@ FEATURES = "onward.features"
 
 
 class Rows:
-    """Rows of so many columns of one data type. Raises InvalidArgument for names that are neither one nor one for each column."""
+    """Rows of so many columns of one data type. Raises InvalidArgument for names that are neither one nor one for each column, and for an
+    example that is no such rows."""
 
     def __init__(self, request: Request, dtype: DataType, columns: int) -> None:
         self.dtype = dtype
         self.columns = columns
-        self.example = request.example_inputs
+        self.example = None if request.example_inputs is None else self._matrix(request.example_inputs)
         self.names = list(request.input_names) or ["x"]
         if len(self.names) not in (1, columns) or len(set(self.names)) < len(self.names):
             raise InvalidArgument(f"{len(self.names)} names of inputs; expected one for the matrix, or {columns} different ones for its columns")
+
+    def _matrix(self, example: Any) -> np.ndarray:
+        """The example in the model's data type. Raises InvalidArgument for one that is no such rows."""
+        try:
+            rows = np.asarray(example.toarray() if hasattr(example, "toarray") else example, self.dtype.numpy)
+        except (TypeError, ValueError) as problem:
+            raise InvalidArgument(f"the example is no matrix of numbers: {problem}; categories are given by their codes") from problem
+        if rows.ndim != 2 or rows.shape[1] != self.columns:
+            raise InvalidArgument(f"the example has shape {rows.shape}; expected rows of {self.columns} columns")
+        return rows
 
     @property
     def whole(self) -> bool:
@@ -51,7 +62,7 @@ class Rows:
     def _by_column(self, reference: Reference) -> Reference:
         matrices = dict(reference.data)
         if self.example is not None:
-            matrices["given"] = np.asarray(self.example, self.dtype.numpy)
+            matrices[EXAMPLE] = self.example
         data = {what: {name: rows[:, [place]] for place, name in enumerate(self.names)} for what, rows in matrices.items()}
         judge = reference.outputs
 

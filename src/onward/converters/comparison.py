@@ -74,6 +74,17 @@ def difference(ours: np.ndarray, theirs: np.ndarray, where: str) -> dict[str, fl
     }
 
 
+def row_gaps(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """(rows,): the greatest absolute difference in each row of two arrays of one shape; 1 where text or whole numbers differ."""
+    if theirs.dtype.kind in "iubOUS":
+        gaps = np.asarray(ours != theirs, np.float64)
+    else:
+        same = (ours == theirs) | np.isnan(ours) & np.isnan(theirs)
+        with np.errstate(invalid="ignore"):
+            gaps = np.where(same, 0.0, np.nan_to_num(np.abs(ours - theirs), nan=np.inf))
+    return gaps.reshape(len(gaps), -1).max(axis=1, initial=0)  # type: ignore[no-any-return]
+
+
 def exceeds(found: Mapping[str, float], allowed: float, step: float = 0) -> bool:
     """Whether a difference is greater than what is allowed, and than `step`, the distance of neighbouring results."""
     if found.get("different", 0) > 0:

@@ -42,6 +42,8 @@ def special(kind: type, x: np.ndarray, labels: np.ndarray) -> tuple[BaseEstimato
         return kind(LogisticRegression().fit(x, labels)), x
     if name == "KernelCenterer":
         return kind().fit(x @ x.T), x @ x.T
+    if name == "SkewedChi2Sampler":
+        return kind().fit(np.abs(x)), np.abs(x)
     if name == "SparseCoder":
         return kind(np.eye(6)[::-1] * 0.5 + 0.5, transform_n_nonzero_coefs=2).fit(x), x
     return None

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MultiLabelBinarizer
 
 import onward
-from onward.errors import ConversionError, UnsupportedOperator
+from onward.errors import ConversionError, InvalidArgument, UnsupportedOperator
 
 RECORDS = [
     {"city": "Bern", "size": 3, "new": True}, {"city": "Rom", "size": 1.5}, {"size": -2, "street": "a=b"}, {"city": "Bern", "street": "ü"}, {"new": False},
@@ -43,6 +43,16 @@ def test_dictionaries(estimator: Any) -> None:
         (found,) = session.run(None, FEEDS)
         assert found.dtype == expected.dtype
         np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_pairs() -> None:
+    rows = [[*row.items(), ("size", 1)] for row in RECORDS]
+    model = onward.convert(FeatureHasher(n_features=8, input_type="pair").fit(rows), rows)
+    assert {value.name for value in model.graph.inputs} == {"city", "size", "new", "street"}
+    with pytest.raises(ConversionError, match="several texts"):
+        onward.convert(FeatureHasher(input_type="pair"), [[("a", "x"), ("a", "y")]])
+    with pytest.raises(InvalidArgument, match="no table"):
+        onward.convert(FeatureHasher(input_type="string"), [["a", "b"], ["c"]])
 
 
 def test_a_pipeline() -> None:

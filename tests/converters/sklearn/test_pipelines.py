@@ -23,8 +23,9 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.exceptions import NotFittedError
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401 (makes IterativeImputer known)
 from sklearn.frozen import FrozenEstimator
-from sklearn.impute import KNNImputer, SimpleImputer
+from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
@@ -37,12 +38,15 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils.validation import check_array, check_is_fitted
 
 import onward
-from onward.converters import verify
+from onward.converters import divergence, verify
 from onward.converters.certificate import Certificate
+from onward.converters.sklearn.operators import neighbours
 from onward.converters.sklearn.registry import METHODS, method
+from onward.converters.tracing.functions import smallest
 from onward.errors import ConversionError, ConversionMismatch, FormatError, InvalidArgument, UnsupportedOperator
 
 X, Y = make_classification(80, 5, n_informative=4, n_redundant=0, n_classes=3, random_state=1)
@@ -179,6 +183,39 @@ def test_missing_values() -> None:
     check(HistGradientBoostingClassifier(max_iter=10).fit(rows, Y), rows)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"add_indicator": True, "min_value": -1, "max_value": [1, 2, 3, 0.5, 1]}, {"n_nearest_features": 2, "imputation_order": "random"},
+        {"keep_empty_features": True, "estimator": DecisionTreeRegressor(max_depth=3)},
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore")
+def test_columns_that_are_imputed_in_turn(options: dict[str, Any]) -> None:
+    rows = np.where(np.random.default_rng(0).random(X.shape) < 0.2, np.nan, X)
+    rows[:, 3] = np.nan if "keep_empty_features" in options else rows[:, 3]
+    imputer = IterativeImputer(max_iter=3, random_state=0, **options).fit(rows)
+    check(imputer, rows)
+    if "estimator" not in options:
+        imputer.sample_posterior = True
+        with pytest.raises(UnsupportedOperator, match="draws random numbers"):
+            onward.convert(imputer, rows)
+
+
+@pytest.mark.parametrize("estimator", [KNeighborsClassifier(), KNeighborsRegressor(algorithm="brute", weights="distance"), "imputer"])
+def test_neighbours_that_are_equally_near(estimator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which of them are the nearest is a matter of rounding: rows for which that matters are not compared, and counted."""
+    rows = np.round(X)
+    if estimator == "imputer":
+        rows, estimator = np.where(np.random.default_rng(0).random(X.shape) < 0.2, np.nan, rows), KNNImputer()
+    estimator.fit(rows, Y)
+    certificate = Certificate.of(onward.convert(estimator, rows))
+    assert certificate is not None and any("equally near" in note for note in certificate.notes)
+    monkeypatch.setattr(neighbours, "smallest", lambda a, count: smallest(-a, count))  # the farthest
+    with pytest.raises(ConversionMismatch):
+        onward.convert(estimator, rows)
+
+
 def test_categories() -> None:
     rows = np.floor(np.abs(X) * 2) % 4
     check(OneHotEncoder(handle_unknown="ignore", sparse_output=False, min_frequency=10).fit(rows), rows)
@@ -193,14 +230,59 @@ def test_what_cannot_be_traced_is_named() -> None:
         onward.convert(FunctionTransformer(lambda x: np.linalg.svd(x)[0]).fit(X), X)
     with pytest.raises(NotFittedError):
         onward.convert(LogisticRegression())
-    with pytest.raises(UnsupportedOperator, match="the ufunc matmul meets text"):
+    with pytest.raises(InvalidArgument, match="refuses the example inputs: could not convert string"):
         onward.convert(LogisticRegression().fit(X, Y), np.array([["a", "b"]], object))
+    with pytest.raises(InvalidArgument, match="refuses the example inputs: X has 2 features"):
+        onward.convert(LogisticRegression().fit(X, Y), X[:, :2])
+    with pytest.raises(InvalidArgument, match="opset 9 cannot be written; known are 13 to"):
+        onward.convert(LogisticRegression().fit(X, Y), opset=9)
     with pytest.raises(InvalidArgument, match="2 outputs, label, probabilities; 1 names"):
         onward.convert(LogisticRegression().fit(X, Y), output_names=["class"])
     with pytest.raises(InvalidArgument, match="1 input, 2 names"):
         onward.convert(LogisticRegression().fit(X, Y), input_names=["a", "b"])
     with pytest.raises(ConversionError, match="shape"):
         onward.convert(LogisticRegression().fit(X, Y), X[0])
+
+
+class Branching(BaseEstimator, TransformerMixin):
+    """Looks at the data."""
+
+    def fit(self, X: np.ndarray, y: Any = None) -> Branching:  # noqa: N803
+        return self
+
+    def transform(self, X: np.ndarray) -> np.ndarray:  # noqa: N803
+        return X if X.sum() > 0 else -X
+
+
+def test_all_that_cannot_be_traced_is_named_at_once() -> None:
+    pipeline = make_pipeline(Branching(), StandardScaler(), FunctionTransformer(lambda x: np.fft.fft(x).real), LogisticRegression()).fit(X, Y)
+    with pytest.raises(UnsupportedOperator, match="2 methods have no translation") as refusal:
+        onward.convert(pipeline, X)
+    first, second = str(refusal.value).splitlines()[1:]
+    assert "Branching.transform (at 'branching'): the code branches on a value" in first and "return X if X.sum() > 0" in first
+    assert (
+        "at 'functiontransformer'" in second
+        and "numpy.fft" in second
+        and "test_pipelines.py" in second
+        and "method('transform', 'FunctionTransformer')" in second
+    )
+
+
+def test_the_first_part_that_differs() -> None:
+    def pipeline(factor: float) -> Any:
+        return make_pipeline(StandardScaler(), FunctionTransformer(lambda x: x * factor), LogisticRegression()).fit(X, Y)
+
+    source = pipeline(1.0)
+    model = onward.convert(source, X)
+    names = [value.name for node in model.graph.nodes for value in node.outputs]
+    assert names.count("standardscaler.transform") == 1 and divergence(model, source) is None
+    other = pipeline(1.01)
+    other.steps[2] = source.steps[2]
+    found = divergence(model, other, X)
+    assert found is not None and (found.value, found.module) == ("functiontransformer.transform",) * 2
+    assert "test_pipelines.py:" in found.source and found.ours.shape == X.shape and found.theirs.greatest > found.ours.greatest
+    with pytest.raises(ConversionMismatch, match=r"(?s)output 'probabilities' differs.*'functiontransformer.transform', computed by Mul"):
+        verify(model, other, X)
 
 
 def test_files(tmp_path: Path) -> None:

@@ -23,7 +23,11 @@ def generated(source: Any, columns: int, dtype: np.dtype, example: np.ndarray | 
     found = thresholds(source, columns)
     if found is not None:
         data["thresholds and their neighbours"] = found
-        data["missing values"] = np.where(random.random(found.shape) < 0.3, np.nan, found)
+    known = normal if found is None else found
+    if dtype.kind == "f":
+        data["missing values"] = np.where(random.random(known.shape) < 0.3, np.nan, known)
+        data["infinite numbers"] = np.where(random.random(known.shape) < 0.1, np.copysign(np.inf, known), known)
+    data["zeros, ones, large numbers"] = np.concatenate([np.zeros((1, columns)), np.ones((1, columns)), normal[:20] * 1e6])
     data["one row"] = normal[:1]
     return {what: rows.astype(dtype) for what, rows in data.items()}
 

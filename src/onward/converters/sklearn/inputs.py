@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -200,6 +200,13 @@ class Records(Table):
         return [{name: item for name, item in zip(vectors, row) if not isinstance(item, str) or item} for row in zip(*vectors.values())]
 
 
+class Pairs(Records):
+    """Lists of pairs of a key and a value, as dictionaries; numbers of one key add up."""
+
+    def rows(self, given: Mapping[str, np.ndarray]) -> Any:
+        return [list(row.items()) for row in super().rows(given)]
+
+
 @dataclass
 class Images:
     """Images (count, height, width) or with channels last in one input."""
@@ -232,6 +239,7 @@ def _numbers(column: Column, values: np.ndarray, odd: bool, random: np.random.Ge
         return random.choice(np.array(column.known, column.dtype), (len(values), 1))
     if column.dtype.kind == "b":
         return (values > 0).reshape(-1, 1)
+    values = np.where(np.isinf(values), 0.0, values) if column.whole or column.dtype.kind in "iu" else values
     whole = np.nan_to_num(values) if column.dtype.kind in "iu" else values
     whole = np.abs(whole) if column.dtype.kind == "u" else whole
     whole = np.round(whole) if column.whole else whole
@@ -244,9 +252,12 @@ def inputs_of(source: Any, example: Any) -> Inputs:
     Raises ConversionError for an example that is neither numbers nor text nor a table of them.
     """
     if example is None:
-        return Matrix(_columns(source), np.dtype(np.float64), None)
+        known = getattr(source, "feature_names_in_", None)
+        return Matrix(_columns(source), np.dtype(np.float64), None) if known is None else _named_columns(source, [str(name) for name in known])
     if isinstance(example, (list, tuple)) and example and all(isinstance(item, Mapping) for item in example):
         return _records(example)
+    if isinstance(example, (list, tuple)) and example and all(isinstance(item, list) and all(map(_is_pair, item)) for item in example):
+        return _records([_summed(item) for item in example], Pairs)
     notes: tuple[str, ...] = ()
     if hasattr(example, "toarray"):
         example, notes = example.toarray(), ("sparse rows are dense in the graph",)
@@ -254,7 +265,10 @@ def inputs_of(source: Any, example: Any) -> Inputs:
         return _table(source, example, [str(name) for name in example.columns])
     if hasattr(example, "dtypes") and hasattr(example, "to_numpy"):
         example = example.to_numpy()
-    rows = np.asarray(example)
+    try:
+        rows = np.asarray(example)
+    except ValueError as problem:  # rows of different lengths
+        raise InvalidArgument(f"the example of rows is no table: {problem}") from problem
     if rows.dtype.kind in "US":
         rows = rows.astype(object)
     if rows.ndim == 1 and (rows.dtype == TEXT or _takes_vectors(source)):
@@ -270,6 +284,28 @@ def inputs_of(source: Any, example: Any) -> Inputs:
     if rows.dtype.kind not in "fiub":
         raise ConversionError(f"the example of rows has data type {rows.dtype}; expected numbers, text or a table of them")
     return Matrix(rows.shape[1], rows.dtype, rows, notes)
+
+
+def _named_columns(source: Any, names: list[str]) -> Table:
+    """Columns of numbers, where the names are all that is known of the DataFrame."""
+    import pandas
+
+    rows = np.random.default_rng(0).standard_normal((20, len(names)))
+    return replace(_table(source, pandas.DataFrame(rows, columns=names), names), notes=("without an example all columns are taken for numbers",))
+
+
+def _is_pair(item: Any) -> bool:
+    return isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)
+
+
+def _summed(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Pairs as a dictionary. Raises ConversionError for a key that has several texts."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found and isinstance(value, str):
+            raise ConversionError(f"key '{key}' has several texts in one row of the example; a graph's input has one")
+        found[key] = found[key] + value if key in found else value
+    return found
 
 
 def _takes_vectors(source: Any) -> bool:
@@ -308,7 +344,7 @@ def _table(source: Any, example: Any, names: list[str]) -> Table:
     return Table(columns, example, ("empty text stands for a missing value",))
 
 
-def _records(rows: Sequence[Mapping[Any, Any]]) -> Records:
+def _records(rows: Sequence[Mapping[Any, Any]], kind: type[Records] = Records) -> Records:
     """Raises ConversionError for a key whose values are neither all numbers nor all text, or are empty text."""
     keys = list(dict.fromkeys(str(key) for row in rows for key in row))
     example = np.empty((len(rows), len(keys)), object)
@@ -322,7 +358,7 @@ def _records(rows: Sequence[Mapping[Any, Any]]) -> Records:
             raise ConversionError(f"key '{key}' of the example's dictionaries holds empty text, which stands for an absent key; use another text")
         example[:, place] = [row.get(key, "" if text else 0.0) for row in rows]
     columns = [_column(example, place, key, False) for place, key in enumerate(keys)]
-    return Records(columns, example, ("a key that a row lacks is zero or empty text",))
+    return kind(columns, example, ("a key that a row lacks is zero or empty text",))
 
 
 def _column(example: Any, place: int, name: str, knows_missing: bool) -> Column:

@@ -59,7 +59,7 @@ def _traced(x: Any, y: Any) -> tuple[Array, Array]:
     return as_array(trace, x), as_array(trace, y)
 
 
-def _euclidean(X: Any, Y: Any = None, *, squared: bool = False, **_: Any) -> Any:  # noqa: N803
+def euclidean(X: Any, Y: Any = None, *, squared: bool = False, **_: Any) -> Any:  # noqa: N803
     found = squared_distances(X, X if Y is None else Y)
     return found if squared else np.sqrt(found)
 
@@ -202,7 +202,7 @@ def _replacements() -> dict[Any, Any]:
         validation._check_feature_names: nothing, validation._check_n_features: nothing, validation.check_non_negative: nothing,
         validation._assert_all_finite: nothing, validation.assert_all_finite: nothing, validation._num_samples: _samples, validation.check_random_state: _random,
         extmath.safe_sparse_dot: _dot, extmath.row_norms: _row_norms, extmath.softmax: _softmax,
-        pairwise.euclidean_distances: _euclidean, pairwise.pairwise_distances: _pairwise, pairwise.pairwise_distances_argmin: _argmin,
+        pairwise.euclidean_distances: euclidean, pairwise.pairwise_distances: _pairwise, pairwise.pairwise_distances_argmin: _argmin,
         pairwise.check_pairwise_arrays: lambda X, Y, **_: (X, X if Y is None else Y),
         pairwise.manhattan_distances: lambda X, Y: distances(X, Y, "manhattan"),
         sklearn.preprocessing.normalize: _normalized,
@@ -286,8 +286,9 @@ def prepared(item: Any, done: dict[int, Any], replacements: dict[Any, Any]) -> A
                 made[place] = prepared(item[place], done, replacements)
         else:
             made = item.view(Table) if type(item) is np.ndarray else item
-    elif isinstance(item, (list, tuple)) and not hasattr(item, "_fields"):
-        made = type(item)(prepared(part, done, replacements) for part in item)
+    elif isinstance(item, (list, tuple)):
+        parts = [prepared(part, done, replacements) for part in item]
+        made = type(item)(*parts) if hasattr(item, "_fields") else type(item)(parts)
     elif isinstance(item, functools.partial):
         made = functools.partial(replacements.get(item.func, item.func), *item.args, **item.keywords)
     elif type(item) is dict:
@@ -303,15 +304,6 @@ def prepared(item: Any, done: dict[int, Any], replacements: dict[Any, Any]) -> A
             made._sparse = False
     done[id(item)] = (made, item)
     return made
-
-
-@contextmanager
-def exact_distances() -> Iterator[None]:
-    """Within the block, scikit-learn computes distances from differences, where it would lose digits to cancellation."""
-    from sklearn.metrics import pairwise
-
-    with replaced({pairwise.euclidean_distances: _euclidean}, ("sklearn",)):
-        yield
 
 
 @contextmanager
@@ -346,6 +338,7 @@ def _bound(translation: Any, owner: type, name: str, tables: bool) -> Any:
     """A method that translates traced input and leaves other input to the original."""
     original = getattr(owner, name)
 
+    @functools.wraps(original)
     def translated(self: Any, x: Any, *arguments: Any, **options: Any) -> Any:
         if not _is_traced(x):
             return original(self, x, *arguments, **options)

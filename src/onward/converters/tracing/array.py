@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import operator
+import sys
 import traceback
 from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,9 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 """What can be traced: ufuncs, and functions that NumPy dispatches (NEP 13 and NEP 18)."""
 
 TEXT = np.dtype(object)
+BOUNDARY = "sklearn/places.py"
+"""Code beyond this file calls the method that is traced."""
+
 Extent = Any  # int | RowCount
 
 
@@ -70,6 +75,20 @@ def refusal(what: str) -> UnsupportedOperator:
     return UnsupportedOperator(f"{what}, which a graph cannot say{place}")
 
 
+def _place() -> str:
+    """file:line of the code that an operation is written down for, "" where that is a translation."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        name = frame.f_code.co_filename.replace("\\", "/")
+        if "onward/converters/" in name:
+            if name.endswith(BOUNDARY):
+                return ""
+        elif "/numpy/" not in name:
+            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ""
+
+
 class Trace:
     """A graph under construction, and the constants that it shares."""
 
@@ -98,7 +117,11 @@ class Trace:
     def op(self, name: str, *inputs: Any, dtype: Any, shape: Sequence[Extent], **attributes: Any) -> Array:
         """A traced array from one node; inputs may be traced arrays, values, or NumPy arrays."""
         values = [as_value(self, item) for item in inputs]
-        return Array(self, self.b.op(name, *values, **attributes), np.dtype(dtype), tuple(shape))
+        made = Array(self, self.b.op(name, *values, **attributes), np.dtype(dtype), tuple(shape))
+        place = _place()
+        if place and made.value.producer is not None:
+            made.value.producer.metadata["onward.source"] = place
+        return made
 
     def sizes(self, shape: Sequence[Extent]) -> Value:
         """The extents as an int64 vector."""

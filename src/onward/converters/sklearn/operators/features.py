@@ -35,8 +35,6 @@ def vectorized(estimator: Any, x: Frame) -> Any:
 @method("transform", "FeatureHasher", tables=True)
 def hashed_features(estimator: Any, x: Any) -> Any:
     """Numbers at the hashes of their keys, ones at those of pairs of a key and a text; without dictionaries, at those of texts."""
-    if estimator.input_type == "pair":
-        raise UnsupportedOperator("FeatureHasher with input_type='pair': a graph has no lists of pairs; input_type='dict' can be said")
     columns = x.arrays if isinstance(x, Frame) else dict(enumerate(series(x)))
     total: Any = 0.0
     for key, values in columns.items():

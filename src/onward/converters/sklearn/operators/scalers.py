@@ -11,6 +11,7 @@ from onward.converters.sklearn.registry import method
 from onward.converters.tracing import Array, Frame, as_array, series
 from onward.converters.tracing.array import TEXT
 from onward.converters.tracing.ufuncs import boxcox, isnan, log1p
+from onward.errors import UnsupportedOperator
 
 
 @method("transform", "SimpleImputer", tables=True)
@@ -48,6 +49,28 @@ def _gaps(x: Array, mark: Any) -> Array:
     if isinstance(mark, str) != (x.dtype == TEXT):
         return x != x
     return x == mark
+
+
+@method("transform", "IterativeImputer")
+def chained(estimator: Any, x: Array) -> Any:
+    """Columns filled in turn by regressions on the others, as often as in training (van Buuren and Groothuis-Oudshoorn, 2011)."""
+    if estimator.sample_posterior:
+        raise UnsupportedOperator("IterativeImputer with sample_posterior=True draws random numbers")
+    gaps = _gaps(x, estimator.missing_values)
+    empty = np.asarray(estimator._is_empty_feature)
+    kept = np.flatnonzero(~empty | estimator.keep_empty_features)
+    start = estimator.initial_imputer_.transform(x)
+    missing = [gaps[:, place] & (not empty[place]) for place in kept]
+    columns = [start[:, place] for place in range(len(kept))]
+    for step in estimator.imputation_sequence_:
+        place = int(step.feat_idx)
+        others = np.stack([columns[other] for other in step.neighbor_feat_idx], axis=1)
+        found = np.clip(step.estimator.predict(others), estimator._min_value[place], estimator._max_value[place])
+        columns[place] = np.where(missing[place], found.astype(x.dtype, copy=False), columns[place])
+    result = np.where(np.all(np.stack(missing, axis=1)), start, np.stack(columns, axis=1))  # rows without any number stay as they began
+    if estimator.indicator_ is None:
+        return result
+    return np.concatenate([result, gaps[:, np.asarray(estimator.indicator_.features_)].astype(x.dtype)], axis=1)
 
 
 @method("transform", "MissingIndicator", tables=True)
@@ -163,8 +186,6 @@ def spline(estimator: Any, x: Array) -> Any:
 
 
 def _basis(estimator: Any, curve: Any, x: Array) -> list[Any]:
-    from onward.errors import UnsupportedOperator
-
     knots, degree = np.asarray(curve.t), curve.k
     low, high = knots[degree], knots[-degree - 1]
     if estimator.extrapolation == "periodic":

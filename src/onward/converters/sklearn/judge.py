@@ -1,0 +1,174 @@
+"""scikit-learn as the judge of a conversion, and of its own results: without cancellation in distances, and for distances that differ by rounding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import NotFittedError
+
+from onward.converters.certificate import EXAMPLE, Reference
+from onward.converters.sklearn.data import parts_of
+from onward.converters.sklearn.inputs import Inputs, Matrix
+from onward.converters.sklearn.places import Call, Results, observed
+from onward.converters.sklearn.tracer import euclidean
+from onward.converters.tracing import replaced
+from onward.errors import InvalidArgument
+from onward.ir import Value
+
+TOLERANCES = {np.dtype(np.float64): 1e-9, np.dtype(np.float32): 1e-5}
+NAMES = {
+    "predict_proba": "probabilities", "decision_function": "scores", "score_samples": "sample_scores", "transform": "transformed",
+    "predict": "prediction",
+}  # fmt: skip
+NOISE = 1e-9
+"""By how much numbers and distances are changed, relative to themselves."""
+
+
+@contextmanager
+def exact_distances() -> Iterator[None]:
+    """Within the block, scikit-learn computes distances from differences, where it would lose digits to cancellation."""
+    from sklearn.metrics import pairwise
+
+    with replaced({pairwise.euclidean_distances: euclidean}, ("sklearn",)):
+        yield
+
+
+@contextmanager
+def noisy_distances(random: np.random.Generator) -> Iterator[None]:
+    """Within the block, each distance of scikit-learn is changed at random, so that no two rows are equally far from a third; neighbours are
+    looked for among all rows."""
+    from sklearn.metrics import pairwise
+    from sklearn.neighbors import _base, _classification
+
+    def noisy(found: np.ndarray) -> np.ndarray:
+        return found * (1 + NOISE * random.uniform(-1, 1, found.shape))
+
+    def distances(X: Any, Y: Any = None, *, squared: bool = False, **_: Any) -> Any:  # noqa: N803 (scikit-learn's names)
+        return noisy(euclidean(X, Y, squared=squared))
+
+    def neighbours(self: Any, X: Any = None, n_neighbors: Any = None, return_distance: bool = True) -> Any:  # noqa: N803
+        if X is None or self.effective_metric_ == "precomputed":
+            return usual(self, X, n_neighbors, return_distance)
+        found = noisy(pairwise.pairwise_distances(X, self._fit_X, metric=self.effective_metric_, **(self.effective_metric_params_ or {})))
+        near = np.argsort(found, axis=1)[:, : n_neighbors or self.n_neighbors]
+        return (np.take_along_axis(found, near, axis=1), near) if return_distance else near
+
+    usual = _base.KNeighborsMixin.kneighbors
+    by_class = _classification.ArgKminClassMode
+    with ExitStack() as stack:
+        stack.enter_context(replaced({pairwise.euclidean_distances: distances}, ("sklearn",)))
+        for owner, name, made in ((_base.KNeighborsMixin, "kneighbors", neighbours), (by_class, "is_usable_for", classmethod(lambda *_: False))):
+            before = vars(owner).get(name)
+            stack.callback(setattr, owner, name, before) if before is not None else stack.callback(delattr, owner, name)
+            setattr(owner, name, made)
+        yield
+
+
+def changed(given: Any, random: np.random.Generator) -> Any:
+    """Data, by input or one matrix, of which each number is changed at random."""
+    if isinstance(given, dict):
+        return {name: changed(array, random) for name, array in given.items()}
+    if given.dtype.kind != "f":
+        return given
+    return (given * (1 + NOISE * random.uniform(-1, 1, given.shape))).astype(given.dtype)
+
+
+def label_of(source: Any, method: str) -> str:
+    labelled = hasattr(source, "classes_") or getattr(source, "_estimator_type", "") == "outlier_detector" or hasattr(source, "offset_")
+    return "label" if method == "predict" and labelled else NAMES.get(method, method)
+
+
+def named_results(label: str, result: Any) -> dict[str, Any]:
+    """One output, or one for each array of a list, as several targets have."""
+    if isinstance(result, list):
+        return {f"{label}_{place}": item for place, item in enumerate(result)}
+    return {label: result}
+
+
+class Judge:
+    """What an estimator gives for data; `names` are those of the outputs by what they are, `kinds` their data types."""
+
+    def __init__(self, source: Any, methods: list[str], inputs: Inputs) -> None:
+        self.source, self.methods, self.inputs = source, methods, inputs
+        self.data = inputs.data(source)
+        self.names: dict[str, str] = {}
+        self.kinds: dict[str, np.dtype] = {}
+
+    def first_results(self, given: bool) -> dict[Call, np.ndarray]:
+        """What the estimator and its parts give for the first data that it takes.
+
+        Raises InvalidArgument where it refuses a row of the example, or of what was made up in its place for a DataFrame.
+        """
+        required = given or not isinstance(self.inputs, Matrix)
+        for what in ["a row of it", EXAMPLE, *self.data]:
+            if what not in self.data:
+                continue
+            seen = Results(self.source)
+            try:
+                with observed(list(parts_of(self.source)), seen.observe):
+                    found = self._results(self.data[what])
+            except NotFittedError:
+                raise
+            except Exception as problem:
+                if required:
+                    said = f"{type(self.source).__name__} refuses {'the example inputs' if given else 'columns of numbers'}: {str(problem)[:300]}"
+                    raise InvalidArgument(said if given else f"{said}; pass example_inputs, some rows of the DataFrame") from problem
+                continue
+            self.kinds = {label: array.dtype for label, array in found.items()}
+            return seen.arrays()
+        return {}
+
+    def _results(self, given: Any) -> dict[str, np.ndarray]:
+        """The results by what they are. Raises what the estimator raises for data that it does not take."""
+        found = {}
+        rows = self.inputs.rows(given)
+        for method in self.methods:
+            result = getattr(self.source, method)(rows)
+            for label, item in named_results(label_of(self.source, method), result).items():
+                array = np.asarray(item.toarray() if hasattr(item, "toarray") else item)
+                if method == "transform" and array.ndim == 1 and len(array) != len(rows):
+                    array = array.reshape(1, -1)  # SparsePCA drops the axis of rows where there is one
+                found[label] = array.astype(object) if array.dtype.kind in "US" else array
+        return found
+
+    def outputs(self, given: Any) -> dict[str, np.ndarray] | None:
+        """The outputs, or None for data that the estimator does not take."""
+        try:
+            return {self.names[label]: array for label, array in self._results(given).items()}
+        except (ValueError, IndexError, TypeError):
+            return None
+
+    def exactly(self, given: Any) -> dict[str, np.ndarray] | None:
+        with exact_distances():
+            return self.outputs(given)
+
+    def nearby(self, given: Any, seed: int) -> dict[str, np.ndarray] | None:
+        random = np.random.default_rng(seed)
+        with noisy_distances(random):
+            return self.outputs(changed(given, random))
+
+    def values(self, given: Any, known: Mapping[Call, Value]) -> Iterator[tuple[str, np.ndarray]]:
+        """What the parts give, by the names of the model's values."""
+        seen = Results(self.source)
+        with observed(list(parts_of(self.source)), seen.observe):
+            if self.outputs(given) is None:
+                return
+        for call, array in seen.arrays().items():
+            if call in known and seen.times(call) == sum(other[:2] == call[:2] for other in known):
+                yield known[call].name, array.astype(object) if array.dtype.kind in "US" else array
+
+    def reference(self, known: Mapping[Call, Value]) -> Reference:
+        """The judge as a certificate asks it; `known` are the model's values that are results of parts."""
+        title = f"scikit-learn {version('scikit-learn')}"
+        rows = isinstance(next(iter(self.data.values())), np.ndarray)
+
+        def values(feeds: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
+            return self.values(next(iter(feeds.values())) if rows and isinstance(feeds, Mapping) else feeds, known)
+
+        return Reference(
+            title, self.data, self.outputs, self.exactly, TOLERANCES, self.inputs.notes, nearby=self.nearby, values=values
+        )  # fmt: skip
