@@ -187,7 +187,8 @@ def _arrays(files: list[str]) -> Any:
     """Examples as a source takes them: one table or array, several arrays in order, or none."""
     if not files:
         return None
-    from onward.cli.feeds import read_arrays, read_table
+    from onward.cli.feeds import read_arrays
+    from onward.converters.request import read_table
 
     if len(files) == 1 and files[0].endswith(".csv"):
         return read_table(Path(files[0]))

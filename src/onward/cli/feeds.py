@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -54,21 +53,6 @@ def read_feeds(files: Sequence[str], names: Sequence[str]) -> Feeds:
 def read_arrays(files: Sequence[str]) -> list[np.ndarray]:
     """All arrays of some files, in order. Raises as `read_feeds`."""
     return [array for file in files for array in _arrays(Path(file)).values()]
-
-
-def read_table(path: Path) -> Any:
-    """A pandas DataFrame of a .csv file whose first line has the names of the columns. Raises InvalidArgument without the file or pandas,
-    FormatError for another text."""
-    if not path.is_file():
-        raise InvalidArgument(f"there is no file '{path}'")
-    try:
-        import pandas
-
-        return pandas.read_csv(path)
-    except ModuleNotFoundError as problem:
-        raise InvalidArgument(f"'{path}' is read with pandas: pip install pandas") from problem
-    except ValueError as problem:
-        raise FormatError(f"'{path}' is no table: {problem}") from problem
 
 
 def _arrays(path: Path) -> Feeds:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
-from onward.errors import ConversionError, InvalidArgument, OnwardError
+from onward.errors import ConversionError, FormatError, InvalidArgument, OnwardError
 
 Captured = TypeVar("Captured")
 Result = TypeVar("Result")
@@ -51,3 +52,18 @@ def first_conversion(captures: Iterable[Captured], converted: Callable[[Captured
         except OnwardError as failure:  # with fewer open sizes it may have a translation
             problem = problem if place else failure
     raise problem
+
+
+def read_table(path: Path) -> Any:
+    """A pandas DataFrame of a .csv file whose first line has the names of the columns. Raises InvalidArgument without the file or pandas,
+    FormatError for another text."""
+    if not path.is_file():
+        raise InvalidArgument(f"there is no file '{path}'")
+    try:
+        import pandas
+
+        return pandas.read_csv(path)
+    except ModuleNotFoundError as problem:
+        raise InvalidArgument(f"'{path}' is read with pandas: pip install pandas") from problem
+    except ValueError as problem:
+        raise FormatError(f"'{path}' is no table: {problem}") from problem

@@ -127,7 +127,8 @@ class Judge:
         found = {}
         rows = self.inputs.rows(given)
         for method in self.methods:
-            result = getattr(self.source, method)(rows)
+            with np.errstate(all="ignore"):
+                result = getattr(self.source, method)(rows)
             for label, item in named_results(label_of(self.source, method), result).items():
                 array = np.asarray(item.toarray() if hasattr(item, "toarray") else item)
                 if method == "transform" and array.ndim == 1 and len(array) != len(rows):
