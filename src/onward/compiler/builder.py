@@ -323,17 +323,18 @@ class Builder:
             f"shufflevector {left.type} {left}, {right.type} {right}, <{len(lanes)} x i32> <{picks}>",
         )
 
-    def interleave(self, vectors: Sequence[Value]) -> Value:
-        """The first lanes of all vectors, then the second ones, and so on."""
+    def interleave(self, vectors: Sequence[Value]) -> list[Value]:
+        """The first lanes of all vectors, then the second ones, and so on, as as many vectors: each made of two at a time, as processors do it."""
         lanes, count = vectors[0].type.lanes, len(vectors)
-        whole = 1
-        while whole < count:
-            whole *= 2
-        parts = [*vectors, *[vectors[-1]] * (whole - count)]
-        while len(parts) > 1:
-            size = parts[0].type.lanes
-            parts = [self.shuffle(parts[i], parts[i + 1], list(range(2 * size))) for i in range(0, len(parts), 2)]
-        return self.shuffle(parts[0], parts[0], [part * lanes + lane for lane in range(lanes) for part in range(count)])
+        woven = []
+        for first in range(0, lanes * count, lanes):
+            origins = [divmod(place, count) for place in range(first, first + lanes)]
+            vector = vectors[0]
+            for number, part in enumerate(vectors[1:], 1):
+                before = range(lanes) if number > 1 else [lane for lane, _ in origins]
+                vector = self.shuffle(vector, part, [lanes + lane if origin == number else own for (lane, origin), own in zip(origins, before)])
+            woven.append(vector)
+        return woven
 
     def reduce(self, operation: str, vector: Value) -> Value:
         """All lanes of an integer or i1 vector as one: and, or, add, max, min (signed)."""

@@ -267,10 +267,10 @@ class NestSchedule:
                     continue
                 for each in stages:
                     self._store(point, each, point.vector(each.body))
-            if parts:
-                places = {**indices, **inner, **next(self._written_out(b))}
-                woven = None if mask is None else b.interleave([mask] * len(parts))
-                Emitter(b, arguments, self.layouts, places, mask=woven).store(stage.root.array, stage.variables, b.interleave(parts))
+            masks = b.interleave([mask] * len(parts)) if parts and mask is not None else [None] * len(parts)
+            for number, (value, woven) in enumerate(zip(b.interleave(parts) if parts else (), masks)):
+                places = {**indices, **inner, self.woven[0]: b.constant(I64, number * self.lanes)}  # type: ignore[index]
+                Emitter(b, arguments, self.layouts, places, mask=woven).store(stage.root.array, stage.variables, value)
 
         self._inner_loops(b, arguments, loops, body)
 
