@@ -64,3 +64,13 @@ def lu(x: Any, **parameters: Any) -> Any:
         function = jax.vmap(function)
     pivots, permutation, made = function(x)
     return made, pivots, permutation
+
+
+composed("tridiagonal_solve")(linalg._tridiagonal_solve_jax)
+composed("symmetric_product")(linalg._symmetric_product_jax_fn)
+composed("lu_pivots_to_permutation")(linalg._generic_lu_pivots_to_permutation)
+
+
+@composed("cholesky_update")
+def cholesky_update(factor: Any, vector: Any) -> Any:
+    return linalg._cholesky_update_jax_fn(factor, vector)

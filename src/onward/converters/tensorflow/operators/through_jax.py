@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from onward.converters import bessel
 from onward.converters.tensorflow.emitter import Emitter, Tensor, data_type
 from onward.converters.tensorflow.registry import operator
 from onward.errors import UnsupportedModel
@@ -42,6 +45,52 @@ def special(c: Emitter, op: Any, *inputs: Tensor) -> Value:
 
     (made,) = _written(c, getattr(jax.scipy.special, SPECIAL[op.type]), *inputs, double=True)
     return made if inputs[0].dtype == tf.float64 else c.cast(made, inputs[0].dtype)
+
+
+BESSEL: dict[str, Callable[..., Any]] = {
+    "BesselJ0": bessel.j0, "BesselJ1": bessel.j1, "BesselY0": bessel.y0, "BesselY1": bessel.y1,
+    **{f"BesselK{order}": partial(bessel.k, order=order) for order in (0, 1)},
+    **{f"BesselK{order}e": partial(bessel.scaled_k, order=order) for order in (0, 1)},
+}  # fmt: skip
+
+
+@operator(*BESSEL)
+def bessel_function(c: Emitter, op: Any, x: Tensor) -> Value:
+    import jax.numpy
+
+    (made,) = _written(c, partial(BESSEL[op.type], jax.numpy), x, double=True)
+    return made if x.dtype == tf.float64 else c.cast(made, x.dtype)
+
+
+def _dawson(x: Any) -> Any:
+    """Rybicki's sum of Gaussian curves, exact to double precision for steps of 0.2 (Computers in Physics 3, 85, 1989); asymptotic beyond 16."""
+    import jax.numpy as jnp
+
+    step, odd = 0.2, 2 * jnp.arange(-30, 31) + 1
+    middle = 2 * jnp.round(jnp.clip(x, -16, 16) / step / 2)
+    gap = (jnp.clip(x, -16, 16) - middle * step)[..., None]
+    near = jnp.sum(jnp.exp(-((gap - odd * step) ** 2)) / (odd + middle[..., None]), -1) / math.sqrt(math.pi)
+    far = jnp.where(abs(x) > 16, x, 17.0)
+    square = 1 / (2 * far * far)
+    series = (1 + square * (1 + square * (3 + square * (15 + square * (105 + square * 945))))) / (2 * far)
+    return jnp.where(abs(x) > 16, series, near)
+
+
+@operator("Dawsn")
+def dawson(c: Emitter, op: Any, x: Tensor) -> Value:
+    (made,) = _written(c, _dawson, x, double=True)
+    return made if x.dtype == tf.float64 else c.cast(made, x.dtype)
+
+
+@operator("TridiagonalSolve")
+def tridiagonal_solve(c: Emitter, op: Any, diagonals: Tensor, right: Tensor) -> Any:
+    import jax
+
+    def solved(given: Any, b: Any) -> Any:
+        above, middle, below = (given[..., place, :] for place in range(3))
+        return jax.lax.linalg.tridiagonal_solve(below, middle, above, b)
+
+    return _written(c, solved, diagonals, right)[0]
 
 
 @operator("Polygamma")
