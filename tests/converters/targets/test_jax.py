@@ -200,7 +200,7 @@ def test_the_exported_function_takes_any_size(make: Any, inputs: np.ndarray, tmp
         np.testing.assert_allclose(ours, theirs, atol=2e-5 * np.abs(theirs).max())
 
 
-def test_numbers_of_64_bits() -> None:
+def test_numbers_of_64_bits(tmp_path: Path) -> None:
     """Whole numbers are shortened as JAX does by default; a model of float64 asks for the setting that keeps them."""
     b = ModelBuilder("lookup")
     tokens = b.input("tokens", DataType.INT64, ["n"])
@@ -210,6 +210,14 @@ def test_numbers_of_64_bits() -> None:
     y, twice = jax.jit(f)(np.array([1, 9]))
     np.testing.assert_array_equal(y, f.parameters["embedding"][jnp.array([1, 9])])
     assert twice.tolist() == [2, 18]
+    b = ModelBuilder("turns")  # the number of turns has a limit that 32 bits do not hold
+    x, turns = b.input("x", DataType.FLOAT, ["n"]), b.input("turns", DataType.INT64, [])
+    with b.inner_graph("body") as body:
+        inner = [b.input("i", DataType.INT64, []), b.input("go", DataType.BOOL, []), b.input("state", DataType.FLOAT, ["n"])]
+        body.outputs += [b.op("Identity", inner[1]), b.op("Add", inner[2], inner[2])]
+    b.output(b.op("Loop", turns, None, x, body=body), "y")
+    f = onward.convert(b.model(), to="jax", output=tmp_path)
+    assert jax.jit(f)(np.ones(2, np.float32), np.array(3)).tolist() == [8, 8] and (tmp_path / "model.stablehlo").is_file()
     b = ModelBuilder("double")
     x = b.input("x", DataType.DOUBLE, ["n"])
     b.output(b.op("Mul", x, b.constant(np.array([1 / 3]), "third")), "y")

@@ -29,6 +29,12 @@ def require_double_precision():
         raise RuntimeError("this model computes in float64: set jax.config.update('jax_enable_x64', True) before")
 
 
+def nearest(value):
+    """A whole number of 64 bits; where JAX has 32, the nearest of these."""
+    bits = 63 if jax.config.jax_enable_x64 else 31
+    return max(-(2**bits), min(value, 2**bits - 1))
+
+
 def unpacked(weights, types):
     """Weights whose type a file cannot hold have it again."""
     return {name: array.view(jnp.dtype(types[name])) if name in types else array for name, array in weights.items()}

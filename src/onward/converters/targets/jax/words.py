@@ -37,6 +37,8 @@ class JaxWords(Words):
 
     def literal(self, value: Any, dtype: DataType) -> str:
         text = super().literal(value, dtype)
+        if dtype == DataType.INT64 and not -(2**31) <= int(value) < 2**31:
+            return self.helper("nearest", text)
         return f"np.uint64({text})" if dtype == DataType.UINT64 and int(value) >= 2**63 else text  # JAX reads plain numbers as int64
 
     def typed(self, value: Any, dtype: DataType) -> str:
