@@ -123,6 +123,17 @@ def _constants(turning: Turning) -> None:
             turning.replace(place, data.reshape(()))
 
 
+def _whole_tensor(node: Node) -> Sequence[int]:
+    """One scale for all elements."""
+    scale = constant_of(node, 1)
+    return _only_first(node) if scale is not None and scale.size == 1 and not node.attribute("block_size", 0) else []
+
+
+@turner("QuantizeLinear", "DequantizeLinear", places=_whole_tensor)
+def _scaled(turning: Turning) -> None:
+    """One scale knows no axes."""
+
+
 @turner("Softmax", "LogSoftmax", "Hardmax", places=_only_first)
 def _axis(turning: Turning) -> None:
     turning.node.attributes["axis"].value = turning.axis(turning.node.attribute("axis"))

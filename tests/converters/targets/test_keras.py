@@ -228,6 +228,56 @@ def test_blocks_are_functions(tmp_path: Path) -> None:
     assert len(functions) == 1, functions
 
 
+def quantized() -> Model:
+    """A convolution with a kernel of 8 bits, between pairs of nodes that quantise."""
+    random = np.random.default_rng(0)
+    b = ModelBuilder("quantized")
+
+    def steps(x: Value, scale: float, zero: int) -> Value:
+        limits = b.constant(np.float32(scale)), b.constant(np.uint8(zero))
+        return b.op("DequantizeLinear", b.op("QuantizeLinear", x, *limits), *limits)
+
+    kernel = b.constant(random.integers(-127, 128, (4, 3, 3, 3)).astype(np.int8), "conv.weight_quantized")
+    scales = b.constant(random.random(4).astype(np.float32) / 200), b.constant(np.zeros(4, np.int8))
+    data = steps(b.input("x", DataType.FLOAT, ["n", 3, 8, 8]), 0.02, 120)
+    b.output(steps(b.op("Relu", b.op("Conv", data, b.op("DequantizeLinear", kernel, *scales, axis=0))), 0.03, 0), "y")
+    return b.model()
+
+
+def test_a_quantised_model_has_layers_that_quantise() -> None:
+    """Bit for bit as the runtime computes it, but for the order of the convolution's sums."""
+    model = onward.convert(quantized(), to="keras")
+    assert sorted(kinds(model)) == ["Activation", "Conv2D", "FakeQuantize", "FakeQuantize", "InputLayer", "Transpose", "Transpose"]
+    assert [item.path for item in model.trainable_weights] == ["conv/kernel"]
+    x = np.random.default_rng(1).standard_normal((2, 3, 8, 8)).astype(np.float32)
+    (expected,) = onward.InferenceSession(quantized().to_bytes()).run(None, {"x": x})
+    np.testing.assert_allclose(model(x), expected, atol=0.031)
+    assert np.mean(np.asarray(model(x)) == expected) > 0.99
+
+
+@pytest.mark.parametrize("word", HOSTILE)
+def test_no_name_of_a_module_is_run(word: str) -> None:
+    """Those of blocks are in names of functions and of layers."""
+    texts = [page.source_of(blocks(name))[0] for name in (f"m{word}", "plain")]
+    functions = [re.findall(r"def (\w+)\(x, name\)", text) for text in texts]
+    found = [[item for item in structure(text) if item not in names] for text, names in zip(texts, functions)]
+    assert found[0] == found[1] and texts[0].isascii() and list(map(len, functions)) == [1, 1]
+
+
+def blocks(name: str) -> Model:
+    """Three modules that are alike."""
+    b = ModelBuilder("blocks")
+    x = b.input("x", DataType.FLOAT, ["n", 4])
+    for place in range(3):
+        before = len(b.graph.nodes)
+        for part in range(2):
+            x = b.op("Relu", b.op("MatMul", x, b.constant(np.full((4, 4), place + part / 2, np.float32), f"{name}.{place}.{part}.weight")))
+        for node in list(b.graph.nodes)[before:]:
+            node.metadata["onward.module"] = f"{name}.{place}"
+    b.output(x, "y")
+    return b.model()
+
+
 def test_several_inputs_and_outputs_are_lists() -> None:
     b = ModelBuilder("two")
     x, y = b.input("x", DataType.FLOAT, ["n", 4]), b.input("y", DataType.FLOAT, ["n", 4])
@@ -244,6 +294,8 @@ def test_no_text_of_a_model_is_run(word: str) -> None:
     model.graph.name = word
     model.graph.inputs[0].name = word or "x"
     model.graph.nodes[0].name = f"{word}5"
+    for node in model.graph.nodes:
+        node.metadata["onward.module"] = f"a.{word}.0"
     next(item for item in model.graph.initializers.values() if item.name == "w.1").name = f"{word}3"
     text, weights = page.source_of(model)
     assert text.isascii() and len(weights) == 2

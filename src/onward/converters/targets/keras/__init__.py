@@ -14,10 +14,10 @@ import numpy as np
 from onward import operators
 from onward import program as P
 from onward.converters.targets.channels_last import with_channels_last
-from onward.converters.targets.keras.attention import LAYERS
 from onward.converters.targets.keras.blocks import Blocks
 from onward.converters.targets.keras.layers import FUNCTIONS, numbers, plain
 from onward.converters.targets.keras.network import Network, Taken
+from onward.converters.targets.keras.quantized import LAYERS, with_dequantized_weights
 from onward.converters.targets.keras.statements import Path as Module
 from onward.converters.targets.keras.statements import Statement, named, parsed, path_of
 from onward.converters.targets.keras.words import KerasWords, storage
@@ -65,7 +65,7 @@ def network_of(model: Model, constants: Mapping[str, Any] | None = None) -> tupl
 
     Raises UnsupportedOperator with all operators that cannot be said in Keras.
     """
-    turned = with_channels_last(recognized(model, reshaping, shaping))
+    turned = with_channels_last(recognized(with_dequantized_weights(model), reshaping, shaping))
     words = KerasWords()
     offered: list[P.Array] = []
 

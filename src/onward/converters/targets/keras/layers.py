@@ -248,6 +248,44 @@ def batch_normalization(call: Call) -> Native | None:
     return one(call, "BatchNormalization", arguments, weights, scope(moments[0], call))  # type: ignore[arg-type]
 
 
+@LAYERS.rule("BatchNormalization")
+def batch_normalization_of_rows(call: Call) -> Native | None:
+    """Of data whose channels are the last axis anyway."""
+    plain_call = call.inputs[0].rank == 2 and len(call.results) == 1 and not call.attributes.get("training_mode")
+    return batch_normalization(call) if plain_call else None
+
+
+@LAYERS.rule("GroupNormalization")
+def group_normalization(call: Call) -> Native | None:
+    """With a factor and an offset for each channel, as from version 21 on."""
+    x, *parts = call.inputs
+    weights = [numbers(item) for item in parts]
+    if not is_float(call) or any(item is None or item.shape != (x.shape[1],) for item in weights):
+        return None
+    arguments = [str(call.attributes["num_groups"]), "axis=1", f"epsilon={short(float(call.attributes['epsilon']), x.dtype)}"]
+    return one(call, "GroupNormalization", arguments, weights, scope(parts[0], call))  # type: ignore[arg-type]
+
+
+@LAYERS.rule("RMSNormalization")
+def root_mean_square_normalization(call: Call) -> Native | None:
+    x, scale = call.inputs
+    factors = numbers(scale)
+    if not is_float(call) or factors is None or call.attributes["axis"] % x.rank != x.rank - 1 or factors.shape != x.shape[-1:]:
+        return None
+    return one(call, "RMSNormalization", [f"epsilon={short(float(call.attributes['epsilon']), x.dtype)}"], [factors], scope(scale, call))
+
+
+@LAYERS.rule("PRelu")
+def learned_slopes(call: Call) -> Native | None:
+    x, slope = call.inputs
+    slopes = numbers(slope)
+    if not is_float(call) or slopes is None or slopes.ndim > x.rank or x.rank < 2 or slopes.ndim == x.rank and slopes.shape[0] != 1:
+        return None
+    slopes = slopes.reshape((1,) * (x.rank - slopes.ndim) + slopes.shape)[0]
+    shared = [axis + 1 for axis, extent in enumerate(slopes.shape) if extent == 1]
+    return one(call, "PReLU", [f"shared_axes={shared}"] if shared else [], [slopes], scope(slope, call))
+
+
 @LAYERS.rule("LayerNormalization")
 def layer_normalization(call: Call) -> Native | None:
     x, scale, bias = call.inputs

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from onward import program as P
+from onward.converters.targets.keras.statements import parts_of
 from onward.converters.targets.keras.words import FLOATS, KerasWords
 from onward.converters.targets.printing.forms import wish
 from onward.converters.targets.printing.naming import Names, module_of
@@ -24,7 +24,7 @@ from onward.program.array import Array, Input, RoutineOutput
 PLAIN = ("ops", "float")
 """What an expression may name that stands in the model itself, not in a layer."""
 
-PRELUDE_LAYERS = ("Attention", "MaskedAttention")
+PRELUDE_LAYERS = ("Attention", "MaskedAttention", "FakeQuantize")
 """Layers of the prelude, which Keras has to know when it loads a file."""
 
 NEEDS_DATA = ("ops.convert_to_tensor", "ops.arange", "ops.full", "ops.zeros")
@@ -234,7 +234,7 @@ class Network(Printer):
 
     def _layer_name(self, wish: str) -> str:
         """A name that no layer has yet: letters, digits and underscores."""
-        plain = re.sub(r"[^0-9A-Za-z_]+", "_", wish).strip("_") or "layer"
+        plain = "_".join(parts_of(wish)) or "layer"
         name, number = plain, 2
         while name in self.layer_names:
             name, number = f"{plain}_{number}", number + 1

@@ -97,6 +97,23 @@ class MaskedAttention(layers.MultiHeadAttention):
         return ops.where(sees, result, ops.zeros_like(result)), scores
 
 
+class FakeQuantize(layers.Layer):
+    """Rounds to multiples of a scale, from the lowest to the highest. Gradients are those of the limits alone."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.steps = self.add_weight(shape=(3,), initializer="ones", trainable=False, name="steps")
+        self.built = True
+
+    def call(self, x):
+        scale, low, high = ops.unstack(ops.convert_to_tensor(self.steps))
+        limited = ops.clip(x / scale, low, high)
+        return ops.stop_gradient(ops.round(limited)) * scale + (limited - ops.stop_gradient(limited)) * scale
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor(x.shape, x.dtype)
+
+
 def channels_last(build):
     """A function that builds layers whose channels are last, whatever Keras is set to."""
 

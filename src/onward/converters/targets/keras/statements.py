@@ -47,13 +47,16 @@ class Renaming(ast.NodeTransformer):
         return ast.copy_location(ast.Name(self.names.get(node.id, node.id), node.ctx), node)
 
 
+def parts_of(name: str) -> list[str]:
+    """What a name consists of between dots and slashes: letters, digits and underscores."""
+    parts = re.split(r"[./]", re.sub(r"[^0-9A-Za-z_./]+", "_", name))
+    return [part.strip("_") for part in parts if part.strip("_")]
+
+
 def path_of(name: str) -> Path:
     """The parts of the name of a module."""
-    parts: list[str] = []
-    for part in re.split(r"[./]", name):
-        found = BLOCK.fullmatch(part)
-        parts += found.groups() if found else [part] if part else []
-    return tuple(parts)
+    found = [(part, BLOCK.fullmatch(part)) for part in parts_of(name)]
+    return tuple(item for part, match in found for item in (match.groups() if match else (part,)))
 
 
 def parsed(lines: Sequence[str], modules: Sequence[str]) -> list[Statement]:
