@@ -176,6 +176,22 @@ def test_a_layer_that_is_used_twice_is_one(tmp_path: Path) -> None:
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_names_of_keras_own_models_are_those_of_blocks() -> None:
+    """`conv2_block1_1_conv` is in a block, and a variable that is called after a layer is an identifier."""
+    x = y = keras.Input((12, 12, 4))
+    for place in range(1, 4):
+        shortcut = keras.layers.Conv2D(4, 1, name=f"conv2_block{place}_0_conv")(y)
+        inner = keras.layers.BatchNormalization(name=f"conv2_block{place}_1_bn")(
+            keras.layers.Conv2D(4, 3, padding="same", name=f"conv2_block{place}_1_conv")(y)
+        )
+        y = keras.layers.Add(name=f"conv2_block{place}_add")([shortcut, inner])
+    model = keras.Model(x, y)
+    text = onward.convert(model, to="keras-source")
+    assert text.count("for number in range(1, 4):") == 1 and text.count("layers.Conv2D(") == 2
+    again = onward.convert(model, to="keras")
+    assert sorted(item.path for item in again.weights) == sorted(item.path for item in model.weights)
+
+
 def tied() -> Model:
     """The table of an embedding is the last product's matrix, and a dense layer's is turned for another product."""
     random = np.random.default_rng(0)

@@ -235,8 +235,7 @@ def transpose(call: Call) -> Writer:
 
 
 # -- normalisation ----------------------------------------------------------------------------------------------------------
-@LAYERS.rule("BatchNormalization", domain=DOMAIN)
-def batch_normalization(call: Call) -> Native | None:
+def _batch_normalization(call: Call) -> Native | None:
     _, *moments = call.inputs
     weights = [numbers(item) for item in moments]
     if not is_float(call) or any(item is None for item in weights):
@@ -248,11 +247,16 @@ def batch_normalization(call: Call) -> Native | None:
     return one(call, "BatchNormalization", arguments, weights, scope(moments[0], call))  # type: ignore[arg-type]
 
 
+@LAYERS.rule("BatchNormalization", domain=DOMAIN)
+def batch_normalization(call: Call) -> Native | None:
+    return _batch_normalization(call)
+
+
 @LAYERS.rule("BatchNormalization")
 def batch_normalization_of_rows(call: Call) -> Native | None:
     """Of data whose channels are the last axis anyway."""
-    plain_call = call.inputs[0].rank == 2 and len(call.results) == 1 and not call.attributes.get("training_mode")
-    return batch_normalization(call) if plain_call else None
+    is_plain = call.inputs[0].rank == 2 and len(call.results) == 1 and not call.attributes.get("training_mode")
+    return _batch_normalization(call) if is_plain else None
 
 
 @LAYERS.rule("GroupNormalization")

@@ -94,13 +94,9 @@ def named(statements: Sequence[Statement], given: Mapping[str, str], results: Se
         free += [name for name in dying if name not in free]
         for name in fresh:
             heir = dying[0] if len(dying) == len(read) == 1 and len(fresh) == 1 else "x" if "x" in free else ""
-            mapping[name] = heir or (name if not read else "x" if "x" not in names.taken else word(item))
-            if mapping[name] in free:
-                free.remove(mapping[name])
-            elif mapping[name] in names.taken:
-                mapping[name] = names.fresh(mapping[name])
-            else:
-                names.taken.add(mapping[name])
+            wish = heir or (name if not read else "x" if "x" not in names.taken else word(item))
+            mapping[name] = wish if wish in free else names.fresh(wish)
+            free = [other for other in free if other != mapping[name]]
         known.update(fresh)
         text = ast.unparse(ast.fix_missing_locations(item.renamed(mapping)))
         lines += [line for line in text.splitlines() if line.partition(" = ")[0] != line.partition(" = ")[2]]
