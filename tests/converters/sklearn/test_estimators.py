@@ -102,11 +102,14 @@ def convert(estimator: Any, method: str, rows: Any) -> None:
 @pytest.mark.parametrize("name", [name for name, _ in all_estimators()])
 def test_estimators(name: str) -> None:
     kind = dict(all_estimators())[name]
+    if name in WITHOUT:  # no need to fit it
+        assert not any(callable(getattr(next(iter(_construct_instances(kind))), method, None)) for method in METHODS)
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         estimator, rows = fitted(kind)
         methods = [method for method in METHODS if callable(getattr(estimator, method, None))]
-        assert bool(methods) != (name in WITHOUT)
+        assert methods
         refused = [method for method in methods if name in MISSING or f"{name}.{method}" in MISSING]
         for method in methods:
             if method in refused:
