@@ -272,11 +272,18 @@ class MatrixSchedule:
     def _order(self) -> TileOrder:
         panels = ceiling_divide(self.extents[str(self.column)], self.width)
         outer = [self.extents[str(variable)] for variable in self.rows[:-1]]
-        batch = [self.extents[str(variable)] for variable in self.batch]
-        order = TileOrder(batch, panels, outer, ceiling_divide(self.row_extent, self.tile.rows))
-        weights = product(batch) * panels * self.width * self.depth * (self.product.right_element.bits // 8)
+        inside = next((place for place, variable in enumerate(self.batch) if self._lies_in_a_row(variable)), len(self.batch))
+        batch, groups = ([self.extents[str(variable)] for variable in part] for part in (self.batch[:inside], self.batch[inside:]))
+        order = TileOrder(batch, groups, panels, outer, ceiling_divide(self.row_extent, self.tile.rows))
+        weights = product(groups) * panels * self.width * self.depth * (self.product.right_element.bits // 8)
         arrays = {self.left.array, self.root.array, *(read.array for read in self._added())}
         return order.in_strips(weights, [array.size * array.dtype.numpy.itemsize for array in arrays], self.target)
+
+    def _lies_in_a_row(self, variable: Expression) -> bool:
+        """Whether a loop of the batch walks places inside the rows of the left operand and of the result."""
+        result = Read(self.root.array, self.variables)
+        steps = [(self._step(read, variable), self._step(read, self.rows[-1])) for read in (self.left, result)] if self.rows else [(0, 0)]
+        return all(isinstance(inner, int) and isinstance(outer, int) and inner < outer for inner, outer in steps)
 
     def _arguments(self) -> tuple[list[Buffer], list[str]]:
         reads = [read for read in self.body.reads() if read.array is not self.root.reduce]

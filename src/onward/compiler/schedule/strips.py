@@ -32,7 +32,9 @@ class Place:
 
 @dataclass(frozen=True)
 class TileOrder:
-    """Batch by batch, panel of columns by panel; or strip by strip, and in a strip batch by batch, panel by panel. A `strip` has so many tiles of rows.
+    """Batch by batch, strip by strip, group by group, panel of columns by panel. A `strip` has so many tiles of rows, or all of them.
+
+    `groups` are loops of the batch that lie inside a row, as those of a convolution.
 
     Rows are those of the `outer` loops, each with a number of `tiles`. With strips, what is read and written for a row is
     in a cache from its first column to its last; and a thread's share of a launch is a range of rows, which it has
@@ -40,6 +42,7 @@ class TileOrder:
     """
 
     batch: Sequence[Dimension]
+    groups: Sequence[Dimension]
     panels: Dimension
     outer: Sequence[Dimension]
     tiles: Dimension
@@ -53,37 +56,41 @@ class TileOrder:
     @property
     def blocks(self) -> Dimension:
         """All tiles."""
-        return product([*self.batch, self.panels, self.tiles_of_rows])
+        return product([*self.batch, *self.groups, self.panels, self.tiles_of_rows])
 
     def in_strips(self, weights: Dimension, streams: Sequence[Dimension], target: Target) -> TileOrder:
-        """With strips, if the right operand's `weights` bytes, of the whole batch, stay in the second-level cache meanwhile.
+        """With strips, if the right operand's `weights` bytes, of all groups, stay in the second-level cache meanwhile.
 
         `streams` are the bytes of all arrays that are walked row by row.
         """
         if not isinstance(weights, int) or weights > target.l2:
             return self
         tiles, walked = _typical(self.tiles_of_rows), sum(map(_typical, streams))
-        strip = max(1, target.l2 // STRIP_SHARE * tiles // max(1, walked))
+        strip = max(1, target.l2 // STRIP_SHARE * tiles * _typical(product(self.batch)) // max(1, walked))
         if not isinstance(self.tiles_of_rows, int):
             return replace(self, strip=strip)
-        if tiles <= strip and weights > walked:
+        if tiles <= strip and (self.batch or weights > walked):
             return self
         share = -(-tiles // SHARES)
         return replace(self, strip=-(-share // -(-share // strip)))
 
     def place(self, b: Builder, point: Emitter, block: Value) -> Place:
         """Where tile number `block` lies."""
-        height, panels = point.index(self.tiles_of_rows), point.index(product([*self.batch, self.panels]))
+        height, panels = point.index(self.tiles_of_rows), point.index(product([*self.groups, self.panels]))
         first = b.constant(I64, 0)
+        batch: list[Value] = []
+        if self.batch:
+            batch = point.places(b.unsigned_divide(block, panels * height), self.batch)
+            block = b.unsigned_remainder(block, panels * height)
         if self.strip is not None:
             strip = b.constant(I64, self.strip)
             number = b.unsigned_divide(block, panels * strip)
             block, first = block - number * panels * strip, number * strip
             height = b.select(height - first < strip, height - first, strip)
         panel, turn = b.unsigned_divide(block, height), b.unsigned_remainder(block, height)
-        *batch, panel = point.places(panel, [*self.batch, self.panels])
+        *groups, panel = point.places(panel, [*self.groups, self.panels])
         *outer, tile = point.places(first + turn, [*self.outer, self.tiles])
-        return Place(batch, panel, outer, tile, turn)
+        return Place([*batch, *groups], panel, outer, tile, turn)
 
 
 def _typical(size: Dimension) -> int:
