@@ -96,7 +96,7 @@ def convert(estimator: Any, method: str, rows: Any) -> None:
     model = onward.convert(estimator, rows, methods=[method])
     certificate = Certificate.of(model)
     assert certificate is not None
-    assert len(certificate.shapes) >= 3
+    assert len(certificate.shapes) >= 2  # some take nothing but the example and a row of it: others have no neighbours
 
 
 @pytest.mark.parametrize("name", [name for name, _ in all_estimators()])
