@@ -244,7 +244,9 @@ def _batch_normalization(call: Call) -> Native | None:
         f"epsilon={short(float(call.attributes['epsilon']), call.results[0].dtype)}",
         f"momentum={short(float(call.attributes.get('momentum', 0.9)), call.results[0].dtype)}",
     ]
-    return one(call, "BatchNormalization", arguments, weights, scope(moments[0], call))  # type: ignore[arg-type]
+    names = [scope(item, call) for item in moments]
+    name = next((found for found in names if found != plain(call)), names[0])  # a factor of ones that the source lacks has none
+    return one(call, "BatchNormalization", arguments, weights, name)  # type: ignore[arg-type]
 
 
 @LAYERS.rule("BatchNormalization", domain=DOMAIN)
