@@ -105,3 +105,24 @@ def test_symbolic_sizes_in_compiled_code(case: Any) -> None:
     session = InferenceSession(model)
     results = session.run(None, {name: value for name, value in feeds.items() if name not in constants})
     Runner.assert_similar_outputs(expected, results, max(case.rtol, 1e-3), max(case.atol, 1e-6))
+
+
+def test_sizes_may_be_named_like_what_programs_name_themselves() -> None:
+    """A size that a routine finds in one model is not one of another model that has that name, and no index variable is a size."""
+    points = InferenceSession(onnx.parser.parse_model('<ir_version: 8, opset_import: ["" : 17]> g (float[n] x) => (int64[1, m] y) { y = NonZero(x) }'))
+    found = str(points.get_outputs()[0].shape[1])
+    prefix, _, number = str(P.fresh_symbol("i")).rpartition("@")
+    names = [found, found.replace("@", ""), "m"] + [f"{prefix}@{int(number) + step}" for step in range(1, 40, 3)]
+    generator = np.random.default_rng(0)
+    for name in names:
+        model = onnx.parser.parse_model(
+            '<ir_version: 8, opset_import: ["" : 17]> g (float[a, b] x, float[b, 3] w) => (float[a, 3] y) { p = MatMul(x, w) y = Softmax(p) }'
+        )
+        for value, axis in ((model.graph.input[0], 0), (model.graph.output[0], 0)):
+            value.type.tensor_type.shape.dim[axis].dim_param = name
+        assert as_model(as_model(model).to_bytes()).to_bytes() == as_model(model).to_bytes()
+        assert onnx.load_from_string(as_model(model).to_bytes()).graph.input[0].type.tensor_type.shape.dim[0].dim_param == name
+        x, w = generator.standard_normal((5, 4), np.float32), generator.standard_normal((4, 3), np.float32)
+        (got,) = InferenceSession(model).run(None, {"x": x, "w": w})
+        powers = np.exp(x @ w)
+        np.testing.assert_allclose(got, powers / powers.sum(1, keepdims=True), rtol=1e-5)

@@ -120,8 +120,8 @@ class _BodyWriter:
         self.given: dict[Array, None] = {}
         self.reduced: set[Array] = set()
         self.visibility: Visibility | None = None
-        self.row = Symbol("block.inside")
-        self.first = Symbol("block.first")
+        self.row = Symbol("block@inside")
+        self.first = Symbol("block@first")
 
     def blocks(self) -> Blocks | None:
         """The blocks, or None where the interior cannot be cut into rows."""
@@ -141,13 +141,13 @@ class _BodyWriter:
         self.rows = step if isinstance(count, int) else minimum(step, count)
         self.visibility = None if step == count else visibility_of(root, self.roots, self.interior, self.along)
         reach = self._reach()
-        names = {str(variable): Symbol(f"block.{number}", 0, extents[str(variable)] - 1) for number, variable in enumerate(outer)}
+        names = {str(variable): Symbol(f"block@{number}", 0, extents[str(variable)] - 1) for number, variable in enumerate(outer)}
         units = {str(variable): 0 for variable in (*contraction.batch, *contraction.rows) if extents[str(variable)] == 1}
         try:
             body = self._array(root, {**names, **units, str(self.along): self.along})
         except _NoBlocks:
             return None
-        number = Symbol("block.number")
+        number = Symbol("block@number")
         fixed: dict[str, Dimension] = {**names, **units, str(self.along): self.first}
         origin = tuple(fixed.get(str(variable), 0) for variable in root.variables)
         axes = [axis for axis, variable in enumerate(root.variables) if variable not in (*contraction.batch, *contraction.rows)]
@@ -164,7 +164,7 @@ class _BodyWriter:
         if self.visibility is None:
             return None
         (columns,) = self.root.extents
-        self.columns = Symbol("block.columns", 0, columns)
+        self.columns = Symbol("block@columns", 0, columns)
         last = substitute_index(self.visibility.limit, {str(self.along): self.first + self.rows - 1})
         return self.columns, minimum(columns, maximum(last, 1))
 

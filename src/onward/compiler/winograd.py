@@ -143,13 +143,13 @@ class _BlockWriter:
         self.rows = _rows_of_a_block(self.square_rows, self.square_columns)
         parts = 2 if self.rows == self.square_rows and features % 2 == 0 and features >= 4 * LEAST_CHANNELS else 1
         self.features = features // parts
-        self.first = Symbol("block.first")
-        self.part: Dimension = Symbol("block.part", 0, parts - 1) if parts > 1 else 0
+        self.first = Symbol("block@first")
+        self.part: Dimension = Symbol("block@part", 0, parts - 1) if parts > 1 else 0
         outer = [variable for variable in root.contraction.rows if variable not in (convolution.row, convolution.column)]
         self.images = {
-            str(variable): Symbol(f"block.{number}", 0, extents[str(variable)] - 1) for number, variable in enumerate(outer) if extents[str(variable)] != 1
+            str(variable): Symbol(f"block@{number}", 0, extents[str(variable)] - 1) for number, variable in enumerate(outer) if extents[str(variable)] != 1
         }
-        number = Symbol("block.number")
+        number = Symbol("block@number")
         self.begin = minimum(number * self.rows, self.square_rows - self.rows)
         places = [*([self.part] if isinstance(self.part, Expression) else []), *self.images.values(), number]
         counts = [*([parts] if parts > 1 else []), *(extents[name] for name in self.images), ceiling_divide(self.square_rows, self.rows)]

@@ -339,7 +339,7 @@ def _shape(message: Message | None) -> tuple[tuple[Dimension | None, ...] | None
         if number is not None:
             extents.append(number if number >= 0 else None)
         else:
-            extents.append(Symbol(name) if name else None)
+            extents.append(Symbol(name.replace("@", "@@")) if name else None)  # one @ is in the names that programs give
     denotations = tuple(item.get("denotation", "") for item in message.items("dim"))
     return tuple(extents), denotations if any(denotations) else ()
 

@@ -238,7 +238,7 @@ def type_message(kind: Type) -> Message:
 def _dimension_message(dimension: Dimension | None) -> Message:
     message = Message("TensorShapeProto.Dimension")
     if isinstance(dimension, Expression):
-        message.fields["dim_param"] = str(dimension)
+        message.fields["dim_param"] = "@".join(part.replace("@", "_") for part in str(dimension).split("@@"))
     elif dimension is not None:
         message.fields["dim_value"] = dimension
     return message

@@ -36,8 +36,8 @@ def sizes_are_defined() -> bool:
 
 
 def fresh_symbol(prefix: str, extent: Dimension | None = None) -> Expression:
-    """A new symbol; with an extent, an index variable in [0, extent)."""
-    return Symbol(f"{prefix}{next(_fresh)}", 0, None if extent is None else extent - 1)
+    """A new symbol; with an extent, an index variable in [0, extent). No size of a model has such a name (`ir.deserialization`)."""
+    return Symbol(f"{prefix}@{next(_fresh)}", 0, None if extent is None else extent - 1)
 
 
 class Array:

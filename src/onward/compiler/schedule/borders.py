@@ -38,7 +38,7 @@ class _BorderSchedule:
         self.inside = [(before, before + extent) for before, extent in zip(padding.before, padding.source.shape)]
         self.elements = product(self.whole) - product(padding.source.shape)
         self.lanes = max(1, target.vector_bits // 32)
-        self.names = [Symbol(f"place{axis}") for axis in range(self.array.rank)]
+        self.names = [Symbol(f"place@{axis}") for axis in range(self.array.rank)]
         order = layouts.orders[self.array]
         self.padded = [axis for axis in order if self.inside[axis] != (0, self.whole[axis])]
         first = order.index(self.padded[0]) if self.padded else 0

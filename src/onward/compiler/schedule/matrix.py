@@ -99,7 +99,7 @@ class MatrixSchedule:
         self.batch = self._kept(contraction.batch, rank)
         self.rows = self._merged(self._kept(contraction.rows, rank), with_right=True)
         columns = self._kept(contraction.columns, rank)
-        *others, self.column = self._merged(columns, with_right=True) or [Symbol("column", 0, 0)]
+        *others, self.column = self._merged(columns, with_right=True) or [Symbol("column@", 0, 0)]
         self.extents.setdefault(str(self.column), 1)
         self.batch += others
         self.inner = self._reduction()
