@@ -1,5 +1,5 @@
-"""scikit-learn: scalers, linear models, perceptrons and trees as fitted estimators of the library; any other model of rows as an estimator
-that is generated for it."""
+"""scikit-learn: what is recognised (scalers, linear models, perceptrons, trees) or remembered as fitted estimators of the library; any other model
+of rows as an estimator that is generated for it."""
 
 from __future__ import annotations
 
@@ -21,13 +21,18 @@ from onward.converters.targets.recognition.rows import RowModel, Unrecognized, f
 from onward.converters.targets.recognition.support_vectors import support_vectors_of
 from onward.converters.targets.recognition.ties import without_ties
 from onward.converters.targets.sklearn import linear, trees, vectors
+from onward.converters.targets.sklearn.fitting import REFUSALS
 from onward.converters.targets.sklearn.generated import generated
 from onward.converters.targets.sklearn.linear import Built
 from onward.converters.targets.sklearn.original_classes import named
+from onward.converters.targets.sklearn.remembered import has_numbers, remembered
 from onward.errors import InvalidArgument
 from onward.ir import Model
 
 ENDINGS = (".joblib", ".pkl", ".skops")
+
+PROBABILITIES = ("predict_proba", "decision_function")
+METHODS = ("predict", "transform", *PROBABILITIES, "score_samples")
 
 
 def native(model: Model, constants: Mapping[str, Any] | None = None) -> Subject:
@@ -46,8 +51,11 @@ def native(model: Model, constants: Mapping[str, Any] | None = None) -> Subject:
 def recognised(model: Model, rows: RowModel) -> Subject:
     """An estimator of the library itself. Raises Unrecognized, with the reasons, where there is none."""
     reasons = []
-    readers = [_trees, _transformer, _network, _vectors]
-    if str(noted_estimator(model).get("class")).endswith(("SVC", "SVR")):  # a linear kernel is two matrix products
+    readers: list[Callable[[Model, RowModel], Subject]] = [_trees, _transformer, _network, _vectors]
+    noted = noted_estimator(model)
+    if has_numbers(noted):
+        readers.insert(0, _remembered)
+    elif str(noted.get("class")).endswith(("SVC", "SVR")):  # a linear kernel is two matrix products
         readers.insert(0, readers.pop())
     for reader in readers:
         try:
@@ -61,16 +69,35 @@ def recognised(model: Model, rows: RowModel) -> Subject:
 
 def _try(subject: Subject, rows: RowModel) -> None:
     """Raises Unrecognized where an estimator does not give what the model does for some rows."""
-    matrix = np.random.default_rng(0).standard_normal((rows.fixed_rows or 20, rows.columns))
-    inputs = [array for _, array in rows.feeds(matrix).items()]
+    count = rows.fixed_rows or 20
+    random = list(rows.feeds(np.random.default_rng(0).standard_normal((count, rows.columns))).values())
+    inputs = [array[:count] for array in next(iter(subject.data.values())).values()] if subject.data else random
     try:
         found = subject.function(*inputs)
-    except ValueError as problem:
+    except REFUSALS as problem:
         raise Unrecognized(f"the estimator refuses rows: {str(problem)[:80]}") from problem
-    for ours, theirs in zip(rows.results(matrix), found, strict=True):
+    for ours, theirs in zip(rows.called(*inputs), found, strict=True):
         allowed = TOLERANCES.get(ours.dtype, 0.0)
-        if ours.shape != theirs.shape or ours.dtype.kind == "f" and difference(ours, theirs, "rows")["relative"] > allowed:
+        numbers = ours.dtype.kind == "f"
+        if ours.shape != theirs.shape or not numbers and not np.array_equal(ours, theirs) or numbers and difference(ours, theirs, "rows")["relative"] > allowed:
             raise Unrecognized("what was recognised gives other numbers")
+
+
+def _remembered(model: Model, rows: RowModel) -> Subject:
+    """An estimator whose numbers are noted, by the first of its methods that gives what the model does."""
+    estimator, known = remembered(model, noted_estimator(model), rows.columns)
+    data = None if known is None else by_input(rows, {"categories": known, "one row": known[:1]})
+    labels = 0 if len(rows.outputs) == 2 else None
+    problem = Unrecognized("the estimator that is noted has no method that gives the model's outputs")
+    for method in METHODS if labels is None else PROBABILITIES:
+        if hasattr(estimator, method):
+            subject = _subject(model, rows, estimator, Built(estimator, method), Head("identity", 0 if labels is None else 1, 2, None, labels), data)
+            try:
+                _try(subject, rows)
+                return subject
+            except Unrecognized as found:
+                problem = found
+    raise problem
 
 
 def _trees(model: Model, rows: RowModel) -> Subject:
@@ -127,7 +154,8 @@ def _subject(model: Model, rows: RowModel, estimator: Any, built: Built, head: H
             labels = np.asarray(estimator.predict(matrix))
             found[head.labels] = labels.astype(object) if labels.dtype.kind in "US" else labels
         if head.scores is not None:
-            scores = np.asarray(getattr(estimator, built.method)(matrix))
+            scores = getattr(estimator, built.method)(matrix)
+            scores = np.asarray(scores.toarray() if hasattr(scores, "toarray") else scores)
             scores = scores if built.column is None else scores[:, built.column]
             if head.link == "opposites":
                 scores = np.stack([-scores, scores], axis=1)

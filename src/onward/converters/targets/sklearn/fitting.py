@@ -11,11 +11,14 @@ from typing import Any
 
 import numpy as np
 
+REFUSALS = (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
+"""What estimators raise for rows that they do not take, and where numbers that they were given make no sense."""
+
 
 def fitted(estimator: Any, columns: int, classes: Sequence[Any] | None = None, targets: int = 1, rows: int = 0) -> Any:
-    """The estimator, fitted to (at least so many) rows of so many columns, and to these classes or so many numbers."""
+    """The estimator, fitted to (at least so many) rows of so many columns, and to these classes or so many numbers. No number is negative."""
     random = np.random.default_rng(0)
-    x = random.standard_normal((max(4 * max(len(classes or ()), 3), rows), columns))
+    x = random.random((max(4 * max(len(classes or ()), 3), rows), columns))
     y: Any = random.standard_normal((len(x), targets)) ** 2 + 1
     y = y[:, 0] if targets == 1 else y
     if classes is not None:

@@ -5,21 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from sklearn import ensemble, linear_model, preprocessing, svm, tree
+from sklearn import ensemble, preprocessing, svm, tree
 from sklearn.pipeline import Pipeline
 
 from onward.converters.targets.sklearn.fitting import fitted
 
 KIN: dict[type, tuple[type, ...]] = {
-    linear_model.LinearRegression: (
-        linear_model.Ridge, linear_model.Lasso, linear_model.ElasticNet, linear_model.BayesianRidge, linear_model.HuberRegressor, linear_model.SGDRegressor,
-        linear_model.Lars, linear_model.LassoLars, linear_model.OrthogonalMatchingPursuit, linear_model.ARDRegression, linear_model.QuantileRegressor,
-        linear_model.RidgeCV, linear_model.LassoCV, linear_model.ElasticNetCV, svm.LinearSVR,
-    ),
-    linear_model.PoissonRegressor: (linear_model.GammaRegressor,),
-    linear_model.LogisticRegression: (linear_model.LogisticRegressionCV, linear_model.SGDClassifier),
-    svm.LinearSVC: (linear_model.RidgeClassifier, linear_model.SGDClassifier, linear_model.Perceptron),
     tree.DecisionTreeRegressor: (tree.ExtraTreeRegressor,),
     tree.DecisionTreeClassifier: (tree.ExtraTreeClassifier,),
     ensemble.RandomForestRegressor: (ensemble.ExtraTreesRegressor,),
@@ -75,8 +66,7 @@ def _kin(estimator: Any, kind: type, parameters: dict[str, Any]) -> Any:
     """An estimator of another class with the numbers of this one."""
     known = kind().get_params(deep=False)
     classes = getattr(estimator, "classes_", None)
-    coefficients = np.asarray(getattr(estimator, "coef_", 0))
-    targets = len(coefficients) if classes is None and coefficients.ndim == 2 else getattr(estimator, "n_outputs_", 1)
+    targets = getattr(estimator, "n_outputs_", 1)
     chosen = {name: value for name, value in parameters.items() if name in known}
     result = fitted(kind(**chosen), estimator.n_features_in_, None if classes is None else list(classes), targets, rows=60)
     own, theirs = vars(result), vars(estimator)
