@@ -120,3 +120,19 @@ def test_shuffled_channels(groups: int, channels: int, size: int, stride: int) -
     np.testing.assert_allclose(found[0], expected, rtol=1e-4, atol=1e-4 * float(np.abs(expected).max()))
     np.testing.assert_array_equal(found[0], found[1])
     assert sum(kernel.kind == "map" for kernel in session._executable.artifact.kernels) <= 2
+
+
+@pytest.mark.parametrize("strides", [(2, 1), (1, 2), (3, 2)])
+@pytest.mark.parametrize("rows", ["rows", "3"])
+def test_a_reshape_that_is_copied_into_a_padded_array(rows: str, strides: tuple[int, int]) -> None:
+    """A transposed convolution takes axes together that lie apart, and the window after it pads the result."""
+    generator = np.random.default_rng(sum(strides))
+    model = onnx.parser.parse_model(
+        f"""<ir_version: 8, opset_import: ["" : 17]> g (float[n, 8, {rows}, 5] x) => (float[n, 3, a, b] y) {{
+            c = ConvTranspose<strides=[{strides[0]}, {strides[1]}]>(x, w) y = AveragePool<kernel_shape=[2, 2], pads=[1, 0, 0, 1]>(c) }}"""
+    )
+    model.graph.initializer.append(numpy_helper.from_array(generator.standard_normal((8, 3, *strides)).astype(np.float32), "w"))
+    feeds = {"x": generator.standard_normal((2, 8, 3, 5)).astype(np.float32)}
+    (expected,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, feeds)
+    (found,) = onward.InferenceSession(model.SerializeToString()).run(None, feeds)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)

@@ -329,7 +329,9 @@ class LayoutPlanner:
         if array in self.hosts:
             host, shift = self.hosts[array]
             home = self.view(host)
-            return View(home.buffer, home.strides, home.address(shift))
+            # What is copied there goes through the source's axes, which must be axes of that memory, too.
+            if not isinstance(array, Reshape) or array.merged is not None and reshape_strides(array.shape, home.strides, array.source.shape) is not None:
+                return View(home.buffer, home.strides, home.address(shift))
         return self._own(array, "arena")
 
     def _own(self, array: Array, kind: str, index: int = 0) -> View:

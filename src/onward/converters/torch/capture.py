@@ -25,6 +25,7 @@ from onward.converters.torch.graph import all_calls, untranslated
 from onward.converters.torch.registry import COMPLEX, OPERATORS, find, name_of
 from onward.converters.torch.scans import scanning
 from onward.converters.torch.stand_ins import standing_in
+from onward.converters.torch.order import orders
 from onward.converters.torch.torchscript import exported, parameters, scripts
 from onward.errors import ConversionError
 
@@ -57,12 +58,14 @@ class Capture:
     notes: list[str] = field(default_factory=list)
     may_not_end: bool = False
     """Whether a loop of the module itself goes on for as long as data say: there may be data for which it goes on for ever."""
+    ordered: Sequence[str] = ()
+    """The module's own operators whose result depends on the order of equal elements."""
 
     @classmethod
     def of(cls, program: ExportedProgram, example: Example, notes: Sequence[str] = ()) -> Capture:
         """What torch.export gave, taken apart as far as translations need."""
         loops = any("while_loop" in str(node.target) for node in all_calls(program.graph_module))
-        return cls(decomposed(program), example, list(notes), loops)
+        return cls(decomposed(program), example, list(notes), loops, orders(program.graph_module))
 
 
 def example_of(module: Any, given: Any) -> Example:

@@ -31,8 +31,12 @@ def _median(x: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
     return _kthvalue(x, (x.shape[dim] + 1) // 2 if x.dim() else 1, dim, keepdim)
 
 
+def _argsort(x: Tensor, dim: int = -1, descending: bool = False) -> Tensor:
+    return _sort(x, dim, descending)[1]
+
+
 STABLE: dict[Any, Callable[..., Any]] = {
-    aten.sort.default: _sort, aten.topk.default: _topk, aten.kthvalue.default: _kthvalue, aten.median.dim: _median,
+    aten.sort.default: _sort, aten.argsort.default: _argsort, aten.topk.default: _topk, aten.kthvalue.default: _kthvalue, aten.median.dim: _median,
 }  # fmt: skip
 
 

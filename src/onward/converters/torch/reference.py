@@ -15,7 +15,7 @@ from onward.converters.certificate import Reference
 from onward.converters.torch.buffers import as_it_is
 from onward.converters.torch.emitter import to_numpy
 from onward.converters.torch.graph import draws
-from onward.converters.torch.order import InOrder, orders
+from onward.converters.torch.order import InOrder
 from onward.converters.torch.quantized import InDouble, is_quantized
 from onward.errors import ConversionMismatch
 
@@ -35,9 +35,8 @@ def reference_of(module: Any, captured: Any, names: Any) -> Reference:
     if random:
         by = f" ({', '.join(drawn)})" if drawn else ""
         captured.notes.append(f"the source draws random numbers{by}: only shapes and types were compared")
-    ordered = orders(captured.program.graph_module)
-    if ordered:
-        captured.notes.append(f"of equal elements the first comes first ({', '.join(ordered)}), which PyTorch leaves open")
+    if captured.ordered:
+        captured.notes.append(f"of equal elements the first comes first ({', '.join(captured.ordered)}), which PyTorch leaves open")
     written = list(captured.program.graph_signature.buffers_to_mutate.values())
     if written:
         captured.notes.append(f"the source writes into its buffers {', '.join(written)}: the model begins with what they are now in each run")
@@ -58,7 +57,7 @@ class Source:
         self._double: Any = None
         self.unsteady = False
         self.may_not_end = captured.may_not_end
-        self.order: Callable[[], AbstractContextManager[Any]] = InOrder if orders(captured.program.graph_module) else nullcontext
+        self.order: Callable[[], AbstractContextManager[Any]] = InOrder if captured.ordered else nullcontext
 
     def _leaves(self, captured: Any) -> tuple[list[Any], Any]:
         return pytree.tree_flatten((self.example.arguments, self.example.keywords))
