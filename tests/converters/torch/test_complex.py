@@ -18,7 +18,7 @@ from tests.converters.torch.test_operator_database import CONVERTED
 
 REFUSED = {
     "PyTorch does not capture it": ["item"],
-    "random numbers": ["normal in_place", "pca_lowrank", "rand_like", "randn", "randn_like", "svd_lowrank", "uniform"],
+    "random numbers": ["normal in_place", "rand_like", "randn", "randn_like", "svd_lowrank", "uniform"],
     "no translation": ["logcumsumexp", "masked_scatter", "put"],
 }  # fmt: skip
 """By reason: operators that are converted for real numbers alone."""

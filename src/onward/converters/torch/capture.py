@@ -22,10 +22,10 @@ from onward.converters.torch.buffers import as_it_is
 from onward.converters.torch.caches import register_caches
 from onward.converters.torch.functions import capturable
 from onward.converters.torch.graph import all_calls, untranslated
+from onward.converters.torch.order import orders
 from onward.converters.torch.registry import COMPLEX, OPERATORS, find, name_of
 from onward.converters.torch.scans import scanning
 from onward.converters.torch.stand_ins import standing_in
-from onward.converters.torch.order import orders
 from onward.converters.torch.torchscript import exported, parameters, scripts
 from onward.errors import ConversionError
 
