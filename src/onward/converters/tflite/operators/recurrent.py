@@ -61,7 +61,7 @@ def lstm_both_ways(c: Emitter, node: Node, x: Tensor, *rest: Tensor | None) -> A
     if x.quantization is not None or any(item is not None for item in given[38:]):
         raise UnsupportedOperator("an LSTM in whole numbers" if x.quantization is not None else "auxiliary inputs")
     if not node.options.time_major:
-        raise UnsupportedOperator("an LSTM both ways with the batch before the steps, of which the interpreter's kernel makes something else")
+        raise UnsupportedOperator("an LSTM both ways with the batch before the steps, for which the translation does not give what the interpreter does")
     value = c.value(x)
     results: list[Value] = []
     for way, state in ((given[:17], given[34:36]), (given[17:34], given[36:38])):
