@@ -173,6 +173,20 @@ def test_columns_that_no_row_of_a_block_sees(target: str, hide: str, rows: int, 
     check(got, output, inputs, feeds)
 
 
+def test_a_sum_over_more_columns_than_the_weights() -> None:
+    """Rows that are scaled by a sum over columns which the weights do not see: no columns are left out."""
+    feeds = arrays(1, 1, 150, 150, 8, 8, 0)
+    inputs = [P.Input(item.shape, DataType.FLOAT, name) for name, item in feeds.items()]
+    q, k, v, mask = inputs
+    scores = P.matmul(q, P.transpose(k, [0, 1, 3, 2]))
+    own, further = (masked(scores, HIDING[hide]) for hide in ("its own", "from further on"))
+    powers, more = (P.exp(item - P.max(item, [-1], keepdims=True)) for item in (own, further))
+    output = P.matmul(powers / P.sum(more, [-1], keepdims=True), v)
+    assert reaches(output) == [False]
+    got, _ = run(inputs, output, feeds, TARGETS[0])
+    check(got, output, inputs, feeds)
+
+
 @pytest.mark.parametrize("change", ["finite", "data", "first"])
 def test_columns_that_may_count_stay(change: str) -> None:
     """What is hidden by a finite number may count, and so may what data hide; columns before a row are read all the same."""

@@ -123,6 +123,8 @@ def test_sizes_may_be_named_like_what_programs_name_themselves() -> None:
         assert as_model(as_model(model).to_bytes()).to_bytes() == as_model(model).to_bytes()
         assert onnx.load_from_string(as_model(model).to_bytes()).graph.input[0].type.tensor_type.shape.dim[0].dim_param == name
         x, w = generator.standard_normal((5, 4), np.float32), generator.standard_normal((4, 3), np.float32)
-        (got,) = InferenceSession(model).run(None, {"x": x, "w": w})
+        session = InferenceSession(model)
+        assert session.get_inputs()[0].shape == [name, "b"]
+        (got,) = session.run(None, {"x": x, "w": w})
         powers = np.exp(x @ w)
         np.testing.assert_allclose(got, powers / powers.sum(1, keepdims=True), rtol=1e-5)

@@ -39,10 +39,12 @@ def visibility_of(root: Root, roots: Mapping[Array, Root], interior: Collection[
     if len(root.reduction) != 1:
         return None
     proof = _Proof(roots, interior, root.reduction[0])
-    if proof.hidden(root.contraction.left) != ZERO or len(proof.limits) != 1:
+    if proof.hidden(root.contraction.left) != ZERO:
         return None
     for read in root.body.reads():
         proof.is_unchanged(read)
+    if len(proof.limits) != 1:
+        return None
     (limit,) = proof.limits
     atoms = limit.atoms if isinstance(limit, Expression) else ()
     others = {str(variable) for variable in root.variables} - {str(row)}

@@ -235,10 +235,15 @@ def type_message(kind: Type) -> Message:
     return message
 
 
+def dimension_text(dimension: Expression, mark: str = "@") -> str:
+    """A size in words: an @ in the names of the model itself is doubled in memory (`deserialization`), one alone is of a name that a program gave."""
+    return "@".join(part.replace("@", mark) for part in str(dimension).split("@@"))
+
+
 def _dimension_message(dimension: Dimension | None) -> Message:
     message = Message("TensorShapeProto.Dimension")
     if isinstance(dimension, Expression):
-        message.fields["dim_param"] = "@".join(part.replace("@", "_") for part in str(dimension).split("@@"))
+        message.fields["dim_param"] = dimension_text(dimension, "_")
     elif dimension is not None:
         message.fields["dim_value"] = dimension
     return message

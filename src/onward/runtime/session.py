@@ -20,6 +20,7 @@ from onward.errors import InvalidArgument, InvalidInput, NoSuchFile, OnwardError
 from onward.ir import Model, OptionalType, SequenceType, TensorType, Value, load
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Expression
+from onward.ir.serialization import dimension_text
 from onward.operators.schema import known_domains, newest_opset, type_string
 from onward.runtime import cache, garbage
 from onward.runtime.executable import Executable, GuardFailed
@@ -477,7 +478,7 @@ def type_name(dtype: DataType) -> str:
 
 
 def _node_arg(name: str, dtype: DataType, shape: Sequence[Any]) -> NodeArg:
-    extents = [str(extent) if isinstance(extent, Expression) else extent for extent in shape]
+    extents = [dimension_text(extent) if isinstance(extent, Expression) else extent for extent in shape]
     # Extents without a name in the file have been given one of ours, which holds a dot: they are shown as unknown.
     return NodeArg(name, f"tensor({type_name(dtype)})", [None if isinstance(e, str) and "." in e else e for e in extents])
 
@@ -488,7 +489,7 @@ def _declared(value: Value) -> NodeArg:
     while isinstance(kind, (SequenceType, OptionalType)):
         kind = kind.element
     shape = (kind.shape or ()) if isinstance(kind, TensorType) else ()
-    extents = [str(extent) if isinstance(extent, Expression) else extent for extent in shape]
+    extents = [dimension_text(extent) if isinstance(extent, Expression) else extent for extent in shape]
     return NodeArg(value.name, type_string(value.type) or "", extents)
 
 

@@ -31,6 +31,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import (
+    Binarizer,
     FunctionTransformer,
     OneHotEncoder,
     PowerTransformer,
@@ -214,6 +215,17 @@ def test_neighbours_that_are_equally_near(estimator: Any, monkeypatch: pytest.Mo
     monkeypatch.setattr(neighbours, "smallest", lambda a, count: smallest(-a, count))  # the farthest
     with pytest.raises(ConversionMismatch):
         onward.convert(estimator, rows)
+
+
+def test_limits_are_compared_as_they_are() -> None:
+    """Noise decides on which side of a limit a row is that lies on it; that excuses nothing but neighbours."""
+    rows = np.round(X)
+    estimator = Binarizer(threshold=1.0).fit(rows)
+    model = onward.convert(estimator, rows)
+    (comparison,) = [node for node in model.graph.nodes if node.op_type == "Greater"]
+    comparison.op_type = "GreaterOrEqual"
+    with pytest.raises(ConversionMismatch):
+        verify(model, estimator, rows)
 
 
 def test_categories() -> None:

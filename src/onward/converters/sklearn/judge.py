@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
+from sklearn.impute import KNNImputer
+from sklearn.neighbors._base import KNeighborsMixin, RadiusNeighborsMixin
 
 from onward.converters.certificate import EXAMPLE, Reference
 from onward.converters.sklearn.data import parts_of
@@ -24,6 +26,8 @@ NAMES = {
     "predict_proba": "probabilities", "decision_function": "scores", "score_samples": "sample_scores", "transform": "transformed",
     "predict": "prediction",
 }  # fmt: skip
+NEIGHBOURS = (KNeighborsMixin, RadiusNeighborsMixin, KNNImputer)
+"""Whose results may hang on which of equally near rows is the nearer; all others are compared as they are, at limits, too."""
 NOISE = 1e-9
 """By how much numbers and distances are changed, relative to themselves."""
 
@@ -170,6 +174,5 @@ class Judge:
         def values(feeds: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
             return self.values(next(iter(feeds.values())) if rows and isinstance(feeds, Mapping) else feeds, known)
 
-        return Reference(
-            title, self.data, self.outputs, self.exactly, TOLERANCES, self.inputs.notes, nearby=self.nearby, values=values
-        )  # fmt: skip
+        nearby = self.nearby if any(isinstance(part, NEIGHBOURS) for part in parts_of(self.source)) else None
+        return Reference(title, self.data, self.outputs, self.exactly, TOLERANCES, self.inputs.notes, nearby=nearby, values=values)

@@ -11,7 +11,7 @@ import numpy as np
 from onward import program as P
 from onward.converters.targets.keras.statements import parts_of
 from onward.converters.targets.keras.words import FLOATS, KerasWords
-from onward.converters.targets.printing.forms import wish
+from onward.converters.targets.printing.forms import parameters_of, wish
 from onward.converters.targets.printing.naming import Names, module_of
 from onward.converters.targets.printing.printer import Printer
 from onward.converters.targets.printing.storage import kept
@@ -295,19 +295,6 @@ def module(node: Node) -> str:
     """The name of the module that a node comes from."""
     first = next(iter(node.outputs[0].provenance), None)
     return (module_of(first.node_name, first.metadata) if first is not None else "") or module_of(node.name, node.metadata) or ""
-
-
-def parameters_of(array: Array) -> list[P.Parameter]:
-    """The weights that an array is made of."""
-    found, pending, seen = [], [array], set()
-    while pending:
-        item = pending.pop()
-        if item not in seen:
-            seen.add(item)
-            pending.extend(item.sources)
-            if isinstance(item, P.Parameter):
-                found.append(item)
-    return found
 
 
 def _specification(shape: Sequence[Any], dtype: str, trained: bool = True) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, OpaqueAtom, SymbolAtom, lower_bound
-from onward.program.array import Array, Compute
+from onward.program.array import Array, Compute, Parameter
 from onward.program.scalar import IndexValue, Literal, Operation, Read, Scalar, ScalarKey, Select
 from onward.program.scalar import index as index_of
 
@@ -136,3 +136,16 @@ def wish(array: Array) -> str:
         return array.label
     origins: Sequence[Any] = array.origins
     return origins[0].op_type.lower() if origins else kind
+
+
+def parameters_of(array: Array) -> list[Parameter]:
+    """The weights that an array is computed from, each once."""
+    found, seen, pending = [], set[Array](), [array]
+    while pending:
+        item = pending.pop()
+        if item not in seen:
+            seen.add(item)
+            pending.extend(item.sources)
+            if isinstance(item, Parameter):
+                found.append(item)
+    return found

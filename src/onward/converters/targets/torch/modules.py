@@ -316,17 +316,3 @@ def scope_of(name: str, metadata: Mapping[str, str]) -> Path | None:
 def numbers(array: Array) -> np.ndarray:
     """The data of a weight, or of what is computed from weights."""
     return array.tensor.numpy() if isinstance(array, Constant) else P.evaluate([array], {})[0]
-
-
-def parameters_of(array: Array) -> list[P.Parameter]:
-    """The weights that an array is computed from."""
-    found: dict[P.Parameter, None] = {}
-    seen, pending = set(), [array]
-    while pending:
-        item = pending.pop()
-        if item not in seen:
-            seen.add(item)
-            pending.extend(item.sources)
-            if isinstance(item, P.Parameter):
-                found[item] = None
-    return list(found)

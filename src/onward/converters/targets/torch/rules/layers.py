@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from onward import program as P
+from onward.converters.targets.printing.forms import parameters_of
 from onward.converters.targets.printing.native import Writer
-from onward.converters.targets.torch.modules import numbers, parameters_of
+from onward.converters.targets.torch.modules import numbers
 from onward.converters.targets.torch.rules.registry import rule
 from onward.converters.targets.torch.words import whole
 from onward.ir.datatypes import DataType

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from onward import program as P
-from onward.converters.targets.torch.modules import numbers, parameters_of
+from onward.converters.targets.printing.forms import parameters_of
+from onward.converters.targets.torch.modules import numbers
 from onward.converters.targets.torch.rules.layers import NEURAL, arguments, dtype_of, extents, is_weight
 from onward.converters.targets.torch.rules.registry import rule
 from onward.converters.targets.torch.words import whole
