@@ -14,6 +14,8 @@ def generated(source: Any, columns: int, dtype: np.dtype, example: np.ndarray | 
     random = np.random.default_rng(0)
     scale = 1.0 if example is None else np.abs(np.nan_to_num(example.astype(np.float64))).mean() or 1.0
     normal = random.standard_normal((200, columns)) * scale
+    if _takes_no_negative_numbers(source):
+        normal = np.abs(normal)
     data = {}
     if example is not None and len(example):
         mixed = np.stack([random.permutation(example[:, column]) for column in range(columns)], axis=1)
@@ -30,6 +32,13 @@ def generated(source: Any, columns: int, dtype: np.dtype, example: np.ndarray | 
     data["zeros, ones, large numbers"] = np.concatenate([np.zeros((1, columns)), np.ones((1, columns)), normal[:20] * 1e6])
     data["one row"] = normal[:1]
     return {what: rows.astype(dtype) for what, rows in data.items()}
+
+
+def _takes_no_negative_numbers(source: Any) -> bool:
+    """Whether the estimator says that it means numbers from zero on, which not all that say so check when they predict."""
+    from sklearn.utils import get_tags
+
+    return bool(hasattr(source, "__sklearn_tags__") and get_tags(source).input_tags.positive_only)
 
 
 def thresholds(source: Any, columns: int) -> np.ndarray | None:
