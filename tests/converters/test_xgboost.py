@@ -1,4 +1,4 @@
-"""XGBoost models: margins equal to the bit, predictions within a unit or two of the last place, in onnxruntime as well."""
+"""XGBoost models: margins equal to the bit, predictions within a unit of the last place, in onnxruntime as well."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ POSITIVE = np.exp(REAL)
 BINARY = (REAL > 0).astype(int)
 CLASSES = RANDOM.integers(0, 3, ROWS)
 CATEGORIES = np.concatenate([RANDOM.integers(0, 12, (ROWS, 2)), X[:, :3]], 1).astype(np.float32)
+GLIBC = platform.libc_ver()[0] == "glibc"
+SEPARATE = platform.machine() in ("x86_64", "AMD64")
+"""Whether the library rounds products before it adds them; compilers for other processors make one instruction of both."""
 LABELS = {
     "reg:squarederror": REAL, "reg:squaredlogerror": POSITIVE, "reg:pseudohubererror": REAL, "reg:absoluteerror": REAL,
     "reg:gamma": POSITIVE, "reg:tweedie": POSITIVE, "count:poisson": CLASSES, "reg:logistic": BINARY,
@@ -43,7 +46,7 @@ def trained(data: np.ndarray, label: Any, rounds: int = 8, types: Any = None, **
     return xgboost.train({"max_depth": 4, "seed": 1, **parameters}, matrix, rounds)
 
 
-def check(source: Any, units: float = 4.0) -> onnx.ModelProto:
+def check(source: Any, units: float = 1.0) -> onnx.ModelProto:
     """Converts, and looks at the certificate, the checker of onnx and onnxruntime."""
     model = onward.convert(source)
     certificate = Certificate.of(model)
@@ -87,7 +90,7 @@ def test_last_places_of_probabilities(objective: str) -> None:
     rows = RANDOM.standard_normal((100_000, 6)).astype(np.float32)
     ours, theirs = onward.InferenceSession(onward.convert(booster)).run(None, {"x": rows})[0], booster.predict(xgboost.DMatrix(rows))
     units = np.abs(ours.astype(np.float64) - theirs) / np.spacing(theirs)
-    assert units.max() <= (0 if platform.libc_ver()[0] == "glibc" else 2)
+    assert units.max() <= (0 if GLIBC else 2)
 
 
 @pytest.mark.parametrize("objective", ["binary:logistic", "count:poisson"])
@@ -122,9 +125,18 @@ def test_dropped_trees(parameters: dict[str, Any]) -> None:
     check(trained(X, REAL, booster="dart", **parameters))
 
 
+@pytest.mark.parametrize(("model", "label"), [(xgboost.XGBRegressor, REAL), (xgboost.XGBClassifier, BINARY), (xgboost.XGBClassifier, CLASSES)])
+def test_dropped_trees_of_estimators(model: Any, label: np.ndarray) -> None:
+    """Estimators sum otherwise than boosters: each tree by itself, without the base score."""
+    source = model(booster="dart", rate_drop=0.3, n_estimators=40, max_depth=3).fit(X, label)
+    rows = RANDOM.standard_normal((10_000, 6)).astype(np.float32)
+    expected = source.predict_proba(rows) if model is xgboost.XGBClassifier else source.predict(rows)
+    assert np.abs(onward.InferenceSession(check(source)).run(None, {"x": rows})[-1] - expected).max() <= (0 if GLIBC else 3e-7)
+
+
 @pytest.mark.parametrize(("objective", "label"), [("reg:squarederror", REAL), ("binary:logistic", BINARY)])
 def test_linear_boosters(objective: str, label: np.ndarray) -> None:
-    check(trained(np.nan_to_num(X), label, booster="gblinear", objective=objective), units=64)
+    check(trained(np.nan_to_num(X), label, booster="gblinear", objective=objective), units=0 if SEPARATE else 64)
 
 
 def test_linear_boosters_of_several_outputs() -> None:
@@ -134,7 +146,7 @@ def test_linear_boosters_of_several_outputs() -> None:
         booster = trained(rows, label, booster="gblinear", **options)
         (ours,) = onward.InferenceSession(onward.convert(booster)).run(None, {"x": rows})
         theirs = booster.predict(xgboost.DMatrix(rows))
-        assert np.abs(ours - theirs).max() <= 1e-6 * np.abs(theirs).max()
+        assert np.abs(ours - theirs).max() <= (0 if SEPARATE else 1e-6 * np.abs(theirs).max())
 
 
 @pytest.mark.parametrize("one_hot", [1, 100])
@@ -158,10 +170,8 @@ def test_estimators() -> None:
     options: dict[str, Any] = {"n_estimators": 8, "max_depth": 3}
     check(xgboost.XGBRegressor(**options).fit(X, REAL))
     check(xgboost.XGBRegressor(objective="reg:logistic", **options).fit(X, BINARY))
-    check(xgboost.XGBRegressor(booster="dart", **options).fit(X, REAL))
     check(xgboost.XGBRegressor(objective="survival:cox", **options).fit(X, POSITIVE))
-    check(xgboost.XGBClassifier(booster="dart", rate_drop=0.3, **options).fit(X, CLASSES))
-    check(xgboost.XGBClassifier(booster="gblinear", n_estimators=8).fit(np.nan_to_num(X), BINARY), units=64)
+    check(xgboost.XGBClassifier(booster="gblinear", n_estimators=8).fit(np.nan_to_num(X), BINARY), units=0 if SEPARATE else 64)
     check(xgboost.XGBRFRegressor(**options).fit(X, REAL))
     check(xgboost.XGBRanker(**options).fit(X, BINARY, group=[ROWS]))
 
@@ -189,7 +199,18 @@ def test_objectives_of_classifiers(objective: str) -> None:
         return score - label, np.ones_like(score)
 
     model = xgboost.XGBClassifier(n_estimators=5, max_depth=3, objective=own if objective == "own" else objective)
-    check(model.fit(X, CLASSES if objective == "multi:softmax" else BINARY))
+    softmax = objective == "multi:softmax"
+    check(model.fit(X, CLASSES if softmax else BINARY), units=8 if softmax else 1)
+
+
+def test_probabilities_of_the_greatest_margin() -> None:
+    """NumPy computes them there, in single precision and on each processor otherwise: ours are the exact ones, rounded."""
+    source = xgboost.XGBClassifier(n_estimators=5, max_depth=3, objective="multi:softmax").fit(X, CLASSES)
+    margins = source.predict(X, output_margin=True)
+    powers = np.exp((margins - margins.max(1, keepdims=True)).astype(np.float64))
+    expected = (powers / powers.sum(1, keepdims=True)).astype(np.float32)
+    ours = onward.InferenceSession(onward.convert(source)).run(None, {"x": X})[1]
+    assert (np.abs(ours - expected) <= np.spacing(expected)).all()
 
 
 def test_early_stopping() -> None:

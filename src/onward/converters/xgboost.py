@@ -98,9 +98,9 @@ def outputs(b: ModelBuilder, x: Value, source: Any) -> dict[str, Value]:
     missing = _missing(source)
     if not np.isnan(missing):
         x = b.op("Where", b.op("Equal", x, b.constant(missing)), b.constant(np.array(np.nan, np.float32)), x)
-    margins = _margins(b, x, learner, _trees_used(source, learner))
-    name, classes = learner["objective"]["name"], _classes(source)
-    return {"prediction": _prediction(b, margins, name)} if classes is None else _classified(b, margins, name, classes)
+    margins = _margins(b, x, learner, _trees_used(source, learner), in_place=hasattr(source, "get_booster"))
+    name, targets, classes = learner["objective"]["name"], _targets(learner), _classes(source)
+    return {"prediction": _prediction(b, margins, name, targets)} if classes is None else _classified(b, margins, name, targets, classes)
 
 
 def _booster(source: Any) -> Any:
@@ -190,6 +190,12 @@ def _trees_used(source: Any, learner: dict[str, Any]) -> int | None:
     return None if rounds is None or steps is None else int(steps[rounds])
 
 
+def _targets(learner: dict[str, Any]) -> int:
+    """How many margins a row has."""
+    parameters = learner["learner_model_param"]
+    return max(1, count(parameters["num_class"], "classes"), count(parameters.get("num_target", 1), "targets"))
+
+
 def base_margins(learner: dict[str, Any], targets: int) -> np.ndarray:
     """The margins that every row begins with, (targets,) in single precision, of the library's own JSON of a learner."""
     text = learner["learner_model_param"]["base_score"]
@@ -214,36 +220,45 @@ def _logarithms(numbers: np.ndarray) -> np.ndarray:
     return np.array([logf(number) for number in numbers], np.float32)
 
 
-def _margins(b: ModelBuilder, x: Value, learner: dict[str, Any], used: int | None) -> Value:
+def _margins(b: ModelBuilder, x: Value, learner: dict[str, Any], used: int | None, in_place: bool) -> Value:
+    """(rows, targets). `in_place`: as `inplace_predict` sums, which of dropped trees takes the base score away again, each by itself."""
     booster = learner["gradient_booster"]
-    parameters = learner["learner_model_param"]
-    targets = max(1, count(parameters["num_class"], "classes"), count(parameters.get("num_target", 1), "targets"))
-    columns = count(parameters["num_feature"], "columns")
+    targets, columns = _targets(learner), count(learner["learner_model_param"]["num_feature"], "columns")
     if booster["name"] == "gblinear":
         weights = np.array(booster["model"]["weights"], np.float32).reshape(-1, targets)
         if weights.shape != (columns + 1, targets):
             raise ValueError(f"weights of shape {weights.shape}; expected {(columns + 1, targets)}")
-        bias = weights[-1] + base_margins(learner, targets)[0]  # the library adds the first score to all
-        zero = b.constant(np.zeros((), np.float32))
-        known = b.op("Where", b.op("IsNaN", x), zero, x)
-        return b.op("Gemm", known, b.constant(weights[:-1], "weights"), b.constant(bias, "bias"))
-    drop = None
+        return _linear(b, x, weights[:-1], weights[-1] + base_margins(learner, targets)[0])  # the library adds the first score to all
+    margins = base_margins(learner, targets)
+    weight = None
     if booster["name"] == "dart":
-        drop = [np.float32(item) for item in booster["weight_drop"]]
+        weight = np.array(booster["weight_drop"], np.float32)
         booster = booster["gbtree"]
     elif booster["name"] != "gbtree":
         raise UnsupportedOperator(f"XGBoost booster '{booster['name']}'; known are gbtree, dart and gblinear")
     model = booster["model"]
-    trees = [constant_tree(score, target, np.float32) for target, score in enumerate(base_margins(learner, targets)) if score]
+    trees = [constant_tree(score, target, np.float32) for target, score in enumerate(margins) if score]
     for number, (data, group) in list(enumerate(zip(model["trees"], model["tree_info"], strict=True)))[:used]:
-        trees += _trees(data, int(group), np.float32(1) if drop is None else drop[number])
+        for tree in _trees(data, int(group)):
+            if weight is not None:
+                base = margins[tree.target] if in_place else np.float32(0)
+                tree.values = ((tree.values + base) - base) * weight[number]
+            trees.append(tree)
     categorical = {int(tree.features[node]) for tree in trees for node in tree.members}
     if categorical:  # of a category the library takes the whole part
         x = b.op("Where", b.constant(np.isin(np.arange(columns), list(categorical))), b.op("Floor", x), x)
     return tree_ensemble(b, x, trees or [constant_tree(0, 0, np.float32)], targets, columns)
 
 
-def _trees(data: dict[str, Any], group: int, weight: np.float32) -> list[Tree]:
+def _linear(b: ModelBuilder, x: Value, weights: np.ndarray, bias: np.ndarray) -> Value:
+    """(rows, targets): the bias, then column after column, each product and each sum rounded, which a Gemm does not promise."""
+    known = b.op("Where", b.op("IsNaN", x), b.constant(np.zeros((), np.float32)), x)
+    beside_one = b.op("Pad", known, b.constant(np.array([0, 1, 0, 0])), b.constant(np.ones((), np.float32)))
+    products = b.op("Mul", b.op("Unsqueeze", beside_one, b.constant(np.array([2]))), b.constant(np.concatenate([bias[None], weights]), "weights"))
+    return b.op("Gather", b.op("CumSum", products, b.constant(np.array(1))), b.constant(np.array(-1)), axis=1)  # type: ignore[no-any-return]
+
+
+def _trees(data: dict[str, Any], group: int) -> list[Tree]:
     """A tree of the library: one, or one for each element of its leaves when these are vectors."""
     left, right = np.array(data["left_children"]), np.array(data["right_children"])
     splits = np.array(data["split_conditions"], np.float32)
@@ -268,7 +283,7 @@ def _trees(data: dict[str, Any], group: int, weight: np.float32) -> list[Tree]:
             np.where(leaves, -1, np.where(categorical, right, left)),
             np.where(leaves, -1, np.where(categorical, left, right)),
             np.where(categorical, 1 - default_left, default_left),
-            values[:, column] * weight,
+            values[:, column],
             column if width > 1 else group,
             members,
         )
@@ -296,13 +311,14 @@ def _vector_leaves(data: dict[str, Any], leaves: np.ndarray, width: int) -> np.n
     return values
 
 
-def _prediction(b: ModelBuilder, margins: Value, name: str) -> Value:
+def _prediction(b: ModelBuilder, margins: Value, name: str, targets: int) -> Value:
     """What Booster.predict gives."""
     if name == "multi:softprob":
         return _softmax(b, margins)
     if name == "multi:softmax":
         return b.op("Cast", b.op("ArgMax", margins, axis=1, keepdims=0), to=1)  # type: ignore[no-any-return]
-    return _flat(b, _elementwise(b, margins, name), margins)
+    found = _elementwise(b, margins, name)
+    return b.op("Squeeze", found, b.constant(np.array([1]))) if targets == 1 else found  # type: ignore[no-any-return]
 
 
 def _elementwise(b: ModelBuilder, margins: Value, name: str) -> Value:
@@ -348,26 +364,23 @@ def _softmax(b: ModelBuilder, x: Value) -> Value:
     return b.op("Div", powers, b.op("Cast", total, to=1))  # type: ignore[no-any-return]
 
 
-def _flat(b: ModelBuilder, value: Value, margins: Value) -> Value:
-    """One column is a vector."""
-    columns = margins.producer.attribute("n_targets") if margins.producer and margins.producer.op_type == "TreeEnsemble" else None
-    if columns is None and margins.producer is not None:
-        columns = margins.producer.inputs[1].tensor.shape[1]  # type: ignore[union-attr]
-    return b.op("Squeeze", value, b.constant(np.array([1]))) if columns == 1 else value
+def _accurate_softmax(b: ModelBuilder, x: Value) -> Value:
+    """In double, of differences that are single as SciPy takes them."""
+    shifted = b.op("Sub", x, b.op("ReduceMax", x, b.constant(np.array([1])), keepdims=1))
+    return b.op("Cast", b.op("Softmax", b.op("Cast", shifted, to=11), axis=1), to=1)  # type: ignore[no-any-return]
 
 
-def _classified(b: ModelBuilder, margins: Value, name: str, classes: np.ndarray) -> dict[str, Value]:
+def _classified(b: ModelBuilder, margins: Value, name: str, targets: int, classes: np.ndarray) -> dict[str, Value]:
     """What XGBClassifier.predict and predict_proba give."""
     labels = b.constant(np.asarray(classes).astype(np.int64), "classes")
     if name in ("multi:softprob", "multi:softmax"):
-        probabilities = _softmax(b, margins)
+        probabilities = _softmax(b, margins) if name == "multi:softprob" else _accurate_softmax(b, margins)
         place = b.op("ArgMax", margins, axis=1, keepdims=0)
         return {"label": b.op("Gather", labels, place), "probabilities": probabilities}
     positive = _elementwise(b, margins, name)
     one = b.constant(np.ones((), np.float32))
     half = b.constant(np.array(0.5, np.float32))
-    columns = margins.producer.attribute("n_targets") if margins.producer is not None else 1
-    if columns and columns > 1:  # several labels at once
+    if targets > 1:  # several labels at once
         return {"label": b.op("Cast", b.op("Greater", positive, half), to=7), "probabilities": positive}
     place = b.op("Cast", b.op("Greater", b.op("Squeeze", positive, b.constant(np.array([1]))), half), to=7)
     probabilities = b.op("Concat", b.op("Sub", one, positive), positive, axis=1)
