@@ -31,7 +31,8 @@ def test_every_static_extent_is_found(path: Path) -> None:
     assert all(isinstance(kind, TensorType) and kind.shape is not None for name, kind in found.items() if name)
     plain = onnx.load(path, load_external_data=False)
     expected = onnx.shape_inference.infer_shapes(plain, data_prop=True).graph
-    for item in [*expected.value_info, *expected.output]:
+    made = {name for node in expected.node for name in node.output}  # a quantiser leaves the types of weights that it has replaced
+    for item in [*(item for item in expected.value_info if item.name in made), *expected.output]:
         kind, tensor = found[item.name], item.type.tensor_type
         assert isinstance(kind, TensorType) and kind.dtype == tensor.elem_type, item.name
         if tensor.HasField("shape"):

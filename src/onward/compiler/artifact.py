@@ -49,6 +49,7 @@ class Artifact:
     - `arena_bytes`: memory for intermediate values, in terms of the bound symbols.
     - `weights`: pieces of the read-only weight memory of `weights_bytes`: offsets (multiples of 64) and what makes the array.
     - `guards`: what the sizes of a run must fulfil for the code to be valid.
+    - `in_place`: inputs and outputs (by number) that may be one memory: the output is the input with some elements written anew.
     """
 
     code: list[bytes] | Future[list[bytes]]
@@ -64,6 +65,7 @@ class Artifact:
     target: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
     guards: Sequence[Guard] = ()
+    in_place: Sequence[tuple[int, int]] = ()
 
     @property
     def objects(self) -> list[bytes]:

@@ -157,7 +157,19 @@ class _Compilation:
             kernels=[self._info(launch) for launch in self.launches],
             target=self.target.name,
             guards=guards,
+            in_place=self._in_place(),
         )
+
+    def _in_place(self) -> list[tuple[int, int]]:
+        """Where nothing reads the input once it is copied, nor the output before."""
+        found = []
+        for number, event in enumerate(self.events):
+            if isinstance(event, Launch) and event.kernel.in_place is not None:
+                source, target = event.kernel.in_place
+                before, after = _buffers(self.events[:number]), _buffers(self.events[number + 1 :])
+                if source not in after and target not in before:
+                    found.append((source.index, target.index))
+        return found
 
     def _lifetimes(self, later: set[str]) -> tuple[list[Lifetime], dict[Buffer, Dimension]]:
         first: dict[Buffer, int] = {}
@@ -210,6 +222,10 @@ class _Compilation:
         for buffer in kernel.buffers:
             moved = moved + buffer.bytes
         return KernelInfo(kernel.function, kernel.kind, kernel.origins, kernel.flops, moved)
+
+
+def _buffers(events: Sequence[Event]) -> set[Buffer]:
+    return {buffer for event in events if isinstance(event, Launch) for buffer in event.kernel.buffers}
 
 
 def _outlive_loop(first: dict[Buffer, int], last: dict[Buffer, int], begin: int, end: int, loop: LoopBegin) -> None:

@@ -218,12 +218,16 @@ class EntryBuilder:
         blocks = self.dimension(kernel.blocks)
         if self.profile:
             self._timestamp(2 * launch.number)
-        self._dispatch(kernel, function, slots, blocks)
+        with contextlib.nullcontext() if kernel.in_place is None else self._unless_one_memory(*kernel.in_place):
+            self._dispatch(kernel, function, slots, blocks)
         if self.profile:
             self._timestamp(2 * launch.number + 1)
         self._stop_on_error(launch)
         for name in launch.defines:
             self.sizes.pop(name, None)
+
+    def _unless_one_memory(self, source: Buffer, target: Buffer) -> contextlib.AbstractContextManager[None]:
+        return self.b.when(self.b.bitcast(self._base(source), I64) != self.b.bitcast(self._base(target), I64))
 
     def _dispatch(self, kernel: Kernel, function: Value, slots: Value, blocks: Value) -> None:
         b, work = self.b, kernel.work

@@ -167,8 +167,6 @@ class LayoutPlanner:
         for index, output in enumerate(outputs):
             self.outputs.setdefault(output, index)
         self.views: dict[Array, View] = dict(given or {})
-        self.copied: set[Array] = set()
-        """Reshapes and parts of concatenations that need a copy kernel."""
         self.hosts: dict[Array, tuple[Array, tuple[Dimension, ...]]] = {}
         self.paddings: dict[Array, Padding] = {}
         self.desired: dict[Array, Order] = {}
@@ -271,13 +269,16 @@ class LayoutPlanner:
 
     # -- homes -------------------------------------------------------------------------------------------------
     def _offer_home(self, array: Array) -> None:
-        """A concatenation or a padding gives the arrays it is made of a place inside its own memory."""
+        """A concatenation, a padding or an output that is a Reshape gives the arrays it is made of a place inside its own memory."""
         if isinstance(array, Concatenate):
             start: Dimension = 0
             for part in array.parts:
                 shift = tuple(start if axis == array.axis else 0 for axis in range(array.rank))
                 self._settle(part, array, shift)
                 start = start + part.shape[array.axis]
+        if isinstance(array, Reshape) and array in self.outputs and not isinstance(array.source, Reshape):
+            if self.orders.get(array.source) == tuple(range(array.source.rank)):
+                self._settle(array.source, array, ())
         root = self.roots.get(array)
         if root is not None and root.reduce is None:
             padding = _padding(root)
@@ -286,7 +287,7 @@ class LayoutPlanner:
                 self.paddings[array] = padding
 
     def _settle(self, array: Array, host: Array, shift: tuple[Dimension, ...]) -> None:
-        movable = array in self.roots or isinstance(array, (Concatenate, Reshape))
+        movable = array in self.roots or isinstance(array, (Concatenate, Reshape)) or isinstance(host, Reshape) and isinstance(array, RoutineOutput)
         if not movable or array in self.hosts or array in self.outputs:
             return
         if array in self.desired and self.orders.get(array) != self.orders.get(host):
@@ -294,6 +295,14 @@ class LayoutPlanner:
         # The host's memory is asked for when its first part is written; its size must be known by then.
         if _found_by_run(host) <= _found_by_run(array):
             self.hosts[array] = (host, shift)
+
+    def is_view(self, array: Reshape) -> bool:
+        """Whether a Reshape lies where its source does, so that no copy is needed."""
+        own, source = self.view(array), self.view(array.source)
+        strides = reshape_strides(array.source.shape, source.strides, array.shape)
+        if strides is None or own.buffer is not source.buffer or own.offset != source.offset:
+            return False
+        return all(extent == 1 or here == there for extent, here, there in zip(array.shape, own.strides, strides))
 
     def hosted_by(self, array: Array, host: Array) -> bool:
         """Whether `array` lives inside `host`, so that no copy is needed. A Reshape does where it would be copied anyway."""
@@ -311,8 +320,6 @@ class LayoutPlanner:
 
     def _place(self, array: Array) -> View:
         if array in self.outputs:
-            if isinstance(array, Reshape):
-                self.copied.add(array)
             return self._own(array, "output", self.outputs[array])
         if isinstance(array, Input):
             return self._own(array, "input")
@@ -325,10 +332,12 @@ class LayoutPlanner:
             strides = reshape_strides(array.source.shape, source.strides, array.shape)
             if strides is not None:
                 return View(source.buffer, strides, source.offset)
-            self.copied.add(array)
         if array in self.hosts:
             host, shift = self.hosts[array]
             home = self.view(host)
+            if isinstance(host, Reshape):
+                strides = reshape_strides(host.shape, home.strides, array.shape)
+                return View(home.buffer, strides, home.offset) if strides is not None else self._own(array, "arena")
             # What is copied there goes through the source's axes, which must be axes of that memory, too.
             if not isinstance(array, Reshape) or array.merged is not None and reshape_strides(array.shape, home.strides, array.source.shape) is not None:
                 return View(home.buffer, home.strides, home.address(shift))

@@ -158,11 +158,10 @@ class StepPlanner:
         self._append(BorderStep(padding), array)
 
     def _add_reshape(self, array: Reshape) -> None:
-        self.layouts.view(array)
-        if array in self.layouts.copied:
-            self._append(CopyStep(array.source, array, array.source.shape, ()), array)
-        else:
+        if self.layouts.is_view(array):
             self.position[array] = self.position.get(array.source, -1)
+        else:
+            self._append(CopyStep(array.source, array, array.source.shape, ()), array)
 
     def _add_concatenate(self, array: Concatenate) -> None:
         self.position[array] = -1

@@ -199,6 +199,7 @@ def _write(place: Path, artifact: Artifact) -> None:
         "target": artifact.target,
         "metadata": artifact.metadata,
         "guards": [[_out(g.left), _out(g.right), g.or_one, g.message] for g in artifact.guards],
+        "in_place": artifact.in_place,
     }
     description["sample"] = _sample(_map(place, artifact.weights_bytes))
     text = json.dumps(description)
@@ -226,6 +227,7 @@ def _read(place: Path) -> tuple[Artifact, np.ndarray]:
         [KernelInfo(n, kind, tuple(origins), _in(flops), _in(size)) for n, kind, origins, flops, size in text["kernels"]],
         text["target"], text["metadata"],
         [Guard(_in(left), _in(right), or_one, message) for left, right, or_one, message in text["guards"]],
+        [(source, target) for source, target in text["in_place"]],
     )  # fmt: skip
     return artifact, weights
 

@@ -34,7 +34,7 @@ from onward.runtime.options import (
     SessionOptions,
 )
 from onward.runtime.preparation import prepare
-from onward.runtime.values import IOBinding, OrtValue
+from onward.runtime.values import IOBinding, OrtValue, keep_apart
 
 if TYPE_CHECKING:
     from onward.operators import Program
@@ -298,7 +298,11 @@ class InferenceSession:
         return IOBinding(self)
 
     def run_with_iobinding(self, iobinding: IOBinding, run_options: RunOptions | None = None) -> None:
-        """Runs on bound inputs, into bound outputs."""
+        """Runs on bound inputs, into bound outputs.
+
+        A cache that TensorScatter writes to is written in place where it is bound as the input and as the output; any other input that
+        shares memory with an output is copied before. Raises InvalidArgument for outputs that share memory.
+        """
         feeds = iobinding.feeds()
         if self._stages is not None:
             iobinding.finish(dict(zip(self._outputs, self._run_staged(self._stages, feeds, run_options))))
@@ -311,6 +315,7 @@ class InferenceSession:
         self._check_missing(arrays)
         given = [iobinding.target(name) for name in self._outputs]
         fitting = [self._fitting(index, array, arrays) for index, array in enumerate(given)]
+        keep_apart(arrays, fitting, self._artifact.in_place)
         stop = run_options.stop_address if run_options is not None else 0
         results = self._executable.run(arrays, fitting, stop=stop)
         iobinding.finish(dict(zip(self._outputs, results)))

@@ -9,6 +9,7 @@ import numpy as np
 
 from onward.errors import InvalidArgument
 from onward.ir.datatypes import DataType
+from onward.runtime.addresses import data_address
 
 if TYPE_CHECKING:
     from onward.runtime.session import InferenceSession
@@ -223,6 +224,32 @@ class IOBinding:
             if bound is not None and bound is not result:
                 np.copyto(bound, result)
             self._results[name] = result if bound is None else bound
+
+
+def keep_apart(inputs: list[np.ndarray], outputs: Sequence[np.ndarray | None], in_place: Sequence[tuple[int, int]]) -> None:
+    """Copies the inputs that an output would overwrite, but for those (input, output) that are made to be one memory.
+
+    Raises InvalidArgument where two outputs share memory.
+    """
+    spans = [(*_span(array), False, number) for number, array in enumerate(inputs)]
+    spans += [(*_span(array), True, number) for number, array in enumerate(outputs) if array is not None]
+    spans.sort()
+    for place, (begin, end, writes, number) in enumerate(spans):
+        for start, stop, other_writes, other in spans[place + 1 :]:
+            if start >= end:
+                break
+            if start == stop or not (writes or other_writes):
+                continue
+            if writes and other_writes:
+                raise InvalidArgument(f"outputs {number} and {other} are bound to memory that they share")
+            source, target = (other, number) if writes else (number, other)
+            if (begin, end) != (start, stop) or (source, target) not in in_place:
+                inputs[source] = inputs[source].copy()
+
+
+def _span(array: np.ndarray) -> tuple[int, int]:
+    begin = data_address(array)
+    return begin, begin + array.nbytes
 
 
 def _array_at(address: int, element_type: Any, shape: Sequence[int]) -> np.ndarray:

@@ -12,7 +12,7 @@ from onward.errors import InvalidArgument, UnsupportedOperator
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension
 from onward.operators.activation.softmax import softmax_over
-from onward.operators.attention.attention import join_heads, mix, scores, split_heads
+from onward.operators.attention.attention import first_keys, join_heads, mix, scores, split_heads
 from onward.operators.attention.rotary_embedding import rotary_embedding
 from onward.operators.microsoft.activations import DOMAIN
 from onward.operators.microsoft.quantized import matmul_integer_to_float
@@ -300,9 +300,11 @@ def group_query_attention(
         width = cosines.shape[1] * 2
         part = width if isinstance(width, int) and width != q.shape[3] else 0
         q, k = (rotary_embedding(item, cosines, sines, places, interleaved=rotary_interleaved, rotary_embedding_dim=part) for item in (q, k))
+    keys, values = k, v
     if past_key is not None and past_value is not None and past_key.shape[2] != 0:
         (extent,) = P.dimensions(P.reshape(P.compute((), lambda: P.maximum(longest, P.scalar(past_key.shape[2]))), (1,)))
         k, v = _appended(past_key, k, start, extent), _appended(past_value, v, start, extent)
+        keys, values = (first_keys(item, P.compute((), lambda: longest)) for item in (k, v))
 
     def seen(e: P.Scalar, p: Place) -> P.Scalar:
         position, place = start[p[0]] + P.scalar(p[2]), P.scalar(p[3])
@@ -319,7 +321,7 @@ def group_query_attention(
     changes.append(seen)
     if smooth_softmax > 0 and sink is None:
         sink = P.full((num_heads,), 0, q.dtype)
-    return attend(q, k, v, scale, changes, sink), k, v
+    return attend(q, keys, values, scale, changes, sink), k, v
 
 
 def _grouped(query: P.Array, key: P.Array | None, value: P.Array | None, heads: int, groups: int) -> tuple[P.Array, P.Array, P.Array]:

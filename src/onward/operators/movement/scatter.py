@@ -28,11 +28,11 @@ def scatter_elements(data: P.Array, indices: P.Array, updates: P.Array, *, axis:
 
     def row(*position: P.Dimension) -> P.Scalar:
         index = P.wrap_index(indices[position], data.shape[place])
-        return _row([*position[:place], index, *position[place + 1 :]], data.shape)
+        return row_number([*position[:place], index, *position[place + 1 :]], data.shape)
 
     rows = P.compute(indices.shape, row)
     flat = (indices.size,)
-    return _scatter(data, (data.size,), P.reshape(rows, flat), P.reshape(updates, flat), reduction)
+    return scatter_rows(data, (data.size,), P.reshape(rows, flat), P.reshape(updates, flat), reduction)
 
 
 @operator("ScatterND", since=11)
@@ -41,19 +41,19 @@ def scatter_nd(data: P.Array, indices: P.Array, updates: P.Array, *, reduction: 
     width = indices.shape[-1] if indices.rank else 0
     if not isinstance(width, int) or not 1 <= width <= data.rank:
         raise InvalidArgument(f"the last axis of indices {indices} must be between 1 and {data.rank}")
-    inner = data.shape[width:]
+    inner = (P.product(data.shape[width:]),) if width < data.rank else ()
 
     def row(*position: P.Dimension) -> P.Scalar:
         tuple_ = [P.wrap_index(indices[(*position, k)], data.shape[k]) for k in range(width)]
-        return _row(tuple_, data.shape[:width])
+        return row_number(tuple_, data.shape[:width])
 
     count = P.product(indices.shape[:-1])
     rows = P.reshape(P.compute(indices.shape[:-1], row), (count,))
     shape = (P.product(data.shape[:width]), *inner)
-    return _scatter(data, shape, rows, P.reshape(updates, (count, *inner)), reduction)
+    return scatter_rows(data, shape, rows, P.reshape(updates, (count, *inner)), reduction)
 
 
-def _row(index: Sequence[P.Dimension | P.Scalar], shape: Sequence[P.Dimension]) -> P.Scalar:
+def row_number(index: Sequence[P.Dimension | P.Scalar], shape: Sequence[P.Dimension]) -> P.Scalar:
     """The row-major number of an index; -1 where a data-dependent part is outside its axis."""
     number, inside = P.scalar(0), None
     for part, extent in zip(index, shape):
@@ -64,7 +64,8 @@ def _row(index: Sequence[P.Dimension | P.Scalar], shape: Sequence[P.Dimension]) 
     return number if inside is None else P.where(inside, number, -1)
 
 
-def _scatter(data: P.Array, shape: P.Shape, rows: P.Array, updates: P.Array, reduction: str) -> P.Array:
+def scatter_rows(data: P.Array, shape: P.Shape, rows: P.Array, updates: P.Array, reduction: str = "none") -> P.Array:
+    """`data`, looked at as rows of `shape`, with `updates` put at, or combined with, the rows of these numbers."""
     if reduction not in ("none", "add", "mul", "max", "min"):
         raise InvalidArgument(f"scatter has no reduction '{reduction}'; known are none, add, mul, max and min")
     (result,) = P.routine("scatter", [P.reshape(data, shape), rows, updates], [(shape, data.dtype)], reduction=reduction)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from onward import program as P
 from onward.errors import InvalidArgument
 from onward.ir.datatypes import DataType
+from onward.operators.movement.scatter import row_number, scatter_rows
 from onward.operators.registry import operator
 
 
@@ -17,14 +18,18 @@ def tensor_scatter(past_cache: P.Array, update: P.Array, write_indices: P.Array 
     if mode not in ("linear", "circular"):
         raise InvalidArgument(f"TensorScatter has no mode '{mode}'; known are linear and circular")
     place = P.normalize_axis(axis, past_cache.rank)
-    extent, count = P.scalar(past_cache.shape[place]), P.scalar(update.shape[place])
+    if not 0 < place < past_cache.rank:
+        raise InvalidArgument(f"TensorScatter writes along an axis after the first, got axis {axis} of {past_cache}")
+    outer, inner = past_cache.shape[: place + 1], past_cache.shape[place + 1 :]
+    extent, written = P.scalar(past_cache.shape[place]), update.shape[: place + 1]
 
-    def element(*position: P.Dimension) -> P.Scalar:
+    def row(*position: P.Dimension) -> P.Scalar:
         first = P.scalar(0) if write_indices is None else P.cast(write_indices[position[0]], DataType.INT64)
-        offset = P.scalar(position[place]) - first
+        index = first + P.scalar(position[place])
         if mode == "circular":
-            offset = P.remainder(offset, extent)
-        new = update[(*position[:place], offset, *position[place + 1 :])]
-        return P.where(P.logical_and(offset >= 0, offset < count), new, past_cache[position])
+            index = P.remainder(index, extent)
+        return row_number([*position[:place], index], outer)
 
-    return P.compute(past_cache.shape, element)
+    width = (P.product(inner),) if inner else ()
+    rows = P.reshape(P.compute(written, row), (P.product(written),))
+    return scatter_rows(past_cache, (P.product(outer), *width), rows, P.reshape(update, (P.product(written), *width)))
