@@ -97,6 +97,9 @@ def attention_cases() -> list[Case]:
         Case("MultiHeadAttention", [q, floats(2, 4, 6, 4), floats(2, 4, 6, 4)], heads, label=" heads"),
         Case("MultiHeadAttention", [q, floats(2, 3, 16), floats(2, 3, 16), None, None, None, floats(2, 4, 2, 4), floats(2, 4, 2, 4)],
              {**heads, "unidirectional": 1}, (0, 1, 2), label=" past"),
+        Case("MultiHeadAttention", [floats(1, 80, 16) for _ in range(3)], {**heads, "unidirectional": 1}, label=" many rows"),
+        Case("MultiHeadAttention", [*(floats(1, 80, 16) for _ in range(3)), None, None, floats(1, 4, 80, 80)], {**heads, "unidirectional": 1},
+             label=" many rows, bias"),
     ]  # fmt: skip
     return cases
 
@@ -115,6 +118,9 @@ def group_cases() -> list[Case]:
         step = [floats(2, 1, 64), floats(2, 1, 32), floats(2, 1, 32), floats(2, 2, 6, 16), floats(2, 2, 6, 16)]
         cases.append(Case("GroupQueryAttention", [*step, number([6, 6], np.int32), number(7, np.int32), *rotary],
                           {**attributes, **extra}, (0, 1, 2), label=f" step{label}"))  # fmt: skip
+        room = [*step[:3], *(np.concatenate([cache, np.zeros((2, 2, 5, 16), np.float32)], 2) for cache in step[3:])]
+        cases.append(Case("GroupQueryAttention", [*room, number([6, 6], np.int32), number(7, np.int32), *rotary],
+                          {**attributes, **extra}, (0, 1, 2), label=f" step with room{label}"))  # fmt: skip
     packed = [
         floats(1, 1, 64),
         None,

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from onward import program as P
 from onward.errors import InvalidArgument, UnsupportedOperator
 from onward.ir.datatypes import DataType
@@ -50,9 +52,13 @@ def attend(q: P.Array, k: P.Array, v: P.Array, scale: float | None, changes: Seq
     return join_heads(mix(P.cast(weights, v.dtype), v))
 
 
-def causal(before: Dimension = 0) -> Change:
-    """Hides the keys after the query, of which `before` stand ahead of the first query."""
-    return lambda e, p: P.where(P.less_equal(P.scalar(p[3]), P.scalar(p[2] + before)), e, MASKED)
+def causal(before: Dimension, alone: bool) -> Change:
+    """Hides the keys after the query, of which `before` stand ahead of the first query.
+
+    Where nothing else hides keys, each row sees one, so that a hidden score may be minus infinity: its weight is 0 either way.
+    """
+    hidden = -np.inf if alone else MASKED
+    return lambda e, p: P.where(P.less_equal(P.scalar(p[3]), P.scalar(p[2] + before)), e, hidden)
 
 
 def biased(bias: P.Array) -> Change:
@@ -177,7 +183,7 @@ def _self_attention(
     if mask is not None:
         changes.append(_mask_change(mask, filler, batch, k.shape[2]))
     if unidirectional:
-        changes.append(causal(before))
+        changes.append(causal(before, not changes and attention_bias is None))
     if attention_bias is not None:
         changes.append(biased(attention_bias))
     present = P.concatenate([P.expand_axes(k, [0]), P.expand_axes(v, [0])], 0) if first == third else k
@@ -221,7 +227,7 @@ def multi_head_attention(
     if padding is not None:
         changes.append(_mask_change(padding, mask_filter_value, q.shape[0], k.shape[2]))
     if unidirectional:
-        changes.append(causal(before))
+        changes.append(causal(before, not changes and attention_bias is None))
     if attention_bias is not None:
         changes.append(biased(attention_bias))
     return attend(q, k, v, scale, changes), k, v
