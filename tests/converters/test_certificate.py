@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from onward.converters.certificate import Certificate, Reference, certify
-from onward.errors import ConversionMismatch
-from onward.ir import Model
+import onward
+from onward.converters.certificate import EXAMPLE, KEY, Certificate, Reference, certify, repeated
+from onward.errors import ConversionMismatch, InvalidArgument
+from onward.ir import Model, Tensor
 from onward.ir.io import parse_text
 
 DATA = np.full((2, 3), 1.5, np.float32)
@@ -61,3 +64,40 @@ def test_data_that_the_source_computes_well_are_not_ill_conditioned() -> None:
 def test_the_source_s_own_rounding_is_accepted() -> None:
     certificate = certify(spread(1e-4), reference(-1e-4), None, None)
     assert certificate.notes == [] and Certificate.of(spread(0.0)) is None
+
+
+def test_a_model_of_an_object_is_verified_by_what_its_certificate_keeps(tmp_path: Path) -> None:
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    rows = np.random.default_rng(0).standard_normal((50, 3))
+    model = onward.convert(linear_model.LogisticRegression().fit(rows, rows[:, 0] > 0), rows)
+    onward.save(model, tmp_path / "m.onnx")
+    again = onward.converters.verify(tmp_path / "m.onnx")
+    assert set(again.differences) == {value.name for value in model.graph.outputs}
+    assert "the source was no file" in again.notes[0] and EXAMPLE in again.notes[1]
+    assert all(item["data"] != EXAMPLE for item in json.loads(model.metadata[KEY])["evidence"])
+    (wrong,) = (item for item in model.graph.initializers.values() if item.shape == (3, 1) or item.shape == (1, 3))
+    wrong.tensor = Tensor.of(wrong.tensor.numpy() + 0.5)
+    with pytest.raises(ConversionMismatch, match="has changed since"):
+        onward.converters.verify(model)
+
+
+def test_evidence_tells_results_apart() -> None:
+    model = spread(1e-4)
+    certificate = certify(model, reference(1e-4), None, None)
+    assert repeated(model).differences == certificate.differences
+    kept = json.loads(model.metadata[KEY])
+    right, other = (certify(spread(noise), reference(noise), None, None).evidence[0]["results"] for noise in (1e-4, 1.0))
+    assert kept["evidence"][0]["results"] == right
+    kept["evidence"][0]["results"] = other
+    model.metadata[KEY] = json.dumps(kept)
+    with pytest.raises(ConversionMismatch, match="differs from what a source gave for equal numbers"):
+        repeated(model)
+
+
+def test_a_model_without_evidence_says_what_is_missing() -> None:
+    model = spread(0.0)
+    with pytest.raises(InvalidArgument, match="no certificate"):
+        repeated(model)
+    certify(model, reference(0.0), None, None, {"path": "somewhere", "sha256": ""})
+    with pytest.raises(InvalidArgument, match="too large to be kept"):
+        repeated(model)

@@ -117,17 +117,22 @@ def verify(
     progress: Progress | None = None,
 ) -> Certificate:
     """Compares a model (anything that `onward.load` takes, or a Model) with the source that it was made of, and gives a new
-    certificate. Without `source` it is the file that the model's certificate names. Inputs and outputs must have the names
-    that `convert` gave them.
+    certificate. Without `source` it is the file that the model's certificate names; where it names none, since the source was an object, the model is run
+    again on the data that the certificate keeps, and compared with what the source gave for them. Inputs and outputs must have the
+    names that `convert` gave them.
 
     Raises InvalidArgument where no source is known, ConversionMismatch where the two differ or the source's file is another
     one than it was, and what `convert` raises for the source.
     """
     from onward.converters import certificate
-    from onward.converters.source import record, recorded
+    from onward.converters.source import is_recorded, record, recorded
     from onward.ir import Model, load
 
     loaded = model if isinstance(model, Model) else load(model)
+    if source is None and not is_recorded(loaded):
+        if example_inputs is not None:
+            raise InvalidArgument("the model does not say what file it was converted from: pass the source with the example inputs")
+        return certificate.repeated(loaded, tolerance)
     origin = recorded(loaded) if source is None else source
     reference = _reference(loaded, origin, example_inputs, methods, trust, framework)
     return certificate.certify(loaded, reference, example_inputs, tolerance, record(origin), progress)

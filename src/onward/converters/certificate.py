@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from onward.converters.comparison import difference, exceeds, rounded, row_gaps, tolerance_of
+from onward.converters.evidence import LIMIT, Evidence
 from onward.converters.localization import Values, first_divergence
 from onward.errors import ConversionMismatch, InvalidArgument, OnwardError
 from onward.ir import Model
@@ -73,7 +74,7 @@ class Certificate:
     `differences`: for each output the greatest absolute and relative difference, and that in units of the last place; how many
     elements of an integer or text output differ. `shapes`: those of the inputs, by set of data. `digest`: of the model
     without the certificate. `source`: path and digest of the source where it is a file. `failures`: differences beyond the
-    tolerance, of a model that was kept all the same.
+    tolerance, of a model that was kept all the same. `evidence`: runs that can be repeated without a source that is no file.
     """
 
     framework: str
@@ -84,6 +85,7 @@ class Certificate:
     versions: dict[str, str] = field(default_factory=dict)
     source: dict[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
+    evidence: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def of(cls, model: Model) -> Certificate | None:
@@ -111,10 +113,16 @@ def certify(
     Raises ConversionMismatch that names every output that differs, and the first operator whose result does where the source tells what it
     computes on the way; the model carries the certificate then too.
     """
-    return conclude(model, reference, _runs(model, reference, examples, progress), tolerance, source)
+    kept: list[Evidence] = []
+    runs = _runs(model, reference, examples, progress)
+    if not source and not reference.random:
+        runs = _kept(runs, kept, reference, tolerance)
+    return conclude(model, reference, runs, tolerance, source, kept)
 
 
-def conclude(model: Model, reference: Reference, runs: Iterable[Run], tolerance: float | None, source: Mapping[str, str] | None = None) -> Certificate:
+def conclude(
+    model: Model, reference: Reference, runs: Iterable[Run], tolerance: float | None, source: Mapping[str, str] | None = None, evidence: Sequence[Evidence] = (),
+) -> Certificate:  # fmt: skip
     """The certificate of runs that somebody else makes; else as `certify`."""
     digest = _digest(model)
     comparison = _Comparison(reference, tolerance)
@@ -124,7 +132,7 @@ def conclude(model: Model, reference: Reference, runs: Iterable[Run], tolerance:
         raise ConversionMismatch(f"{reference.framework} accepts none of the data that was tried; pass example inputs")
     certificate = Certificate(
         reference.framework, digest, comparison.shapes, comparison.found, [*reference.notes, *comparison.all_notes()], _versions(), dict(source or {}),
-        list(comparison.failures.values()),
+        list(comparison.failures.values()), [asdict(item) for item in evidence],
     )  # fmt: skip
     model.metadata[KEY] = json.dumps(asdict(certificate))
     if certificate.failures:
@@ -156,6 +164,63 @@ def _runs(model: Model, reference: Reference, examples: Any, progress: Progress 
             continue
         results = session.run(None, dict(feeds))
         yield what, feeds, [(name, ours, np.asarray(theirs)) for ours, (name, theirs) in zip(results, expected.items(), strict=True)]
+
+
+def repeated(model: Model, tolerance: float | None = None) -> Certificate:
+    """Runs the model once more on what its certificate keeps, and compares with what the source gave for that; the certificate of it.
+
+    Raises InvalidArgument where the model has no certificate, or none that keeps a run, and ConversionMismatch where the model has changed since
+    or computes something else.
+    """
+    from onward.runtime import InferenceSession
+
+    certificate = Certificate.of(model)
+    if certificate is None:
+        raise InvalidArgument("the model has no certificate, so that nothing says what it was converted from: pass the source")
+    if _digest(model) != certificate.digest:
+        raise ConversionMismatch("the model is not the one that its certificate was written for: it has changed since", model)
+    if not certificate.evidence:
+        raise InvalidArgument(
+            f"the model is as it was when its certificate was written, but its source ({certificate.framework}) was no file, and the data that were "
+            "compared are too large to be kept: pass the source to compare again"
+        )
+    session = InferenceSession(model.to_bytes())
+    shapes, differences, failures = {}, dict[str, dict[str, float]](), []
+    for item in (Evidence(**kept) for kept in certificate.evidence):
+        feeds, results = item.arrays()
+        shapes[item.data] = {name: list(array.shape) for name, array in feeds.items()}
+        for name, ours in zip(results, session.run(list(results), feeds)):
+            allowed, step = item.allowed[name]
+            found = difference(ours, results[name], f"output '{name}' for {item.data}")
+            if exceeds(found, allowed if tolerance is None else tolerance, step):
+                failures.append(f"output '{name}' differs from what {certificate.framework} gave for {item.data}: {rounded(found)}")
+            worst = differences.setdefault(name, found)
+            differences[name] = {key: max(value, found[key]) for key, value in worst.items()}
+    if failures:
+        raise ConversionMismatch("\n".join(failures), model)
+    left = [what for what in certificate.shapes if what not in shapes]
+    notes = [f"the source was no file, so that it was not run: compared was what it gave at the conversion for {', '.join(shapes)}"]
+    notes += [f"not kept, and not compared again: {', '.join(left)}"] if left else []
+    return Certificate(certificate.framework, certificate.digest, shapes, differences, [*notes, *certificate.notes], _versions())
+
+
+def _kept(runs: Iterable[Run], evidence: list[Evidence], reference: Reference, tolerance: float | None) -> Iterator[Run]:
+    """The runs, of which as many are kept as there is room for; never the caller's own data."""
+    rows, room = isinstance(next(iter(reference.data.values())), np.ndarray), LIMIT
+    for run in runs:
+        what, feeds, results = run
+        allowed = {}
+        for name, ours, theirs in results:
+            found = difference(ours, theirs, f"output '{name}' for {what}")
+            limit = tolerance if tolerance is not None else tolerance_of(theirs.dtype, reference.tolerances)
+            if not found.get("different") or "steps" in found:
+                allowed[name] = (max(limit, 2 * found.get("relative", 0.0)), found.get("steps", 0.0))
+        compared = {name: theirs for name, _, theirs in results if name in allowed}
+        made = Evidence.of(what, feeds, compared, allowed, rows) if compared and what != EXAMPLE else None
+        if made is not None and made.size <= room:
+            evidence.append(made)
+            room -= made.size
+        yield run
 
 
 class _Comparison:

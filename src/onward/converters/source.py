@@ -18,16 +18,23 @@ def record(source: Any) -> dict[str, str]:
     return {"path": str(source), "sha256": _digest(Path(source))}
 
 
+def is_recorded(model: Model) -> bool:
+    """Whether the model's certificate names a source."""
+    from onward.converters.certificate import Certificate
+
+    certificate = Certificate.of(model)
+    return certificate is not None and bool(certificate.source)
+
+
 def recorded(model: Model) -> Path:
     """The source that the model's certificate names, looked for where it was and beside the model.
 
-    Raises InvalidArgument where there is none, and ConversionMismatch where its content is another by now.
+    Raises InvalidArgument where it is not there, and ConversionMismatch where its content is another by now.
     """
     from onward.converters.certificate import Certificate
 
     certificate = Certificate.of(model)
-    if certificate is None or not certificate.source:
-        raise InvalidArgument("the model does not say what file it was converted from: pass the source")
+    assert certificate is not None
     path = Path(certificate.source["path"])
     places = [path] if model.path is None else [path, Path(model.path).parent / path.name]
     found = next((place for place in places if place.exists()), None)

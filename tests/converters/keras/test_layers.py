@@ -327,8 +327,7 @@ def test_layers_without_a_test_are_known() -> None:
 
 
 LEFT_OUT = {
-    "it needs TensorFlow beneath it: see test_text.py": {"StringLookup", "TextVectorization"},
-    "it hashes the bytes of text, which no operator of ONNX sees": {"HashedCrossing", "Hashing"},
+    "it needs TensorFlow beneath it: see test_text.py": {"StringLookup", "TextVectorization", "HashedCrossing", "Hashing"},
     "it is a SavedModel: convert that": {"TFSMLayer"},
     "it is a function of another framework: see test_through_jax.py": {"FlaxLayer", "JaxLayer", "TorchModuleWrapper"},
     "Keras 3.15 does not build it on symbolic tensors": {"Equalization"},

@@ -23,6 +23,7 @@ def text(layer, *, dtype="string", shape=(1,)):
     return keras.Sequential([keras.Input(shape, dtype=dtype), layer])
 
 
+column = keras.Input((1,), dtype="int64")
 CASES = {
     "lookup": text(L.StringLookup(vocabulary=WORDS)),
     "mask": text(L.StringLookup(vocabulary=WORDS, mask_token="dog"), shape=(3,)),
@@ -38,6 +39,10 @@ CASES = {
     "weights": text(L.TextVectorization(vocabulary=WORDS, output_mode="tf_idf", idf_weights=WEIGHTS, standardize="strip_punctuation")),
     "n-grams": text(L.TextVectorization(vocabulary=[*WORDS, "the cat", "cat the"], ngrams=2, split="whitespace")),
     "characters": text(L.TextVectorization(vocabulary=["a", "t", "ca", "at", "the"], ngrams=(2, 1, 3), split="character", output_mode="count")),
+    "hashed": text(L.Hashing(20, mask_value="dog"), shape=(3,)),
+    "hashed with salt": text(L.Hashing(20, salt=[133, 7], output_mode="multi_hot"), dtype="int64", shape=(3,)),
+    "crossed": keras.Model(column, L.HashedCrossing(30, output_mode="one_hot")([column, column + 1])),
+    "hashes of unknown": text(L.IntegerLookup(vocabulary=[3, 5, 9], num_oov_indices=3, oov_method="farmhash", salt=7), dtype="int64", shape=(4,)),
     "model": keras.Sequential([
         keras.Input((1,), dtype="string"), L.TextVectorization(vocabulary=WORDS, output_sequence_length=6), L.Embedding(10, 4, mask_zero=True),
         L.LSTM(3), L.Dense(2),
@@ -80,6 +85,6 @@ def test_layers_of_words(tmp_path: Path) -> None:
         [sys.executable, "-c", PROGRAM, str(tmp_path)], capture_output=True, text=True, env={**os.environ, "KERAS_BACKEND": "tensorflow"}, timeout=300
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert len(done.stdout.splitlines()) == 18
-    files = subprocess.run([sys.executable, "-c", FILES, str(tmp_path), "18"], capture_output=True, text=True, timeout=300)
+    assert len(done.stdout.splitlines()) == 22
+    files = subprocess.run([sys.executable, "-c", FILES, str(tmp_path), "22"], capture_output=True, text=True, timeout=300)
     assert files.returncode == 0, files.stderr[-3000:]

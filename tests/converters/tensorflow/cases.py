@@ -299,6 +299,8 @@ TEXT: list[Case] = [
     ("StringLower", lambda x: [tf.strings.lower(x, "utf-8"), tf.strings.upper(x, "utf-8")], [([None, 2], S)]),
     ("StringJoin", lambda x: tf.strings.join([x, "-", x], " "), [([None], S)]),
     ("RegexFullMatch", lambda x: tf.strings.regex_full_match(x, "[a-z]+"), [([None], S)]),
+    ("UnicodeDecode", lambda x: tf.strings.unicode_decode_with_offsets(x, "UTF-8", "strict")[0].to_tensor(), [([None], S)]),
+    ("SparseCross", lambda x, y: tf.sparse.to_dense(tf.sparse.cross_hashed([x, y], 1000)), [([None, 2], S), ([None, 3], L)]),
     ("AsString", lambda x: tf.strings.as_string(x - 5), [([None], I)]),
     ("Equal of text", lambda x: tf.where(x == "the", 1, 0), [([None], S)]),
 ]

@@ -19,7 +19,6 @@ PEER = Path(__file__).with_name("peer_operators.txt").read_text().split()
 WHERE_DATA_COMES_FROM = {*SOURCES, "FIFOQueueV2", "IteratorV2"}
 """Their results are inputs of the model."""
 MISSING = {
-    "StringToHashBucketFast": "a hash of the bytes of a text (FarmHash), which no operator of ONNX sees; tf2onnx writes one of onnxruntime-extensions",
     "SampleDistortedBoundingBox": "draws crops at random, with which pictures for training are made",
     "SampleDistortedBoundingBoxV2": "as SampleDistortedBoundingBox",
 }

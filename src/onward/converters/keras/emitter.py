@@ -14,6 +14,7 @@ from onward.converters.keras.promotion import result_type
 from onward.errors import UnsupportedOperator
 from onward.ir import Graph, Value
 from onward.ir.datatypes import DataType
+from onward.ir.graph import captured_values
 from onward.operators.lowering import Lowering
 
 OPSET = 23
@@ -108,8 +109,9 @@ class Emitter(ModelBuilder):
             elif value.producer is None and value.tensor is None:
                 self._lowering.enter(value)
             else:
-                needed = [] if value.producer is None else [other for other in value.producer.inputs if other and other not in self._lowering.values]
-                needed = [other for other in needed if other.tensor is None]
+                node = value.producer
+                read = [] if node is None else [*filter(None, node.inputs), *captured_values(node)]
+                needed = [other for other in read if other not in self._lowering.values and other.tensor is None]
                 if not needed and (value.producer is None or not self._lowering.extend(value.producer)):
                     if self._lowering._value(value) is None:
                         raise UnsupportedOperator(f"nothing says the shape of '{value.name}'")

@@ -110,6 +110,12 @@ class Trace:
             self._constants[key] = self.b.constant(array)
         return self._constants[key]
 
+    def rows(self, value: Value, dtype: Any) -> Array:
+        """A vector in the graph, of a length that the run knows, as a traced array."""
+        made = Array(self, value, np.dtype(dtype), ())
+        made._shape = (RowCount(made, 0),)
+        return made
+
     def vector(self, numbers: Sequence[int]) -> Value:
         """A constant vector of int64."""
         return self.constant(np.array(numbers, np.int64))

@@ -72,20 +72,25 @@ class FileWalker(Walk):
             return None if made is None else mapped(lambda item: self.c.described(self.c.value(item)), made)
 
 
+def name_of(described: Mapping[str, Any]) -> str:
+    """The name of a described layer; those of one's own need not say theirs."""
+    return str(described.get("name") or described["config"].get("name") or described["class_name"])
+
+
 class Graph:
     """One model: its layers, and what they give for its inputs."""
 
     def __init__(self, walker: FileWalker, model: SavedLayer) -> None:
         self.walker, self.model = walker, model
         described = model.config["layers"]
-        self.described = {item.get("name") or item["config"]["name"]: item for item in described}
+        self.described = {name_of(item): item for item in described}
         prefix = "" if "/" not in model.place and not model.path else f"{model.path}/"
         if model.kind == "Sequential":
             is_layer = [item for item in described if item["class_name"] != "InputLayer"]
         else:
             is_layer = [item for item in described if not is_operation(item)]
         made = model.listed(is_layer, "layers", prefix)
-        self.layers = {item.get("name") or item["config"]["name"]: layer for item, layer in zip(is_layer, made)}
+        self.layers = {name_of(item): layer for item, layer in zip(is_layer, made)}
         self.known: dict[Key, Tensor] = {}
 
     def results(self, inputs: Any) -> Any:

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from onward.converters.keras.emitter import Emitter, Tensor, onnx_type
+from onward.converters.keras.emitter import Emitter, Tensor, numpy_type, onnx_type
 from onward.converters.keras.registry import kind_of, layer
 from onward.converters.keras.walk import Walk
+from onward.converters.text_hashes import bucket, crossed, fingerprint, hashes, sip_hash
 from onward.errors import UnsupportedOperator
 from onward.ir import Value
 
@@ -37,7 +38,7 @@ def _encoded(c: Emitter, owner: Any, index: Tensor, classes: int, absent: Value 
     mode, dtype = owner.output_mode, getattr(owner, "_value_dtype", owner.compute_dtype)
     dtype = c.floatx if mode == "tf_idf" else dtype
     if mode == "int":
-        return index
+        return c.cast(index, dtype) if dtype in ("int32", "int64") else index
     if mode not in ("one_hot", "multi_hot", "count", "tf_idf") or getattr(owner, "sparse", False):
         raise UnsupportedOperator(f"the output mode '{mode}'")
     if mode == "one_hot" and index.rank > 1 and index.shape[-1] == 1:
@@ -71,15 +72,17 @@ def _places(c: Emitter, owner: Any, x: Tensor, text: bool) -> Tensor:
     words: list[Any] = list(owner.get_vocabulary(include_special_tokens=False))
     places = [owner._token_start_index() + place for place in range(len(words))]
     unknown = owner._oov_start_index()
-    if owner.num_oov_indices == 0 or owner.num_oov_indices > 1 and (text or getattr(owner, "oov_method", "") == "farmhash"):
-        raise UnsupportedOperator("no place for unknown words, at which Keras fails, or several, which it chooses by a hash of their bytes")
+    if owner.num_oov_indices == 0:
+        raise UnsupportedOperator("no place for unknown words, at which Keras fails")
     if owner.mask_token is not None:
         words, places = [owner.mask_token, *words], [owner._mask_value if hasattr(owner, "_mask_value") else 0, *places]
     keys = {"keys_strings": [str(word) for word in words]} if text else {"keys_int64s": [int(word) for word in words]}
     several = owner.num_oov_indices > 1
     index = c.op("LabelEncoder", x, domain="ai.onnx.ml", values_int64s=[int(place) for place in places], default_int64=-1 if several else unknown, **keys)
     if several:
-        other = c.op("Add", c.op("Mod", x, c.number(owner.num_oov_indices, "int64")), c.number(unknown, "int64"))
+        hashed = text or owner.oov_method == "farmhash"
+        other = _hashed(c, owner, x, owner.num_oov_indices) if hashed else c.op("Mod", x, c.number(owner.num_oov_indices, "int64"))
+        other = c.op("Add", other, c.number(unknown, "int64"))
         index = c.op("Where", c.op("Less", index, c.number(0, "int64")), other, index)
     return Tensor(index, "int64", x.shape)
 
@@ -92,6 +95,41 @@ def _inverted(c: Emitter, owner: Any, x: Tensor, text: bool) -> Value:
     return made
 
 
+@layer("Hashing")
+def hashing(w: Walk, owner: Any, inputs: Any) -> Any:
+    """Texts, or numbers as texts, by their hash; a mask has the first place for itself."""
+    c, x, count = w.c, w.c.tensor(inputs), owner.num_bins
+    masked = owner.mask_value is not None and count > 1
+    index = _hashed(c, owner, x, count - masked)
+    if masked:
+        mask = c.constant(np.array(owner.mask_value, object if x.dtype == "string" else numpy_type(x.dtype)))
+        index = c.op("Where", c.op("Equal", x, mask), c.number(0, "int64"), c.op("Add", index, c.number(1, "int64")))
+    return _encoded(c, owner, Tensor(index, "int64", x.shape), count)
+
+
+@layer("HashedCrossing")
+def hashed_crossing(w: Walk, owner: Any, inputs: Any) -> Any:
+    """One hash of what several columns have in a row."""
+    c, columns = w.c, [w.c.tensor(item) for item in inputs]
+    texts = [item.dtype == "string" for item in columns]
+    flat = [c.reshape(item if text else c.cast(item, "int64"), [-1]) for item, text in zip(columns, texts)]
+    index = bucket(crossed(c, flat, CROSSING_KEY, texts), owner.num_bins)
+    return _encoded(c, owner, Tensor(c.op("Reshape", index, c.op("Shape", columns[0])), "int64", columns[0].shape), owner.num_bins)
+
+
+def _hashed(c: Emitter, owner: Any, x: Tensor, count: int) -> Value:
+    """The remainder of the hash of texts, or of what integers are as texts, with the layer's salt if it has one."""
+    x = c.cast(x, "int64") if x.is_float else x
+    text = x if x.dtype == "string" else c.op("Cast", x, to=int(onnx_type("string")))
+    salt = getattr(owner, "salt", None)
+    method = fingerprint if salt is None else sip_hash([salt, salt] if isinstance(salt, int) else salt)
+    index = bucket(hashes(c, c.reshape(text, [-1]), method), count)
+    made: Value = c.op("Reshape", index, c.op("Shape", x))
+    return made
+
+
+CROSSING_KEY = 0xDECAFCAFFE
+"""TensorFlow's own key of crossed columns."""
 PUNCTUATION = "!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'"
 """What TextVectorization strips."""
 

@@ -8,9 +8,9 @@ import unicodedata
 
 import numpy as np
 
-from onward.converters.sklearn.pieces import concatenated, looked_up, matches, part, tokens
 from onward.converters.tracing import Array, repeat
 from onward.converters.tracing.array import TEXT
+from onward.converters.tracing.pieces import concatenated, looked_up, matches, part, tokens
 
 OTHER = "\x00?"
 """Stands for characters that a table lacks; no replacement is this."""

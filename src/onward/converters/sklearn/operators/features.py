@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from onward.converters.sklearn.operators.texts import hashed_sums
-from onward.converters.sklearn.pieces import Pieces, concatenated, looked_up
 from onward.converters.sklearn.registry import method
 from onward.converters.tracing import Array, Frame, series
 from onward.converters.tracing.array import TEXT
+from onward.converters.tracing.pieces import Pieces, concatenated, looked_up
 from onward.errors import UnsupportedOperator
 
 

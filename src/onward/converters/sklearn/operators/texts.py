@@ -10,10 +10,10 @@ import numpy as np
 from onward.converters.sklearn.operators.accents import without_accents
 from onward.converters.sklearn.operators.ensembles import weighted_counts
 from onward.converters.sklearn.patterns import WordPattern, word_pattern
-from onward.converters.sklearn.pieces import Pieces, concatenated, joined, looked_up, matches, part, summed
 from onward.converters.sklearn.registry import method
 from onward.converters.tracing import Array
 from onward.converters.tracing.array import TEXT
+from onward.converters.tracing.pieces import Pieces, concatenated, joined, looked_up, matches, part, summed
 from onward.errors import UnsupportedOperator
 
 SPACE = np.array(" ", object)

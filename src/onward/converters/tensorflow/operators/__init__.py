@@ -9,6 +9,7 @@ from onward.converters.tensorflow.operators import (
     complex_numbers,
     control_flow,
     convolution,
+    hashes,
     indexing,
     lists,
     normalization,

@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 
 from onward.converters.tensorflow.emitter import Emitter, Tensor
+from onward.converters.text_hashes import BEYOND
 from onward.ir import TensorType, Value
 from onward.ir.datatypes import DataType
-
-BEYOND = ("[\x00-\x7f]?", "[\x00-\u07ff]?", "[\x00-\uffff]?")
-"""Characters of one byte, at most two and at most three."""
 
 
 def characters(c: Emitter, x: Any) -> Value:

@@ -13,6 +13,7 @@ from onward.converters.tensorflow.operators.characters import characters, joined
 from onward.converters.tensorflow.operators.ragged import ends_of, rows_of
 from onward.converters.tensorflow.operators.sparse import order_of, places_of
 from onward.converters.tensorflow.registry import operator
+from onward.converters.text_hashes import code_points
 from onward.errors import UnsupportedOperator
 from onward.ir import Value
 
@@ -151,6 +152,20 @@ def transcode(c: Emitter, op: Any, x: Tensor) -> Value:
     if op["output_encoding"] != "UTF-8" or op["input_encoding"].upper() not in ("UTF-8", "UTF8") or op["replace_control_characters"]:
         raise UnsupportedOperator("to or from other encodings than UTF-8")
     return x.value
+
+
+@operator("UnicodeDecode", "UnicodeDecodeWithOffsets")
+def decode(c: Emitter, op: Any, x: Tensor) -> list[Value]:
+    """The ends of rows, their code points, and the bytes before each."""
+    if op["input_encoding"].upper() not in ("UTF-8", "UTF8") or op["replace_control_characters"]:
+        raise UnsupportedOperator("from other encodings than UTF-8, or without control characters")
+    points, width = (item.value for item in code_points(c, c.reshape(x, [-1])))
+    there = c.op("Greater", width, np.array(0))
+    places = c.op("Transpose", c.op("NonZero", there), perm=[1, 0])
+    ends = ends_of(c, c.op("ReduceSum", c.cast(there, tf.int64), [1], keepdims=0))
+    kinds = [item.dtype for item in op.outputs]
+    found = [ends, *(c.op("GatherND", item, places) for item in (points, c.op("CumSum", width, np.array(1), exclusive=1)))]
+    return [c.cast(item, kind) for item, kind in zip(found, kinds)]
 
 
 @operator("StringNGrams")
