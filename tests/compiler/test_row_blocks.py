@@ -41,7 +41,11 @@ def capped(scores: P.Array, mask: P.Array) -> P.Array:
     return P.tanh(scores) * 3.0 + mask
 
 
-CHANGES: dict[str, Change] = {"added": added, "boolean": boolean, "causal": causal, "capped": capped}
+def plain(scores: P.Array, mask: P.Array) -> P.Array:
+    return scores
+
+
+CHANGES: dict[str, Change] = {"plain": plain, "added": added, "boolean": boolean, "causal": causal, "capped": capped}
 
 
 def attention(q: P.Array, k: P.Array, v: P.Array, mask: P.Array, change: Change) -> P.Array:

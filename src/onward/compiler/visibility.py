@@ -75,6 +75,8 @@ class _Proof:
                 return self.hidden(scalar.argument)
             case Read() if scalar.array in self.interior and scalar.array in self.roots:
                 root = self.roots[scalar.array]
+                if root.reduce is scalar.array:  # nothing is done with what is reduced
+                    return None
                 return self.hidden(substitute(root.body, dict(zip(map(str, root.variables), scalar.indices))))
             case Select():
                 return self._hidden_by(scalar)
