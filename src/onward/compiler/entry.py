@@ -8,7 +8,7 @@ the routine that finds them; buffers that depend on them are allocated through t
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from onward.compiler.builder import Builder, Module
@@ -19,7 +19,7 @@ from onward.compiler.schedule.kernel import Kernel, touched_bytes
 from onward.compiler.support import Pool
 from onward.compiler.targets import Target
 from onward.compiler.values import Type, Value
-from onward.ir.expressions import Dimension, Expression
+from onward.ir.expressions import BinaryAtom, Dimension, Expression
 from onward.program.guards import Guard
 
 POINTER = Type("ptr")
@@ -99,6 +99,7 @@ class EntryBuilder:
         self.blob = self._slot(Slot.WEIGHTS)
         self.sizes: dict[str, Value] = {}
         self.bases: dict[Buffer, Value] = {}
+        self.known: dict[BinaryAtom, Value] = {}
 
     # The emitter of index expressions asks these two of whatever holds its sizes.
     def size(self, name: str) -> Value:
@@ -110,7 +111,7 @@ class EntryBuilder:
 
     def dimension(self, dimension: Dimension) -> Value:
         """A dimension as i64."""
-        return Emitter(self.b, self, None, {}).index(dimension)  # type: ignore[arg-type]
+        return Emitter(self.b, self, None, {}, known=self.known).index(dimension)  # type: ignore[arg-type]
 
     def build(self, events: Sequence[Event]) -> str:
         """The text of the module that defines `run`."""
@@ -146,7 +147,7 @@ class EntryBuilder:
                 self._base(buffer)
         count = self.dimension(loop.count)
         stack = contextlib.ExitStack()
-        sizes, bases = dict(self.sizes), dict(self.bases)
+        stack.enter_context(self._part())
         flag = loop.flag
 
         def goes_on() -> Value:
@@ -156,12 +157,15 @@ class EntryBuilder:
         self.sizes[loop.time] = count - b.constant(I64, 1) - turn if loop.backwards else turn
         if loop.limited:
             self._limit(turn)
-
-        def restore() -> None:
-            self.sizes, self.bases = sizes, bases
-
-        stack.callback(restore)
         return stack
+
+    @contextlib.contextmanager
+    def _part(self) -> Iterator[None]:
+        """Code that may be left out or repeated: what is computed inside is not known after it."""
+        before = self.sizes, self.bases, self.known
+        self.sizes, self.bases, self.known = (dict(item) for item in before)  # type: ignore[assignment]
+        yield
+        self.sizes, self.bases, self.known = before
 
     def _limit(self, turn: Value) -> None:
         """Ends the run when a loop takes more turns than its caller allows; 0 allows any number."""
@@ -225,9 +229,13 @@ class EntryBuilder:
         self._stop_on_error(launch)
         for name in launch.defines:
             self.sizes.pop(name, None)
+        self.known = {atom: value for atom, value in self.known.items() if symbols_of(atom.operands).isdisjoint(launch.defines)}
 
-    def _unless_one_memory(self, source: Buffer, target: Buffer) -> contextlib.AbstractContextManager[None]:
-        return self.b.when(self.b.bitcast(self._base(source), I64) != self.b.bitcast(self._base(target), I64))
+    @contextlib.contextmanager
+    def _unless_one_memory(self, source: Buffer, target: Buffer) -> Iterator[None]:
+        apart = self.b.bitcast(self._base(source), I64) != self.b.bitcast(self._base(target), I64)
+        with self.b.when(apart), self._part():
+            yield
 
     def _dispatch(self, kernel: Kernel, function: Value, slots: Value, blocks: Value) -> None:
         b, work = self.b, kernel.work

@@ -36,7 +36,8 @@ class Emitter:
 
     `indices` gives each loop variable's value (the first value, for the lane); `values` gives arrays whose element is
     already in a register; `mask` (one bit a lane) guards every access of a last, partial vector. Where it is `fused`, a product
-    that is added to something is rounded once with the sum.
+    that is added to something is rounded once with the sum. What is `known` are parts of index expressions that were computed on
+    every way to this point, to which others are added.
     """
 
     def __init__(
@@ -51,9 +52,11 @@ class Emitter:
         mask: Value | None = None,
         values: Mapping[Array, Value] | None = None,
         fused: bool = False,
+        known: dict[BinaryAtom, Value] | None = None,
     ) -> None:
         self.b = b
         self.fused = fused
+        self.known = known
         self.arguments = arguments
         self.layouts = layouts
         self.indices = dict(indices)
@@ -207,6 +210,13 @@ class Emitter:
             assert isinstance(atom.payload, ScalarKey)
             return self._integer(atom.payload.scalar)
         assert isinstance(atom, BinaryAtom)
+        if self.known is None:
+            return self._binary(atom, whole)
+        if atom not in self.known:
+            self.known[atom] = self._binary(atom, whole)
+        return self.known[atom]
+
+    def _binary(self, atom: BinaryAtom, whole: bool) -> Value:
         left, right = self._together([self.index(operand) if whole else self._base(operand) for operand in atom.operands])
         if atom.operation == "minimum":
             return self.b.select(left < right, left, right)
