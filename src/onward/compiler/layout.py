@@ -276,15 +276,18 @@ class LayoutPlanner:
                 shift = tuple(start if axis == array.axis else 0 for axis in range(array.rank))
                 self._settle(part, array, shift)
                 start = start + part.shape[array.axis]
-        if isinstance(array, Reshape) and array in self.outputs and not isinstance(array.source, Reshape):
-            if self.orders.get(array.source) == tuple(range(array.source.rank)):
-                self._settle(array.source, array, ())
+        if isinstance(array, Reshape) and array in self.outputs and not isinstance(array.source, Reshape) and self._is_row_major(array.source):
+            self._settle(array.source, array, ())
         root = self.roots.get(array)
         if root is not None and root.reduce is None:
             padding = _padding(root)
             if padding is not None:
                 self._settle(padding.source, array, padding.before)
                 self.paddings[array] = padding
+
+    def _is_row_major(self, array: Array) -> bool:
+        axes = [axis for axis in self.orders.get(array, range(array.rank)) if array.shape[axis] != 1]
+        return axes == sorted(axes)
 
     def _settle(self, array: Array, host: Array, shift: tuple[Dimension, ...]) -> None:
         movable = array in self.roots or isinstance(array, (Concatenate, Reshape)) or isinstance(host, Reshape) and isinstance(array, RoutineOutput)
