@@ -93,6 +93,7 @@ def network_of(model: Model, constants: Mapping[str, Any] | None = None) -> tupl
     for item, name in zip(program.inputs, inputs):
         network.input(item, name)
     outputs = [_output(network, item) for item in program.outputs.values()]
+    network.rename_like_automatic()
     lists = [items[0] if len(items) == 1 and items[0].isidentifier() else f"[{', '.join(items)}]" for items in (inputs, outputs)]
     body = _registered(network)
     body += _functions(model, network, f"return keras.Model({', '.join(lists)}, name='model')", taken)
@@ -127,7 +128,7 @@ def _functions(model: Model, network: Network, end: str, taken: set[str]) -> str
     statements = parsed(network.lines, network.modules)
     results = last.read({name for item in statements for name in item.defined})
     body = [*blocks.body(statements, results), last]
-    lines, _ = named(body, {name: name for name in network.inputs}, network.inputs, taken)
+    lines, _ = named(body, {name: name for name in network.inputs}, network.inputs, blocks.names.taken)
     pictures = "@channels_last\n" if any(re.search(r"layers\.\w+\dD", line) for line in network.lines) else ""
     return "".join(f"{text}\n\n" for text in blocks.functions) + pictures + BUILD.format(lines="\n".join(f"    {line}" for line in lines))
 

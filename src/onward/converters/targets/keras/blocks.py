@@ -87,7 +87,7 @@ class Blocks:
             if not small and not circular:
                 break
             apart |= small or circular  # type: ignore[arg-type]
-        blocks = [_block(key, units[key], ordered, units, results) for key in ordered if isinstance(key, tuple)]
+        blocks = [_block(key, units[key], ordered, units, results, self.names.taken) for key in ordered if isinstance(key, tuple)]
         calls = self._calls([block for block in blocks if block is not None])
         return [statement for key in ordered for statement in (calls[key] if key in calls else units[key])]  # type: ignore[index]
 
@@ -112,7 +112,7 @@ class Blocks:
         title = self.titles.get(first.path) or "_".join(words if first.path[-1].isdigit() else [re.sub(r"[\d_]+[a-z]?$", "", words[-1]) or "block"])
         plain = re.sub(r"\W+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", title)).lower() or "block"
         name = self.known[first.path] = self.names.fresh(plain)
-        names = Names([*first.arguments, "name", "layers", "ops", "keras"])
+        names = Names({*self.reserved, *(node.id for item in first.body for node in ast.walk(item) if isinstance(node, ast.Name))})
         roles = [role for role, _ in first.numbers()]
         sizes = {column: names.fresh(next(role for role, other in zip(roles, columns) if other == column)) for column in varied}
         places = {id(item): sizes[column] for (_, item), column in zip(first.numbers(), columns) if column in sizes}
@@ -125,8 +125,10 @@ class Blocks:
         return Statement(ast.parse(f"{', '.join(block.results)} = {name}({', '.join(given)})").body[0], block.path[:-1])
 
 
-def _block(path: Path, statements: list[Statement], ordered: Sequence[object], units: Mapping[object, list[Statement]], results: Sequence[str]) -> Block | None:
-    """The block of a module, with its own names of variables."""
+def _block(
+    path: Path, statements: list[Statement], ordered: Sequence[object], units: Mapping[object, list[Statement]], results: Sequence[str], taken: set[str]
+) -> Block | None:
+    """The block of a module, with its own names of variables, none of them `taken`."""
     variables = {name for items in units.values() for item in items for name in item.defined}
     inside = {name for item in statements for name in item.defined}
     given = list(dict.fromkeys(name for item in statements for name in item.read(variables) if name not in inside))
@@ -136,7 +138,7 @@ def _block(path: Path, statements: list[Statement], ordered: Sequence[object], u
         return None
     block = Block(path, statements, given, wanted)
     words = {name: "x" if place == 0 else re.sub(r"(_?\d+)+$", "", name) or "y" for place, name in enumerate(given)}
-    lines, names = named(statements, words, wanted, {"layers", "ops", "keras", "name", "number"})
+    lines, names = named(statements, words, wanted, taken)
     block.arguments = [names[name] for name in given]
     lines.append(f"return {', '.join(names[name] for name in wanted)}")
     prefix = _Prefix("_".join(path))

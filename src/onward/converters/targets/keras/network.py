@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -123,6 +124,7 @@ class Network(Printer):
         super().input(array, name)
         self.first = array if self.first is None else self.first
         self.inputs.append(name)
+        self.layer_names.add(name)
         self._carry(array)
         shape = [extent if isinstance(extent, int) else None for extent in array.shape]
         self.write(f"{name} = keras.Input(batch_shape={tuple(shape)}, dtype={self.words.dtype(array.dtype)}, name={name!r})")
@@ -241,6 +243,16 @@ class Network(Printer):
         self.layer_names.add(name)
         return name
 
+    def rename_like_automatic(self) -> None:
+        """Gives a layer, or an input, another name where Keras might give its own to a layer without a name: `activation`, `add_3`."""
+        calls = [node for line in self.lines for node in ast.walk(ast.parse(line.strip())) if isinstance(node, ast.Call)]
+        nameless = [ast.unparse(node.func).rpartition(".")[2] for node in calls if all(item.arg != "name" for item in node.keywords)]
+        automatic = {to_snake_case(name) for name in nameless} | {"add", "subtract", "multiply", "true_divide", "get_item", "negative", "matmul"}
+        for name in [name for name in sorted(self.layer_names) if re.sub(r"_\d+$", "", name) in automatic]:
+            fresh = self._layer_name(f"{name}_layer")
+            self.lines = [line.replace(f"name={name!r}", f"name={fresh!r}") for line in self.lines]
+            self.layers = {fresh if item == name else item: weights for item, weights in self.layers.items()}
+
     # -- generated layers ------------------------------------------------------------------------------------------------
     def generated(self, results: Sequence[Array], operator: str, name: str) -> str:
         """The text of an expression for arrays that an operator makes: itself, where it needs nothing but its operands, or a
@@ -295,6 +307,11 @@ def module(node: Node) -> str:
     """The name of the module that a node comes from."""
     first = next(iter(node.outputs[0].provenance), None)
     return (module_of(first.node_name, first.metadata) if first is not None else "") or module_of(node.name, node.metadata) or ""
+
+
+def to_snake_case(name: str) -> str:
+    """What Keras calls a layer of a class that has no name: `MaxPooling2D` is `max_pooling2d`."""
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)).lower()
 
 
 def _specification(shape: Sequence[Any], dtype: str, trained: bool = True) -> str:

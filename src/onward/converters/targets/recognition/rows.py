@@ -124,7 +124,10 @@ def without_maps(model: Model) -> Model:
 
 def feature_names(model: Model, columns: int) -> list[str]:
     """The names of the columns: those that the source knew, or of inputs that are a column each; or none."""
-    names = json.loads(model.metadata.get(FEATURES, "[]"))
+    try:
+        names = json.loads(model.metadata.get(FEATURES, "[]"))
+    except (ValueError, RecursionError):
+        names = []
     inputs = [value.name for value in model.graph.inputs if value.tensor is None]
     names = inputs if not names and len(inputs) > 1 else names
-    return names if len(names) == columns and all(isinstance(name, str) for name in names) else []
+    return names if isinstance(names, list) and len(names) == columns and all(isinstance(name, str) for name in names) else []
