@@ -28,6 +28,9 @@ PLAIN = ("ops", "float")
 PRELUDE_LAYERS = ("Attention", "MaskedAttention", "FakeQuantize")
 """Layers of the prelude, which Keras has to know when it loads a file."""
 
+INFIX = ("add", "subtract", "multiply", "true_divide", "matmul", "negative", "get_item")
+"""What Keras calls operations that are written with symbols."""
+
 NEEDS_DATA = ("ops.convert_to_tensor", "ops.arange", "ops.full", "ops.zeros")
 
 
@@ -246,8 +249,9 @@ class Network(Printer):
     def rename_like_automatic(self) -> None:
         """Gives a layer, or an input, another name where Keras might give its own to a layer without a name: `activation`, `add_3`."""
         calls = [node for line in self.lines for node in ast.walk(ast.parse(line.strip())) if isinstance(node, ast.Call)]
-        nameless = [ast.unparse(node.func).rpartition(".")[2] for node in calls if all(item.arg != "name" for item in node.keywords)]
-        automatic = {to_snake_case(name) for name in nameless} | {"add", "subtract", "multiply", "true_divide", "get_item", "negative", "matmul"}
+        nameless = [ast.unparse(node.func) for node in calls if all(item.arg != "name" for item in node.keywords)]
+        kinds = [name.removeprefix("layers.").removeprefix("ops.") for name in nameless if "." in name or name in self.classes]
+        automatic = {*INFIX, *map(to_snake_case, kinds)}
         for name in [name for name in sorted(self.layer_names) if re.sub(r"_\d+$", "", name) in automatic]:
             fresh = self._layer_name(f"{name}_layer")
             self.lines = [line.replace(f"name={name!r}", f"name={fresh!r}") for line in self.lines]
