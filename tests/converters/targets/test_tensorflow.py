@@ -156,6 +156,37 @@ def convolutional() -> Model:
     return b.model()
 
 
+def test_shuffles_and_responses_of_channels_are_between_convolutions() -> None:
+    """Neither brings channels back to the second place: what is transposed are the input, the groups of a shuffle, and the output."""
+    random = np.random.default_rng(0)
+    b = ModelBuilder("shuffle")
+    x = b.input("x", DataType.FLOAT, ["n", 6, "height", 8])
+    for place in range(2):
+        x = b.op("Conv", x, b.constant(random.standard_normal((6, 6, 1, 1)).astype(np.float32), f"conv{place}"))
+        x = b.op("Relu", b.op("LRN", x, size=3, alpha=0.3, beta=0.6, bias=1.5))
+        shape = b.op("Shape", x)
+        ends = [b.op("Gather", shape, b.constant(np.array(axes, np.int64))) for axes in ([0], [2, 3])]
+        parts = b.op("Reshape", x, b.op("Concat", ends[0], b.constant(np.array([3, 2], np.int64)), ends[1], axis=0))
+        x = b.op("Reshape", b.op("Transpose", parts, perm=[0, 2, 1, 3, 4]), shape)
+    b.output(x, "y")
+    text = page.source_of(b.model())[0]
+    assert text.count("tf.transpose") == 4 and text.count("local_response_normalization(") == 2
+    data = random.standard_normal((2, 6, 5, 8)).astype(np.float32)
+    (expected,) = onward.InferenceSession(b.model().to_bytes()).run(None, {"x": data})
+    np.testing.assert_allclose(page.run(page.convert(b.model()), [data])[0], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_rows_of_any_axes_are_one_product() -> None:
+    random = np.random.default_rng(0)
+    b = ModelBuilder("rows")
+    x = b.input("x", DataType.FLOAT, ["n", "places", 4])
+    b.output(b.op("MatMul", x, b.constant(random.standard_normal((4, 3)).astype(np.float32), "w")), "y")
+    assert "tf.tensordot(x, weights['w'], 1)" in page.source_of(b.model())[0]
+    data = random.standard_normal((2, 5, 4)).astype(np.float32)
+    (expected,) = onward.InferenceSession(b.model().to_bytes()).run(None, {"x": data})
+    np.testing.assert_allclose(page.run(page.convert(b.model()), [data])[0], expected, rtol=1e-5, atol=1e-5)
+
+
 def test_channels_are_last_between_one_transposition_and_the_end() -> None:
     model = convolutional()
     text = onward.convert(model, to="tensorflow-source").split("def model")[1]

@@ -21,8 +21,9 @@ from onward.operators.schema import find_schema
 from onward.passes.axes import succeed
 from onward.passes.orientation import FIRST, LAST, fewest_transpositions, permutation, rank_of
 from onward.passes.preparation import constants_are_initializers
+from onward.passes.rewrite import remove_dead
 
-TURNED = ("Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "BatchNormalization")
+TURNED = ("Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "BatchNormalization", "LRN")
 MOST_REPETITIONS = 33
 FLOATS = (DataType.FLOAT, DataType.DOUBLE, DataType.FLOAT16, DataType.BFLOAT16)
 
@@ -40,6 +41,7 @@ def with_channels_last(model: Model) -> Model:
     turning = _Turning(result)
     for node in list(result.graph.nodes):
         turning.shape(node)
+        turning.shuffle(node)
     for node in list(result.graph.nodes):
         if node.op_type in TURNED and not node.domain:
             turning.turn(node)
@@ -79,6 +81,29 @@ class _Turning:
         self.graph.replace_value(node.outputs[0], made)
         self.graph.remove(node)
         succeed(self.graph, value, made)
+
+    def shuffle(self, node: Node) -> None:
+        """Makes one operator of the three that shuffle the channels: a transposition of the two axes into which they are reshaped, and back."""
+        chain = [node]
+        for kind in ("Reshape", "Transpose", "Reshape"):
+            if chain[-1].op_type != kind or chain[-1].domain:
+                return
+            result = chain[-1].outputs[0]
+            if len(chain) < 3:
+                if len(result.uses) != 1 or result in self.graph.outputs:
+                    return
+                chain.append(result.uses[0][0])
+        x, parts = node.inputs[0], node.outputs[0].shape
+        if x is None or x.shape is None or parts is None or x.shape != result.shape or len(parts) != len(x.shape) + 1:
+            return
+        (batch, groups, _, *places), order = parts, [0, 2, 1, *range(3, len(parts))]
+        if not isinstance(groups, int) or (batch, *places) != (x.shape[0], *x.shape[2:]) or chain[1].attribute("perm", None) != order:
+            return
+        made = self.graph.insert_before(Node("ChannelShuffle", [self.turned(x, LAST, node)], [self.graph.new_value()], {"groups": groups}, domain=DOMAIN), node)
+        after = self.turned(made.outputs[0], FIRST, node, len(x.shape))
+        after.type = result.type
+        self.graph.replace_value(result, after)
+        remove_dead(self.graph, [chain[-1]])
 
     def turn(self, node: Node) -> None:
         """Does so with one node, unless it has more results than its first or moments of its own."""

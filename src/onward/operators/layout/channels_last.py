@@ -1,4 +1,4 @@
-"""Conv, DepthwiseConv, ConvTranspose, pools and BatchNormalization of data (N, ..., C).
+"""Conv, DepthwiseConv, ConvTranspose, pools, BatchNormalization, LRN and shuffles of the channels of data (N, ..., C).
 
 Attributes are those of the ONNX operators, and so is what is computed. Kernels have TensorFlow's order of axes.
 """
@@ -11,6 +11,8 @@ from onward import program as P
 from onward.operators.linear.convolution import convolution
 from onward.operators.linear.transposed_convolution import transposed_convolution
 from onward.operators.normalization.batch_normalization import batch_normalization
+from onward.operators.normalization.local_response import normalized_along
+from onward.operators.numeric import computed_wide
 from onward.operators.pooling.average_pool import average_pool
 from onward.operators.pooling.global_pool import global_average_pool, global_max_pool
 from onward.operators.pooling.max_pool import max_pool
@@ -71,6 +73,22 @@ def channels_last_batch_normalization(x: P.Array, scale: P.Array, bias: P.Array,
     result = batch_normalization(channels_first(x), scale, bias, mean, variance, epsilon=epsilon)
     assert isinstance(result, P.Array)
     return channels_last(result)
+
+
+@operator("LRN", domain=DOMAIN)
+@computed_wide
+def channels_last_local_response_normalization(x: P.Array, *, size: int, alpha: float = 0.0001, beta: float = 0.75, bias: float = 1.0) -> P.Array:
+    """LRN."""
+    return normalized_along(x, x.rank - 1, size, alpha, beta, bias)
+
+
+@operator("ChannelShuffle", domain=DOMAIN)
+def channel_shuffle(x: P.Array, *, groups: int) -> P.Array:
+    """Takes the first channel of each group, then the second of each ... Zhang et al. 2018, ShuffleNet."""
+    *places, channels = x.shape
+    rank = x.rank
+    parts = P.transpose(P.reshape(x, (*places, groups, channels // groups)), [*range(rank - 1), rank, rank - 1])
+    return P.reshape(parts, x.shape)
 
 
 def channels_first(x: P.Array) -> P.Array:

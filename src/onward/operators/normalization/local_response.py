@@ -12,13 +12,17 @@ from onward.operators.registry import operator
 @computed_wide
 def local_response_normalization(x: P.Array, *, size: int, alpha: float = 0.0001, beta: float = 0.75, bias: float = 1.0) -> P.Array:
     """x / (bias + alpha / size * sum of squares of `size` channels around)^beta. ONNX LRN-1; Krizhevsky et al. 2012."""
-    before, after = (size - 1) // 2, size // 2
-    rest = [0] * (x.rank - 2)
-    squares = P.pad(P.elementwise(lambda e: e * e, x), [0, before, *rest], [0, after, *rest])
+    return normalized_along(x, 1, size, alpha, beta, bias)
 
-    def element(n: Dimension, c: Dimension, *position: Dimension) -> P.Scalar:
-        *place, k = position
-        return squares[(n, c + k, *place)]
+
+def normalized_along(x: P.Array, axis: int, size: int, alpha: float, beta: float, bias: float) -> P.Array:
+    """The same with the channels on any axis."""
+    before, after = ([many if place == axis else 0 for place in range(x.rank)] for many in ((size - 1) // 2, size // 2))
+    squares = P.pad(P.elementwise(lambda e: e * e, x), before, after)
+
+    def element(*position: Dimension) -> P.Scalar:
+        *places, k = position
+        return squares[(*places[:axis], places[axis] + k, *places[axis + 1 :])]
 
     total = P.reduce("sum", x.shape, (size,), element)
     return P.elementwise(lambda e, s: e / P.power(bias + alpha / size * s, beta), x, total)

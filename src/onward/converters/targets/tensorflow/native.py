@@ -86,6 +86,8 @@ def matmul(call: Call) -> Writer | None:
     assert left is not None and right is not None
     if not is_float(call) or min(left.rank, right.rank) < 2:
         return None
+    if left.rank > 2 and right.rank == 2:  # one product of two matrices; tf.matmul would make one for each of the first axes
+        return lambda printer: f"tf.tensordot({printer.array(left)}, {printer.array(right)}, 1)"
     return lambda printer: f"tf.matmul({printer.array(left)}, {printer.array(right)})"
 
 
@@ -241,6 +243,17 @@ def batch_normalization(call: Call) -> Writer | None:
         return f"tf.nn.batch_normalization({x}, {mean}, {variance}, {offset}, {scale}, {epsilon})"
 
     return write
+
+
+@RULES.rule("LRN", domain=DOMAIN)
+def local_response_normalization(call: Call) -> Writer | None:
+    """Of as many channels before as after."""
+    x, given = data_of(call), call.attributes
+    if x.dtype != DataType.FLOAT or x.rank != 4 or given["size"] % 2 == 0:
+        return None
+    numbers = [number(float(given[name]) / (given["size"] if name == "alpha" else 1)) for name in ("bias", "alpha", "beta")]
+    options = ", ".join([str(given["size"] // 2), *(f"{name}={text}" for name, text in zip(("bias", "alpha", "beta"), numbers))])
+    return lambda printer: f"tf.nn.local_response_normalization({printer.array(x)}, {options})"
 
 
 @RULES.rule("Resize")
