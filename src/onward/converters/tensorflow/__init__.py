@@ -11,14 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import tensorflow as tf
-
 from onward.converters import channels_last
 from onward.converters.request import Request
 from onward.converters.tensorflow import capture
+from onward.converters.tensorflow.bridge import walker_of
 from onward.converters.tensorflow.capture import Captured
-from onward.converters.tensorflow.emitter import Emitter, Resource, Tensor, data_type
+from onward.converters.tensorflow.emitter import Emitter, Tensor, data_type
 from onward.converters.tensorflow.graph import Walker, check_supported
 from onward.converters.tensorflow.reference import reference_of
 from onward.converters.tensorflow.values import recorder
@@ -42,8 +40,7 @@ def convert(request: Request) -> tuple[Model, Any]:
     name = getattr(request.source, "__name__", "") or type(request.source).__name__
     c = Emitter(name, request.opset or OPSET)
     c.fixed = request.opset is not None
-    shadow = tf.Graph()
-    walker = Walker(c, captured.graph, shadow, _captures(c, captured, shadow))
+    walker = walker_of(c, captured)
     results = walker.run(_inputs(walker, captured), captured.inputs, captured.outputs)
     c.origin = {}
     for label, item in zip(captured.labels, results, strict=True):
@@ -78,18 +75,3 @@ def _input(c: Emitter, name: str, tensor: Any, shape: Sequence[Any]) -> Any:
     c.graph.inputs.append(value)
     c.graph.forget_names()
     return value
-
-
-def _captures(c: Emitter, captured: Captured, shadow: Any) -> dict[str, Any]:
-    """What the function closes over: constants by value, variables and tables by handle."""
-    walker = Walker(c, captured.graph, shadow)
-    variables = {id(variable.handle): variable for variable in captured.concrete.graph.variables if hasattr(variable, "handle")}
-    found: dict[str, Any] = {}
-    inner = captured.concrete.inputs[len(captured.concrete.inputs) - len(captured.concrete.captured_inputs) :]
-    for external, tensor in zip(captured.concrete.captured_inputs, inner, strict=True):
-        if tensor.dtype == tf.resource:
-            variable = variables.get(id(external))
-            found[tensor.name] = Resource(external, variable.name.partition(":")[0] if variable is not None else tensor.op.name)
-        else:
-            found[tensor.name] = walker.constant(np.asarray(external.numpy()), tensor.dtype, tensor.op.name)
-    return found

@@ -34,7 +34,7 @@ def reference_of(captured: Captured, c: Emitter) -> Reference:
         notes.append("a loop's condition decides when it ends: only the example was tried")
         data = {"the example": captured.example}
     for name, tensor in zip(captured.names, captured.inputs, strict=True):
-        if None not in tensor.shape.as_list():
+        if tensor.shape.rank and None not in tensor.shape.as_list():
             notes.append(f"input '{name}' has fixed sizes {tensor.shape.as_list()}")
 
     def outputs(feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:

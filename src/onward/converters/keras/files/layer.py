@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 from onward.converters.keras.emitter import Weight, numpy_type
 from onward.converters.keras.files.archive import Archive
 from onward.converters.keras.operations.network import many
+from onward.converters.keras.registry import LAYERS
 from onward.errors import FormatError, UnsupportedOperator
 
 Config = Mapping[str, Any]
@@ -75,6 +77,10 @@ class SavedLayer:
     def kind(self) -> str:
         """The name of the layer's class."""
         return type(self).__name__
+
+    @property
+    def _call_has_mask_arg(self) -> bool:
+        return "mask" in inspect.signature(LAYERS[self.kind]).parameters
 
     @property
     def compute_dtype(self) -> str:

@@ -47,10 +47,10 @@ def _encoded(c: Emitter, owner: Any, index: Tensor, classes: int, absent: Value 
     if absent is not None:
         here = c.op("And", here, c.op("Not", c.unsqueeze(absent, index.rank)))
     here = c.op("Cast", here, to=int(onnx_type(dtype)))
-    if mode == "one_hot" or index.rank < 2 and mode != "tf_idf":
-        return here
-    found = here if index.rank < 2 else c.op("ReduceMax" if mode == "multi_hot" else "ReduceSum", here, c.integers([-2]), keepdims=0)
-    return c.op("Mul", found, c.constant(c.array(owner.idf_weights_const, dtype))) if mode == "tf_idf" else found
+    shape = (*index.shape, classes)
+    if mode != "one_hot" and index.rank >= 2:
+        here, shape = c.op("ReduceMax" if mode == "multi_hot" else "ReduceSum", here, c.integers([-2]), keepdims=0), (*index.shape[:-1], classes)
+    return Tensor(c.op("Mul", here, c.constant(c.array(owner.idf_weights_const, dtype))) if mode == "tf_idf" else here, dtype, shape)
 
 
 @layer("StringLookup", "IntegerLookup")

@@ -181,7 +181,7 @@ def bidirectional(w: Walk, owner: Any, sequences: Tensor, initial_state: Any = N
 @layer("TimeDistributed")
 def time_distributed(w: Walk, owner: Any, inputs: Tensor, mask: Any = None) -> Any:
     c = w.c
-    if mask is not None:
+    if mask is not None and owner.layer._call_has_mask_arg:
         raise UnsupportedOperator("a mask")
     head = c.op("Slice", c.op("Shape", inputs), c.integers([0]), c.integers([2]))
     rest = [-1 if extent is None else extent for extent in inputs.shape[2:]]

@@ -26,6 +26,7 @@ from onward.converters.keras.registry import LAYERS
 from onward.converters.request import Request
 from onward.errors import FormatError, InvalidArgument, UnsupportedModel
 from onward.ir import Model
+from onward.passes.rewrite import remove_dead
 
 __all__ = ["convert", "layers", "load", "operations"]
 
@@ -69,11 +70,12 @@ def convert(request: Request) -> tuple[Model, Any]:
     tensors = keras.tree.flatten(walker.evaluate(results))
     walker.check(ADVICE)
     usual = list(getattr(graph, "output_names", ())) if graph is not None else []
-    usual = usual if len(usual) == len(tensors) else [f"output_{place}" for place in range(len(tensors))]
+    usual = usual if len(usual) == len(tensors) else _unique(_keys(results, "output"), "output")
     outputs = request.names_of_outputs(_unique([f"{name}_output" if name in names else name for name in usual], "output"))
     c.origin = {}
     for tensor, name in zip(tensors, outputs):
         c.output(tensor.value, name)
+    remove_dead(c.graph, list(c.graph.nodes))
     made = c.model()
     values = recorder(walker, graph, structure, names)
     channels_last.settle(made)
@@ -100,7 +102,8 @@ def _inputs_of(model: Any, example: Any) -> tuple[Any, list[np.ndarray] | None]:
             flat = [item.astype(keras.backend.standardize_dtype(symbol.dtype)) for item, symbol in zip(flat, graph.inputs, strict=True)]
         return inputs, flat
     if given is not None:
-        return keras.tree.map_structure(lambda item: keras.KerasTensor((None, *item.shape[1:]), str(item.dtype), name="x"), given), flat
+        symbols = [keras.KerasTensor((None, *item.shape[1:]), str(item.dtype), name=name) for item, name in zip(flat or [], _keys(given, "x"))]
+        return keras.tree.pack_sequence_as(given, symbols), flat
     shapes = getattr(model, "_build_shapes_dict", None)
     if not model.built or not shapes or len(shapes) != 1:
         raise InvalidArgument(
@@ -109,6 +112,12 @@ def _inputs_of(model: Any, example: Any) -> tuple[Any, list[np.ndarray] | None]:
         )
     shape = next(iter(shapes.values()))
     return keras.KerasTensor((None, *tuple(shape)[1:]), model.input_dtype, name="x"), None
+
+
+def _keys(structure: Any, usual: str) -> list[str]:
+    """The names of the parts of a structure: their keys, where they have any."""
+    paths = [path for path, _ in keras.tree.flatten_with_path(structure)]
+    return [next((part for part in reversed(path) if isinstance(part, str)), usual) for path in paths]
 
 
 def _unique(names: Sequence[str], usual: str) -> list[str]:

@@ -69,6 +69,22 @@ class _Place:
     number: int
 
 
+def taken_out(c: Emitter, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Tensor], Callable[[Sequence[Any]], Any]]:
+    """The tensors among the arguments of a call, weights too, and a function that puts others in their places."""
+    tensors: list[Tensor] = []
+
+    def noted(item: Any) -> Any:
+        if isinstance(item, keras.Variable):
+            item = c.tensor(item)
+        if not isinstance(item, Tensor):
+            return item
+        tensors.append(item)
+        return _Place(len(tensors) - 1)
+
+    places = keras.tree.map_structure(noted, (tuple(args), dict(kwargs)))
+    return tensors, lambda given: keras.tree.map_structure(lambda item: given[item.number] if isinstance(item, _Place) else item, places)
+
+
 def translate_layer(c: Emitter, layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """What a layer's call gives for tensors."""
     how = {"training": False} if layer._call_has_training_arg else {}
@@ -90,20 +106,10 @@ def translate(
         from onward.converters.jax.bridge import Operand, write
     except ModuleNotFoundError as problem:
         raise UnsupportedModel("operations of Keras without a translation of their own are read through JAX: pip install jax") from problem
-    tensors: list[Tensor] = []
-
-    def noted(item: Any) -> Any:
-        if isinstance(item, keras.Variable):
-            item = c.tensor(item)
-        if not isinstance(item, Tensor):
-            return item
-        tensors.append(item)
-        return _Place(len(tensors) - 1)
-
-    places = keras.tree.map_structure(noted, (tuple(args), dict(kwargs)))
+    tensors, filled = taken_out(c, args, kwargs)
 
     def called(*arrays: Any) -> Any:
-        given, named = keras.tree.map_structure(lambda item: arrays[item.number] if isinstance(item, _Place) else item, places)
+        given, named = filled(arrays)
         return keras.tree.flatten(function(*given, **named))
 
     operands = [Operand(item.value, numpy_type(item.dtype), item.shape) for item in tensors]

@@ -17,7 +17,7 @@ from keras.src.models.functional import Functional
 from keras.src.utils.backend_utils import DynamicBackend
 
 from onward.converters.keras.emitter import Emitter, Tensor
-from onward.converters.keras.objects import through_jax
+from onward.converters.keras.objects import through_jax, through_tensorflow
 from onward.converters.keras.objects.through_jax import call_of
 from onward.converters.keras.registry import LAYERS, OPERATIONS
 from onward.converters.keras.walk import Walk
@@ -138,7 +138,8 @@ class Walker(Walk):
         if graph is not None and function is None:
             return self._model(graph, args, kwargs)
         ways = [] if function is None else [lambda: function(self, layer, *args, **kwargs)]
-        ways += [lambda: self._traced(layer, args, kwargs), lambda: through_jax.translate_layer(self.c, layer, args, kwargs)]
+        ways += [lambda: self._traced(layer, args, kwargs)]
+        ways += [lambda way=way: way.translate_layer(self.c, layer, args, kwargs) for way in (through_tensorflow, through_jax)]
         return self.first_of(ways, f"layer {type(layer).__name__}")
 
     def _model(self, graph: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
