@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import keras
@@ -139,7 +140,7 @@ class Walker(Walk):
             return self._model(graph, args, kwargs)
         ways = [] if function is None else [lambda: function(self, layer, *args, **kwargs)]
         ways += [lambda: self._traced(layer, args, kwargs)]
-        ways += [lambda way=way: way.translate_layer(self.c, layer, args, kwargs) for way in (through_tensorflow, through_jax)]
+        ways += [partial(way.translate_layer, self.c, layer, args, kwargs) for way in (through_tensorflow, through_jax)]
         return self.first_of(ways, f"layer {type(layer).__name__}")
 
     def _model(self, graph: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
