@@ -275,6 +275,10 @@ MATRICES: list[Case] = [
     ("MatrixInverse", lambda x: tf.linalg.inv(_regular(x)), [([None, 3, 3], F)]),
     ("LogMatrixDeterminant", lambda x: [*tf.linalg.slogdet(_regular(x)), tf.linalg.logdet(_definite(x))], [([None, 3, 3], F)]),
     ("MatrixExponential", lambda x: tf.linalg.expm(tf.tanh(x)), [([2, 3, 3], F)]),
+    ("MatrixSquareRoot", lambda x: tf.linalg.sqrtm(_regular(x)), [([3, 3], F)]),
+    ("Fresnel", lambda x: [tf.math.special.fresnel_sin(x), tf.math.special.fresnel_cos(x)], [([None, 3], D)]),
+    ("HistogramFixedWidth", lambda x, i: [tf.histogram_fixed_width(x, [-1.0, 2.0], 5), tf.unravel_index(i, [3, 4, 9]), tf.broadcast_dynamic_shape(
+        tf.concat([tf.shape(x), [1]], 0), tf.shape(x)[1:] * 0 + 7)], [([None, 1], F), ([None], I)]),
     ("TridiagonalMatMul", lambda x: R.TridiagonalMatMul(superdiag=x[:, :1], maindiag=x[:, 1:2], subdiag=x[:, 2:], rhs=tf.transpose(x, [0, 2, 1])), [([None, 3, 4], F)]),
     ("Igamma", lambda x, y: [tf.math.igamma(tf.abs(x) + 0.5, tf.abs(y)), tf.math.igammac(tf.clip_by_value(tf.abs(x), 0.5, 9.0), tf.abs(y))], [([None, 3], F), ([None, 3], F)]),
     ("Betainc", lambda x: tf.math.betainc(tf.clip_by_value(tf.abs(x), 0.5, 9.0), 2.0 + 0 * x, tf.sigmoid(x)), [([None, 3], F)]),
@@ -300,7 +304,7 @@ TEXT: list[Case] = [
     ("StringJoin", lambda x: tf.strings.join([x, "-", x], " "), [([None], S)]),
     ("RegexFullMatch", lambda x: tf.strings.regex_full_match(x, "[a-z]+"), [([None], S)]),
     ("UnicodeDecode", lambda x: tf.strings.unicode_decode_with_offsets(x, "UTF-8", "strict")[0].to_tensor(), [([None], S)]),
-    ("SparseCross", lambda x, y: tf.sparse.to_dense(tf.sparse.cross_hashed([x, y], 1000)), [([None, 2], S), ([None, 3], L)]),
+    ("SparseCross", lambda x, y: tf.sparse.to_dense(tf.sparse.cross_hashed([x, y], 1000)), [([None, 2], I), ([None, 3], L)]),
     ("AsString", lambda x: tf.strings.as_string(x - 5), [([None], I)]),
     ("Equal of text", lambda x: tf.where(x == "the", 1, 0), [([None], S)]),
 ]
@@ -319,6 +323,8 @@ FOURIER: list[Case] = [
     *[(f"{name} {extent}", lambda x, name=name, extent=extent: getattr(tf.signal, name)(
         tf.signal.rfft(x, [extent]) if name == "irfft" else getattr(tf.signal, name[1:])(x, [extent] * int(name[5])), [extent] * max(1, int(name[5:6] or 1))),
        [([None, 4, 5, 6], F)]) for name in ["irfft", "irfft2d", "irfft3d"] for extent in (6, 5, 2)],
+    ("complex structure", lambda x: [tf.reshape(x[:, 1:, ::-1], [-1, 2, 5]), *tf.unstack(tf.pad(tf.concat([x, x * x], 2), [[0, 0], [1, 0], [0, 2]]), axis=1), tf.reduce_mean(
+        x, [1]), tf.gather(tf.transpose(x, [0, 2, 1]), [2, 0], axis=1), x @ tf.linalg.adjoint(x), tf.square(tf.roll(tf.tile(x, [1, 1, 2]), 1, 2))], [([None, 3, 5], C)]),
     ("complex arithmetic", lambda x, y: [x + y, x - y, x * y, x / (y * tf.math.conj(y) + 1), -x, tf.abs(x), tf.math.angle(x), *_real(x)],
      [([None, 3], C), ([None, 3], C)]),
     ("Complex", lambda x: tf.exp(tf.complex(tf.tanh(x), x)), [([None, 3], F)]),

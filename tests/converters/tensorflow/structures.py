@@ -142,7 +142,17 @@ CODES: list[Case] = [
     ("UniformQuantize", _uniform, [([None, 3], F)]),
 ]  # fmt: skip
 
+
+def _seen(x: Any, mode: str) -> list[Any]:
+    """Pictures turned, moved and bent so that some of their places lie outside."""
+    bent = tf.tanh(tf.reduce_mean(x, [1, 3]))[:, :4] * 0.2
+    numbers = tf.concat([1.1 + bent[:, :1], bent[:, 1:3], bent[:, :2], 0.9 + bent[:, 2:3], bent[:, 2:] * 0.1], 1) + [0.0, 0.0, -3.3, 0.0, 0.0, 4.7, 0.0, 0.0]
+    how = {"transforms": numbers, "output_shape": [7, 5], "fill_value": 0.5, "fill_mode": mode}
+    return [R.ImageProjectiveTransformV3(images=x, interpolation=kind, **how) for kind in ("BILINEAR", "NEAREST")]
+
+
 SCENES: list[Case] = [
+    *[(f"ImageProjectiveTransform {mode}", lambda x, mode=mode: _seen(x, mode), [([None, 6, 4, 2], F)]) for mode in ("CONSTANT", "REFLECT", "WRAP", "NEAREST")],
     ("AdjustHue", lambda x: [tf.image.adjust_hue(tf.sigmoid(x), 0.3), tf.image.adjust_saturation(tf.sigmoid(x), 1.7)], [([None, 3, 4, 3], F)]),
     ("ResizeArea", lambda x: [R.ResizeArea(images=x, size=[3, 5]), R.ResizeArea(images=x, size=[9, 4], align_corners=True)], [([None, 6, 7, 2], F)]),
     *[(f"ScaleAndTranslate {kernel}", lambda x, kernel=kernel: R.ScaleAndTranslate(

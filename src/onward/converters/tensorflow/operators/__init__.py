@@ -15,6 +15,7 @@ from onward.converters.tensorflow.operators import (
     normalization,
     patterns,
     products,
+    projection,
     quantization,
     ragged,
     random,

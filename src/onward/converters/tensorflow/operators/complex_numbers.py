@@ -5,11 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
-from onward.converters.tensorflow.emitter import Emitter, Tensor
+from onward.converters.tensorflow.emitter import REAL, Emitter, Tensor
 from onward.converters.tensorflow.operators.arithmetic import arc_tangent
-from onward.converters.tensorflow.registry import complex_operator
+from onward.converters.tensorflow.registry import OPERATORS, complex_operator
 from onward.ir import Value
+
+PARTWISE = (
+    "Reshape", "ExpandDims", "Squeeze", "Transpose", "BroadcastTo", "ConcatV2", "Pack", "Unpack", "Split", "SplitV", "Slice", "StridedSlice", "Pad", "Tile",
+    "ReverseV2", "Roll", "GatherV2", "GatherNd", "SelectV2", "Sum", "Mean", "Cumsum",
+)  # fmt: skip
+"""Operators that do the same to the real and to the imaginary parts."""
 
 
 def parts(c: Emitter, x: Any) -> tuple[Value, Value]:
@@ -31,6 +38,53 @@ def product(c: Emitter, left: tuple[Value, Value], right: tuple[Value, Value]) -
 def squared(c: Emitter, pair: tuple[Value, Value]) -> Value:
     """The square of the size."""
     return c.op("Add", c.op("Mul", pair[0], pair[0]), c.op("Mul", pair[1], pair[1]))
+
+
+@complex_operator(*PARTWISE)
+def partwise(c: Emitter, op: Any, *inputs: Tensor) -> Any:
+    """What the operator does to real numbers, done to both parts."""
+    found = []
+    for place in range(2):
+        given = [_part(c, item, place) if item.is_complex else item for item in inputs]
+        made = OPERATORS[op.type](c, op, *given)
+        found.append(made if isinstance(made, list) else [made])
+    results = [joined(c, *pair) for pair in zip(*found)]
+    return results if len(results) > 1 else results[0]
+
+
+def _part(c: Emitter, x: Tensor, place: int) -> Tensor:
+    """One of the parts, as TensorFlow would know it."""
+    with x.shadow.graph.as_default():
+        shadow = tf.compat.v1.placeholder(REAL[x.dtype], x.shadow.shape)
+    return Tensor(c, shadow, parts(c, x)[place])
+
+
+@complex_operator("MatMul", "BatchMatMulV2")
+def matrix_product(c: Emitter, op: Any, a: Tensor, b: Tensor) -> Value:
+    """Four products of real matrices."""
+    flags = ("transpose_a", "transpose_b") if op.type == "MatMul" else ("adj_x", "adj_y")
+    given = []
+    for item, flag in zip((a, b), flags):
+        real, imaginary = parts(c, item)
+        if op[flag]:
+            order = [*range(item.rank - 2), item.rank - 1, item.rank - 2]
+            real, imaginary = c.transpose(real, order), c.transpose(imaginary, order)
+            imaginary = c.op("Neg", imaginary) if flag.startswith("adj") else imaginary
+        given.append((real, imaginary))
+    (left, above), (right, below) = given
+    return joined(
+        c, c.op("Sub", c.op("MatMul", left, right), c.op("MatMul", above, below)), c.op("Add", c.op("MatMul", left, below), c.op("MatMul", above, right))
+    )  # fmt: skip
+
+
+@complex_operator("ConjugateTranspose")
+def conjugate_transpose(c: Emitter, op: Any, x: Tensor, order: Tensor) -> Value:
+    return c.op("Mul", partwise(c, op, x, order), c.number([1, -1], x))
+
+
+@complex_operator("Square")
+def square(c: Emitter, op: Any, x: Tensor) -> Value:
+    return joined(c, *product(c, parts(c, x), parts(c, x)))
 
 
 @complex_operator("Complex")

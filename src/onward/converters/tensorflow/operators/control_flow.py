@@ -16,7 +16,7 @@ from onward.errors import UnsupportedOperator
 from onward.ir import TensorType, Value
 from onward.ir.datatypes import DataType
 
-FORWARD = ("Identity", "StopGradient", "PreventGradient", "Snapshot", "EnsureShape")
+FORWARD = ("Identity", "StopGradient", "PreventGradient", "Snapshot", "EnsureShape", "GuaranteeConst")
 LOOPS = ("While", "StatelessWhile")
 
 

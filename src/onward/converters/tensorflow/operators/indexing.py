@@ -60,7 +60,7 @@ def where(c: Emitter, op: Any, x: Tensor) -> Value:
 
 
 SCATTERED = {
-    "TensorScatterUpdate": "none", "TensorScatterAdd": "add", "TensorScatterMax": "max", "TensorScatterMin": "min",
+    "ScatterNdNonAliasingAdd": "add", "TensorScatterUpdate": "none", "TensorScatterAdd": "add", "TensorScatterMax": "max", "TensorScatterMin": "min",
 }  # fmt: skip
 
 

@@ -83,3 +83,15 @@ def broadcast_gradient(c: Emitter, op: Any, a: Tensor, b: Tensor) -> Any:
     from onward.errors import UnsupportedOperator
 
     raise UnsupportedOperator("sizes of a gradient that only the run knows")
+
+
+@operator("HistogramFixedWidth")
+def histogram(c: Emitter, op: Any, x: Tensor, limits: Tensor, count: Tensor) -> Value:
+    """How many numbers fall into each of equal parts of a range; those outside belong to the parts at its ends."""
+    bins = int(c.known(count, "the number of parts"))
+    low, high = (c.op("Cast", c.op("Gather", limits, np.array(place)), to=11) for place in range(2))
+    step = c.op("Div", c.op("Sub", high, low), np.array(float(bins)))
+    above = c.op("Max", c.op("Sub", c.op("Cast", c.reshape(x, [-1]), to=11), low), np.array(0.0))
+    place = c.op("Cast", c.op("Min", c.op("Div", above, step), np.array(bins - 1.0)), to=7)
+    ones = c.op("Expand", np.array(1), c.op("Shape", place))
+    return c.cast(c.op("ScatterElements", np.zeros(bins, np.int64), place, ones, reduction="add"), op.dtype)

@@ -66,6 +66,17 @@ def transpose(c: Emitter, op: Any, x: Tensor, order: Tensor) -> Value:
     return c.transpose(x, [axis % x.rank for axis in c.known(order, "the order of the axes").tolist()])
 
 
+@operator("BroadcastArgs")
+def broadcast_arguments(c: Emitter, op: Any, left: Tensor, right: Tensor) -> Value:
+    """The common shape of two."""
+    sizes = [c.sizes(item) for item in (left, right)]
+    counts = [c.op("Shape", item) for item in sizes]
+    most = c.op("Max", *counts)
+    one = np.array(1)
+    sizes = [c.op("Pad", item, c.op("Concat", c.op("Sub", most, count), np.array([0]), axis=0), one) for item, count in zip(sizes, counts)]
+    return c.cast(c.op("Where", c.op("Equal", sizes[0], one), sizes[1], sizes[0]), op.dtype)
+
+
 @operator("BroadcastTo")
 def broadcast_to(c: Emitter, op: Any, x: Tensor, sizes: Tensor) -> Value:
     return c.op("Expand", x, c.sizes(sizes))

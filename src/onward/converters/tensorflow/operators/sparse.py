@@ -50,6 +50,13 @@ def dense(c: Emitter, indices: Any, values: Tensor, sizes: Any, otherwise: Value
     return c.op("ScatterND", frame, indices, values, reduction="add" if otherwise is None else "none")  # type: ignore[no-any-return]
 
 
+@operator("UnravelIndex")
+def unravel(c: Emitter, op: Any, places: Tensor, sizes: Tensor) -> Value:
+    """(axes, ...): the index of each place, axis by axis."""
+    found = c.op("Transpose", spread(c, c.reshape(c.cast(places, tf.int64), [-1]), c.sizes(sizes)), perm=[1, 0])
+    return c.cast(c.op("Reshape", found, c.op("Concat", np.array([-1]), c.shape(places), axis=0)) if places.rank != 1 else found, op.dtype)
+
+
 @operator("SparseReshape")
 def reshape(c: Emitter, op: Any, indices: Tensor, sizes: Tensor, wanted: Tensor) -> list[Value]:
     new = c.sizes(wanted)

@@ -82,6 +82,29 @@ def dawson(c: Emitter, op: Any, x: Tensor) -> Value:
     return made if x.dtype == tf.float64 else c.cast(made, x.dtype)
 
 
+@operator("FresnelSin", "FresnelCos")
+def fresnel(c: Emitter, op: Any, x: Tensor) -> Value:
+    import jax.scipy.special
+
+    made = _written(c, lambda a: jax.scipy.special.fresnel(a)[op.type == "FresnelCos"], x, double=True)[0]
+    return made if x.dtype == tf.float64 else c.cast(made, x.dtype)
+
+
+@operator("MatrixSquareRoot")
+def square_root(c: Emitter, op: Any, x: Tensor) -> Value:
+    """By the iteration of Denman and Beavers in double precision, which ends at the principal root (Applied Mathematics and Computation 2, 63, 1976)."""
+    import jax
+    import jax.numpy as jnp
+
+    def root(a: Any) -> Any:
+        start = (a, jnp.broadcast_to(jnp.eye(a.shape[-1], dtype=a.dtype), a.shape))
+        halved = lambda _, pair: ((pair[0] + jnp.linalg.inv(pair[1])) / 2, (pair[1] + jnp.linalg.inv(pair[0])) / 2)  # noqa: E731
+        return jax.lax.fori_loop(0, 30, halved, start)[0]
+
+    (made,) = _written(c, root, x, double=True)
+    return made if x.dtype == tf.float64 else c.cast(made, x.dtype)
+
+
 @operator("TridiagonalSolve")
 def tridiagonal_solve(c: Emitter, op: Any, diagonals: Tensor, right: Tensor) -> Any:
     import jax
