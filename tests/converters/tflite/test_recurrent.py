@@ -17,11 +17,11 @@ CELLS, WIDTH, STEPS, BATCH = 5, 4, 6, 2
 
 
 def file_of(
-    operator: str, entry: tuple[int, ...], shapes: dict[int, tuple[int, ...]], states: dict[int, tuple[int, ...]], results: list[tuple[int, ...]],
-    count: int = 0, kind: str = "FLOAT32", **options: Any,
+    operator: str, entry: tuple[int, ...], shapes: dict[int, Any], states: dict[int, tuple[int, ...]], results: list[tuple[int, ...]],
+    count: int = 0, kind: str = "FLOAT32", later: Any = None, **options: Any,
 ) -> bytes:  # fmt: skip
-    """A file of one operator with `count` inputs: the first is the model's, `shapes` are those of its parameters by place, `states` of what it
-    keeps."""
+    """A file of one operator with `count` inputs: the first is the model's, `shapes` are those of its parameters by place, or these themselves, `states`
+    of what it keeps. `later` are options of the second table."""
     rng = np.random.default_rng(5)
     model, graph, node = schema.ModelT(), schema.SubGraphT(), schema.OperatorT()
     model.version, model.subgraphs, model.buffers, model.description = 3, [graph], [schema.BufferT()], operator.lower()
@@ -32,10 +32,11 @@ def file_of(
 
     def tensor(shape: tuple[int, ...], data: np.ndarray | None = None, variable: bool = False) -> int:
         item = schema.TensorT()
-        item.shape, item.type, item.name, item.isVariable = list(shape), getattr(schema.TensorType, kind), f"t{len(graph.tensors)}", variable
+        own = kind if data is None or data.dtype == np.float64 else data.dtype.name.upper()
+        item.shape, item.type, item.name, item.isVariable = list(shape), getattr(schema.TensorType, own), f"t{len(graph.tensors)}", variable
         if data is not None:
             held = schema.BufferT()
-            held.data = np.frombuffer(data.astype(kind.lower()).tobytes(), np.uint8)
+            held.data = np.frombuffer(data.astype(own.lower()).tobytes(), np.uint8)
             model.buffers.append(held)
             item.buffer = len(model.buffers) - 1
         graph.tensors.append(item)
@@ -43,7 +44,8 @@ def file_of(
 
     node.inputs[0] = tensor(entry)
     for place, shape in shapes.items():
-        node.inputs[place] = tensor(shape, rng.normal(size=shape) * (0.5 if kind == "FLOAT32" else 3))
+        given = isinstance(shape, np.ndarray)
+        node.inputs[place] = tensor(shape.shape if given else shape, shape if given else rng.normal(size=shape) * (0.5 if kind == "FLOAT32" else 3))
     for place, shape in states.items():
         node.inputs[place] = tensor(shape, variable=True)
     node.outputs = [tensor(shape) for shape in results]
@@ -55,6 +57,8 @@ def file_of(
         node.builtinOptions.fusedActivationFunction = schema.ActivationFunctionType.TANH
     for name, value in options.items():
         setattr(node.builtinOptions, name, value)
+    if later is not None:
+        node.builtinOptions2, node.builtinOptions2Type = later, getattr(schema.BuiltinOptions2, type(later).__name__.removesuffix("T"))
     graph.inputs, graph.outputs = [node.inputs[0]], node.outputs
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")
@@ -118,4 +122,42 @@ def test_layers_both_ways(time_major: bool, tmp_path: Path) -> None:
 @pytest.mark.parametrize("operator", ["ADD", "MULTIPLY", "MAXIMUM", "MINIMUM"])
 def test_operators_of_stablehlo(operator: str, tmp_path: Path) -> None:
     _, certificate = converted(file_of(f"STABLEHLO_{operator}", (2, 3), {1: (2, 3)}, {}, [(2, 3)]), tmp_path)
+    assert certificate.differences
+
+
+def options_of(table: str, **values: Any) -> Any:
+    made = getattr(schema, f"{table}OptionsT")()
+    for name, value in values.items():
+        setattr(made, name, value)
+    return made
+
+
+@pytest.mark.parametrize("function", ["ADD", "MUL", "MINIMUM", "MAXIMUM"])
+def test_reductions_of_windows(function: str, tmp_path: Path) -> None:
+    later = options_of("ReduceWindow", reduceFunction=getattr(schema.ReduceWindowFunction, function))
+    sizes = [np.array(item, np.int64) for item in ([1, 3, 2], [2, 2, 1], [1, 2, 1])]
+    shapes = {1: np.array(0.5, np.float32), **{place + 2: item for place, item in enumerate(sizes)}}
+    _, certificate = converted(file_of("REDUCE_WINDOW", (4, 9, 5), shapes, {}, [(2, 3, 4)], later=later), tmp_path)
+    assert certificate.differences
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "between", "result"), [([1, 0], [0, 2], [0, 0], (4, 6)), ([0, 2], [1, 0], [2, 1], (8, 9)), ([-1, 1], [2, -2], [1, 0], (6, 3))]
+)
+def test_padding_of_stablehlo(low: list[int], high: list[int], between: list[int], result: tuple[int, int], tmp_path: Path) -> None:
+    later = options_of("StablehloPad", edgePaddingLow=low, edgePaddingHigh=high, interiorPadding=between)
+    _, certificate = converted(file_of("STABLEHLO_PAD", (3, 4), {1: np.array(7.5, np.float32)}, {}, [result], later=later), tmp_path)
+    assert certificate.differences
+
+
+@pytest.mark.parametrize(
+    ("entry", "places", "options", "result"),
+    [
+        ((5, 4), [[0], [4], [9], [2]], {"offsetDims": [1], "collapsedSliceDims": [0], "startIndexMap": [0], "indexVectorDim": 1, "sliceSizes": [1, 4]}, (4, 4)),
+        ((5, 6, 3), [[0, 4, 3], [2, 1, 9]], {"offsetDims": [0, 2], "collapsedSliceDims": [0], "startIndexMap": [1, 0], "indexVectorDim": 0, "sliceSizes": [1, 2, 3]}, (2, 3, 3)),
+    ],
+)  # fmt: skip
+def test_slices_at_places(entry: tuple[int, ...], places: Any, options: dict[str, Any], result: tuple[int, ...], tmp_path: Path) -> None:
+    later = options_of("StablehloGather", indicesAreSorted=False, **options)
+    _, certificate = converted(file_of("STABLEHLO_GATHER", entry, {1: np.array(places, np.int64)}, {}, [result], later=later), tmp_path)
     assert certificate.differences

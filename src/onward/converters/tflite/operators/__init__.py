@@ -14,9 +14,10 @@ from onward.converters.tflite.operators import (
     reductions,
     resources,
     shapes,
+    windows,
 )
 
 __all__ = [
     "activations", "arithmetic", "complex_numbers", "control_flow", "convolution", "indexing", "products", "quantization", "recurrent", "reductions", "resources",
-    "shapes",
+    "shapes", "windows",
 ]  # fmt: skip

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from onward.converters.channels_last import pads
 from onward.converters.tflite.emitter import Emitter, First, Node
 from onward.converters.tflite.operators.products import quantized_as_it_runs
@@ -197,23 +195,3 @@ def batch_to_space(c: Emitter, node: Node, x: Tensor, block: Tensor, crops: Tens
     before, after = (c.op("Squeeze", half, [0]) for half in c.op("Split", cut, axis=0, num_outputs=2, outputs=2))
     full = c.op("Concat", *parts, axis=0) if count > 1 else parts[0]
     return c.op("Slice", value, before, c.op("Sub", full, after), list(range(1, count + 1)))
-
-
-@operator("DILATE")
-def dilate(c: Emitter, node: Node, x: Tensor, amounts: Tensor, filling: Tensor) -> Any:
-    """Elements set apart along every axis: each is padded at its end, and the last padding cut off."""
-    value = c.value(x)
-    for axis, step in enumerate(int(step) for step in c.known(amounts, "the dilations")):
-        if step == 1:
-            continue
-        wide = c.op("Unsqueeze", value, [axis + 1])
-        pads = np.zeros((2, x.rank + 1), np.int64)
-        pads[1, axis + 1] = step - 1
-        wide = c.op("Pad", wide, pads.reshape(-1), c.value(filling))
-        shape = c.op("Shape", value)
-        grown = c.op("Mul", c.op("Slice", shape, [axis], [axis + 1]), [step])
-        parts = [c.op("Slice", shape, [0], [axis])] if axis else []
-        parts += [grown] + ([c.op("Slice", shape, [axis + 1], [x.rank])] if axis + 1 < x.rank else [])
-        joined = c.op("Reshape", wide, c.op("Concat", *parts, axis=0) if len(parts) > 1 else grown)
-        value = c.op("Slice", joined, [0], c.op("Sub", grown, [step - 1]), [axis])
-    return value
