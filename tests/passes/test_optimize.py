@@ -240,6 +240,16 @@ def test_equal_constants_and_equal_nodes_are_merged() -> None:
     assert operators_of(same(model)) == {"Mul": 1, "Exp": 1, "Add": 1}
 
 
+@pytest.mark.parametrize(("dtype", "divisions"), [("float", 1), ("double", 2)])
+def test_constants_are_combined_in_single_precision_alone(dtype: str, divisions: int) -> None:
+    model = parse(f"""
+        g ({dtype}[3] x) => ({dtype}[3] y) <{dtype} a = {{3.0}}, {dtype} b = {{7.0}}> {{
+            p = Div(x, a)
+            y = Div(p, b)
+        }}""")
+    assert operators_of(same(model)) == {"Div": divisions}
+
+
 def test_random_numbers_are_not_merged() -> None:
     model = parse("""
         g (float[3] x) => (float[3] y) {

@@ -119,6 +119,23 @@ def test_estimators(name: str) -> None:
                 convert(estimator, method, rows)
 
 
+@pytest.mark.parametrize(
+    "name", [
+        "BisectingKMeans", "EllipticEnvelope", "FeatureAgglomeration", "KNeighborsClassifier", "KNeighborsTransformer", "LocallyLinearEmbedding",
+        "QuadraticDiscriminantAnalysis", "RadiusNeighborsRegressor", "SGDRegressor",
+    ],
+)  # fmt: skip
+def test_rows_in_single_precision(name: str) -> None:
+    """Some are measured in double precision all the same, some computed with as they are."""
+    x, labels = make_classification(60, 6, n_informative=4, n_redundant=0, n_classes=3, random_state=0)
+    rows = x.astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        estimator = next(iter(_construct_instances(dict(all_estimators())[name]))).fit(rows, labels)
+        for method in [method for method in METHODS if callable(getattr(estimator, method, None))][-1:]:
+            convert(estimator, method, rows)
+
+
 def test_trees_of_several_targets() -> None:
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 

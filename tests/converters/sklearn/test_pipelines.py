@@ -18,6 +18,7 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import (
     GradientBoostingRegressor,
     HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
     IsolationForest,
     RandomForestClassifier,
     RandomForestRegressor,
@@ -33,9 +34,12 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import (
     Binarizer,
     FunctionTransformer,
+    MaxAbsScaler,
+    MinMaxScaler,
     OneHotEncoder,
     PowerTransformer,
     QuantileTransformer,
+    RobustScaler,
     StandardScaler,
 )
 from sklearn.svm import SVC
@@ -45,9 +49,11 @@ from sklearn.utils.validation import check_array, check_is_fitted
 import onward
 from onward.converters import divergence, verify
 from onward.converters.certificate import Certificate
-from onward.converters.sklearn.operators import neighbours
+from onward.converters.sklearn.data import thresholds
+from onward.converters.sklearn.operators import forests, neighbours
 from onward.converters.sklearn.registry import METHODS, method
 from onward.converters.tracing.functions import smallest
+from onward.converters.trees import LESS
 from onward.errors import ConversionError, ConversionMismatch, FormatError, InvalidArgument, UnsupportedOperator
 
 X, Y = make_classification(80, 5, n_informative=4, n_redundant=0, n_classes=3, random_state=1)
@@ -175,6 +181,38 @@ def test_forests_compare_as_the_library_does() -> None:
     assert {"thresholds and their neighbours", "missing values"} & set(certificate.shapes)
     assert certificate.differences["label"]["different"] == 0
     assert certificate.differences["probabilities"]["units"] <= 4
+
+
+def test_histogram_based_trees_compare_as_the_library_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each threshold is among the rows that are tried, in the column that it is about; sums are equal to the bit."""
+    rows = np.concatenate([X, np.floor(np.abs(X[:, :1]) * 3)], 1)
+    estimator = HistGradientBoostingRegressor(max_iter=10, categorical_features=[5]).fit(rows, X[:, 0] + rows[:, 5] % 2)
+    tried = thresholds(estimator, 6)
+    assert tried is not None
+    nodes = np.concatenate([tree.nodes for stage in estimator._predictors for tree in stage])
+    inner = nodes[(nodes["is_leaf"] == 0) & (nodes["is_categorical"] == 0)]
+    order = [5, 0, 1, 2, 3, 4]  # categories come first in the trees
+    assert inner.size and all((tried[:, order[node["feature_idx"]]] == node["num_threshold"]).any() for node in inner)
+    certificate = Certificate.of(onward.convert(estimator, rows))
+    assert certificate is not None and certificate.differences["prediction"]["absolute"] == 0
+    monkeypatch.setattr(forests, "LESS_OR_EQUAL", LESS)
+    with pytest.raises(ConversionMismatch, match="thresholds"):
+        onward.convert(estimator, rows)
+
+
+def test_thresholds_behind_scalers() -> None:
+    """Rows that scaling brings to thresholds; two scalers are two divisions in the session, too."""
+    estimator = make_pipeline(RobustScaler(), MaxAbsScaler(clip=True), RandomForestClassifier(10, random_state=0)).fit(X, Y)
+    tried = thresholds(estimator, X.shape[1])
+    assert tried is not None
+    scaled = estimator[:-1].transform(tried).astype(np.float32)
+    tree = estimator[-1].estimators_[0].tree_
+    for feature, threshold in zip(tree.feature[tree.children_left >= 0], tree.threshold[tree.children_left >= 0]):
+        assert np.isin(np.float32(threshold), scaled[:, feature])
+    model = check(estimator)
+    (labels, _) = onward.InferenceSession(model).run(None, {"x": tried})
+    assert np.array_equal(labels, estimator.predict(tried))
+    check(MinMaxScaler(clip=True).fit(X[:50]))
 
 
 def test_missing_values() -> None:

@@ -13,6 +13,7 @@ from sklearn.impute import KNNImputer
 from sklearn.neighbors._base import KNeighborsMixin, RadiusNeighborsMixin
 
 from onward.converters.certificate import EXAMPLE, Reference
+from onward.converters.comparison import difference, exceeds
 from onward.converters.sklearn.data import parts_of
 from onward.converters.sklearn.inputs import Inputs, Matrix
 from onward.converters.sklearn.places import Call, Results, observed
@@ -81,6 +82,14 @@ def changed(given: Any, random: np.random.Generator) -> Any:
     return (given * (1 + NOISE * random.uniform(-1, 1, given.shape))).astype(given.dtype)
 
 
+def _in_double(given: Any) -> Any:
+    """Data, by input or one matrix, whose numbers are not in single but in double precision; None where there are no such numbers."""
+    if isinstance(given, dict):
+        wide = {name: _in_double(array) for name, array in given.items()}
+        return {name: given[name] if array is None else array for name, array in wide.items()} if any(array is not None for array in wide.values()) else None
+    return given.astype(np.float64) if given.dtype == np.float32 else None
+
+
 def label_of(source: Any, method: str) -> str:
     labelled = hasattr(source, "classes_") or getattr(source, "_estimator_type", "") == "outlier_detector" or hasattr(source, "offset_")
     return "label" if method == "predict" and labelled else NAMES.get(method, method)
@@ -143,9 +152,14 @@ class Judge:
     def outputs(self, given: Any) -> dict[str, np.ndarray] | None:
         """The outputs, or None for data that the estimator does not take."""
         try:
-            return {self.names[label]: array for label, array in self._results(given).items()}
+            return {self.names[label]: self._typed(label, array) for label, array in self._results(given).items()}
         except (ValueError, IndexError, TypeError):
             return None
+
+    def _typed(self, label: str, array: np.ndarray) -> np.ndarray:
+        """In the output's type: of whole numbers RadiusNeighborsRegressor gives whole numbers where no row has neighbours."""
+        kind = self.kinds.get(label, array.dtype)
+        return array.astype(kind) if kind.kind == "f" and array.dtype.kind in "iu" else array
 
     def exactly(self, given: Any) -> dict[str, np.ndarray] | None:
         with exact_distances():
@@ -155,6 +169,20 @@ class Judge:
         random = np.random.default_rng(seed)
         with noisy_distances(random):
             return self.outputs(changed(given, random))
+
+    def _is_single(self) -> bool:
+        """Whether the estimator computes with rows in single precision as they are, so that results in double precision are no more exact:
+        then they differ from those for the same rows in double precision."""
+        for given in self.data.values():
+            wide = _in_double(given)
+            if wide is None:
+                return False
+            found, exact = self.outputs(given), self.outputs(wide)
+            for label in set(found or {}) & set(exact or {}):
+                ours, theirs = found[label], exact[label]
+                if ours.dtype == np.float64 and ours.shape == theirs.shape and exceeds(difference(ours, theirs, label), TOLERANCES[ours.dtype]):
+                    return True
+        return False
 
     def values(self, given: Any, known: Mapping[Call, Value]) -> Iterator[tuple[str, np.ndarray]]:
         """What the parts give, by the names of the model's values."""
@@ -175,4 +203,5 @@ class Judge:
             return self.values(next(iter(feeds.values())) if rows and isinstance(feeds, Mapping) else feeds, known)
 
         nearby = self.nearby if any(isinstance(part, NEIGHBOURS) for part in parts_of(self.source)) else None
-        return Reference(title, self.data, self.outputs, self.exactly, TOLERANCES, self.inputs.notes, nearby=nearby, values=values)
+        tolerances = dict.fromkeys(TOLERANCES, TOLERANCES[np.dtype(np.float32)]) if self._is_single() else TOLERANCES
+        return Reference(title, self.data, self.outputs, self.exactly, tolerances, self.inputs.notes, nearby=nearby, values=values)

@@ -47,10 +47,10 @@ def _dot(a: Any, b: Any, *, dense_output: bool = False) -> Any:
 
 
 def squared_distances(x: Any, y: Any) -> Any:
-    """Squared Euclidean distances between the rows, from differences, so that none is lost to cancellation."""
+    """Squared Euclidean distances between the rows in double precision, from differences, so that none is lost to cancellation."""
     if isinstance(x, Array) or isinstance(y, Array):
         x, y = _traced(x, y)
-    gap = np.expand_dims(x, 1) - np.expand_dims(y, 0)
+    gap = np.expand_dims(x.astype(np.float64, copy=False), 1) - np.expand_dims(y.astype(np.float64, copy=False), 0)
     return np.sum(gap * gap, axis=2)
 
 
@@ -60,13 +60,15 @@ def _traced(x: Any, y: Any) -> tuple[Array, Array]:
 
 
 def euclidean(X: Any, Y: Any = None, *, squared: bool = False, **_: Any) -> Any:  # noqa: N803
-    found = squared_distances(X, X if Y is None else Y)
-    return found if squared else np.sqrt(found)
+    """As scikit-learn gives them: distances of rows in single precision are rounded to that in the end."""
+    other = X if Y is None else Y
+    found = squared_distances(X, other)
+    return (found if squared else np.sqrt(found)).astype(np.result_type(X.dtype, other.dtype, np.float32), copy=False)
 
 
 def distances(x: Any, y: Any, metric: str = "euclidean", **options: Any) -> Array:
-    """Distances between the rows of two matrices, as scipy.spatial.distance.cdist gives them."""
-    x, y = _traced(x, y)
+    """Distances between the rows of two matrices in double precision, as scipy.spatial.distance.cdist gives them."""
+    x, y = (item.astype(np.float64, copy=False) for item in _traced(x, y))
     if metric == "sqeuclidean":
         return squared_distances(x, y)  # type: ignore[no-any-return]
     if metric in ("euclidean", "l2"):
@@ -96,6 +98,8 @@ def distances(x: Any, y: Any, metric: str = "euclidean", **options: Any) -> Arra
 
 
 def _pairwise(X: Any, Y: Any = None, metric: Any = "euclidean", **options: Any) -> Any:  # noqa: N803
+    if metric == "euclidean":
+        return euclidean(X, Y)
     options = {key: item for key, item in options.items() if key in ("p", "VI")}
     return distances(X, X if Y is None else Y, metric, **options)
 
@@ -123,6 +127,14 @@ def _normalized(X: Any, norm: str = "l2", *, axis: int = 1, copy: bool = True, r
         sizes = (np.sum if norm == "l1" else np.max)(np.abs(X), axis=axis, keepdims=True)
     sizes = np.where(sizes == 0, 1.0, sizes)
     return (X / sizes, np.squeeze(sizes, axis=axis)) if return_norm else X / sizes
+
+
+def _clipped(x: Any, least: Any = None, greatest: Any = None, *, out: Any = None) -> Any:
+    found = np.clip(x, least, greatest)
+    if out is None:
+        return found
+    out[:] = found
+    return out
 
 
 def _row_norms(X: Any, squared: bool = False) -> Any:  # noqa: N803
@@ -193,6 +205,7 @@ def _replacements() -> dict[Any, Any]:
     import scipy.stats
     import sklearn.metrics.pairwise as pairwise
     import sklearn.preprocessing
+    from sklearn.externals.array_api_compat import numpy as namespace
     from sklearn.utils import _array_api as api
     from sklearn.utils import _safe_indexing, _set_output, extmath, multiclass, parallel, validation
 
@@ -205,7 +218,7 @@ def _replacements() -> dict[Any, Any]:
         pairwise.euclidean_distances: euclidean, pairwise.pairwise_distances: _pairwise, pairwise.pairwise_distances_argmin: _argmin,
         pairwise.check_pairwise_arrays: lambda X, Y, **_: (X, X if Y is None else Y),
         pairwise.manhattan_distances: lambda X, Y: distances(X, Y, "manhattan"),
-        sklearn.preprocessing.normalize: _normalized,
+        sklearn.preprocessing.normalize: _normalized, namespace.clip: _clipped,
         scipy.special.logsumexp: _logsumexp, scipy.special.softmax: lambda x, axis=None: _softmax(x, axis=axis),
         scipy.spatial.distance.cdist: lambda XA, XB, metric="euclidean", **options: distances(XA, XB, metric, **options),
         scipy.linalg.solve_triangular: _triangular, scipy.linalg.cho_solve: lambda factor, b, **_: np.linalg.inv(factor[0] @ factor[0].T) @ b,
@@ -222,7 +235,6 @@ def _replacements() -> dict[Any, Any]:
 
     found[_gradient_boosting.predict_stages] = boosted
     import scipy._lib._array_api
-    from sklearn.externals.array_api_compat import numpy as namespace
     from sklearn.externals.array_api_compat.common import _helpers
 
     for module in (scipy._lib._array_api, api, _helpers):

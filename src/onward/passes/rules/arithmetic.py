@@ -63,7 +63,8 @@ def _is_inference(match: Match) -> bool:
 
 
 def _small(match: Match) -> bool:
-    return match.data("c").size <= LARGEST_COMBINED and match.data("d").size <= LARGEST_COMBINED
+    """Whether constants may be combined. In double precision the last place counts: it may decide on which side of a tree's threshold a row is."""
+    return match.dtype("x") != DataType.DOUBLE and match.data("c").size <= LARGEST_COMBINED and match.data("d").size <= LARGEST_COMBINED
 
 
 def _is_float(match: Match) -> bool:

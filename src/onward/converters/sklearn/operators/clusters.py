@@ -43,7 +43,9 @@ def subclusters(estimator: Any, x: Array) -> Any:
 
 @method("transform", "FeatureAgglomeration")
 def pooled(estimator: Any, x: Array) -> Any:
+    """The pooled columns of each cluster; means are taken in double precision."""
     labels = np.asarray(estimator.labels_)
+    x = x.astype(np.float64, copy=False) if estimator.pooling_func is np.mean else x
     groups = [estimator.pooling_func(x[:, np.flatnonzero(labels == label)], axis=1) for label in np.unique(labels)]
     return np.stack(groups, axis=1)
 
@@ -78,5 +80,5 @@ def density(estimator: Any, x: Array) -> Any:
 @method("mahalanobis", "EmpiricalCovariance")
 def mahalanobis(estimator: Any, x: Array) -> Any:
     """Squared distances to the mean, measured by the covariance."""
-    gap = x - np.asarray(estimator.location_)
+    gap = x.astype(np.float64, copy=False) - np.asarray(estimator.location_)
     return np.sum((gap @ np.asarray(estimator.get_precision())) * gap, axis=1)

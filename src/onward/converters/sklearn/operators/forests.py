@@ -134,7 +134,7 @@ def boosted(stages: Any, x: Array, scale: float, out: Array) -> None:
 
 @method("_raw_predict", "BaseHistGradientBoosting", tables=True)
 def histogram_raw(estimator: Any, x: Any, n_threads: Any = None) -> Array:
-    """The sums of histogram-based trees; categories that training did not see count as missing."""
+    """The sums of histogram-based trees, the baseline first as the library adds them; categories that training did not see count as missing."""
     kinds = estimator.is_categorical_
     if getattr(estimator, "_preprocessor", None) is not None:
         x, kinds = estimator._preprocessor.transform(x), estimator._is_categorical_remapped
@@ -145,8 +145,10 @@ def histogram_raw(estimator: Any, x: Any, n_threads: Any = None) -> Array:
             known = _members(bits[places[column]])
             x[:, int(column)] = np.where(np.isin(x[:, int(column)], np.array(known)), x[:, int(column)], np.nan)
     targets = estimator.n_trees_per_iteration_
+    baseline = np.broadcast_to(np.asarray(estimator._baseline_prediction, np.float64).reshape(-1), (targets,))
+    first = [constant_tree(value, place, np.float64) for place, value in enumerate(baseline)]
     trees = [_histogram_tree(tree, place) for stage in estimator._predictors for place, tree in enumerate(stage)]
-    return _ensemble(x, trees, targets) + estimator._baseline_prediction
+    return _ensemble(x, [*first, *trees], targets)
 
 
 def _members(bits: Any) -> list[float]:

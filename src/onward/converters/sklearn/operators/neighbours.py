@@ -106,8 +106,11 @@ def _within(estimator: Any, x: Array) -> Any:
 @method("predict", "RadiusNeighborsRegressor")
 def radius_regression(estimator: Any, x: Array) -> Any:
     weights = _within(estimator, x)
-    values = estimator._y.reshape(len(estimator._y), -1).astype(np.float64)
-    result = (weights @ values) / np.sum(weights, axis=1, keepdims=True)
+    values = estimator._y.reshape(len(estimator._y), -1)
+    total = np.sum(weights, axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        nothing = np.full_like(values[0], np.nan).astype(np.float64)  # of whole numbers it is one of them, on each processor another
+    result = np.where(total == 0, nothing, (weights @ values.astype(np.float64)) / np.where(total == 0, 1.0, total))
     return result if estimator._y.ndim > 1 else result[:, 0]
 
 
