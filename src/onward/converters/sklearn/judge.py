@@ -177,8 +177,8 @@ class Judge:
             wide = _in_double(given)
             if wide is None:
                 return False
-            found, exact = self.outputs(given), self.outputs(wide)
-            for label in set(found or {}) & set(exact or {}):
+            found, exact = self.outputs(given) or {}, self.outputs(wide) or {}
+            for label in set(found) & set(exact):
                 ours, theirs = found[label], exact[label]
                 if ours.dtype == np.float64 and ours.shape == theirs.shape and exceeds(difference(ours, theirs, label), TOLERANCES[ours.dtype]):
                     return True
