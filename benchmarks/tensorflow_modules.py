@@ -35,8 +35,15 @@ WORKER = Path(__file__).with_name("onnx2tf_worker.py")
 
 
 def by_onward(_: str, model: onnx.ModelProto) -> Runner:
-    result = page.convert(as_model(model))
-    return lambda arrays: page.run(result, list(arrays))
+    """Calls of the signature, as of the other converter's: `tf.function` itself takes 0.2 ms more to find it."""
+    module = page.convert(as_model(model))
+    signature = module.named.get_concrete_function()
+
+    def run(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        assert module is not None  # its variables live as long as it does
+        return [item.numpy() for item in signature(*map(tf.convert_to_tensor, arrays)).values()]
+
+    return run
 
 
 class Onnx2tf:

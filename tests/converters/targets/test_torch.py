@@ -481,6 +481,18 @@ def test_quantised_models_are_trained_as_floats(tmp_path: Path) -> None:
         torch.testing.assert_close(one.grad, other)
 
 
+def test_what_is_changed_keeps_its_name() -> None:
+    """An activation of a variable, and its product or sum with a weight: its memory is free for what comes next."""
+    random = np.random.default_rng(0)
+    b = ModelBuilder("scaled")
+    x = b.op("Conv", b.input("x", DataType.FLOAT, ["n", 3, 6, 6]), b.constant(random.standard_normal((4, 3, 3, 3)).astype(np.float32), "conv.weight"))
+    scale, shift = (b.constant(random.standard_normal((4, 1, 1)).astype(np.float32), name) for name in ("scale", "shift"))
+    b.output(b.op("Softmax", b.op("Relu", b.op("Add", b.op("Mul", x, scale), shift)), axis=1), "y")
+    text = page.source_of(b.model())[0]
+    lines = ("conv = self.conv(x)", "conv = conv * self.scale", "conv = conv + self.shift", "conv = F.relu(conv)", "return F.softmax(conv, dim=1)")
+    assert "".join(f"        {line}\n" for line in lines) in text
+
+
 def test_everything_that_is_missing_is_named(tmp_path: Path) -> None:
     b = ModelBuilder("text")
     x = b.input("x", DataType.STRING, ["n"])

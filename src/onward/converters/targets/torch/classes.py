@@ -20,7 +20,10 @@ from onward.converters.targets.torch.constructors import generalized
 from onward.converters.targets.torch.definitions import Constructors, definitions
 from onward.converters.targets.torch.modules import Modules
 from onward.converters.targets.torch.statements import Path, Sizes, Statement, chain, size_read
+from onward.converters.targets.torch.weightless import FUNCTIONS
 from onward.ir.expressions import Dimension
+
+ACTIVATIONS = {function for title, function in FUNCTIONS.items() if "Pool" not in title and "Softmax" not in title}
 
 PLACES = ("device", "dtype")
 """Where and in which type new tensors are made: read from a weight."""
@@ -252,6 +255,10 @@ class Classes:
             at_once = isinstance(item.tree, ast.Assign)  # it is computed before it has a name
             if at_once:
                 _release(free, gone, mapping)
+            heir = _changed(item.tree)
+            if heir in gone and heir in mapping and len(kinds) == 1 and at_once:
+                kinds = dict.fromkeys(kinds, _plain(mapping[heir]))
+                free[_plain(mapping[heir])].sort(key=lambda name: name != mapping[heir])
             for name, kind in kinds.items():
                 mapping[name] = free[kind].pop(0) if free.get(kind) else names.fresh(kind)
             if not at_once:
@@ -363,6 +370,20 @@ def _unread_after(body: Sequence[Statement], wanted: Sequence[str]) -> list[list
     kept = {*wanted, *(name for item in body if isinstance(item.tree, ast.FunctionDef) for name in item.read)}
     last = {name: place for place, item in enumerate(body) for name in (*item.defined, *item.read)}
     return [[name for name, end in last.items() if end == place and name not in kept] for place in range(len(body))]
+
+
+def _changed(tree: ast.stmt) -> str | None:
+    """The variable of which a statement makes another of its kind: an activation of it, or its sum or product with what is no variable."""
+    match tree:
+        case ast.Assign(value=ast.BinOp(left=left, right=right)):
+            variables = [item.id for item in (left, right) if isinstance(item, ast.Name)]
+            others = [
+                node for item in (left, right) if not isinstance(item, ast.Name) for node in ast.walk(item) if isinstance(node, ast.Name) and node.id != "self"
+            ]
+            return variables[0] if len(variables) == 1 and not others else None
+        case ast.Assign(value=ast.Call(func=function, args=[ast.Name(id=name), *_])) if ast.unparse(function) in ACTIVATIONS:
+            return name
+    return None
 
 
 def _release(free: dict[str, list[str]], gone: Iterable[str], mapping: Mapping[str, str]) -> None:
