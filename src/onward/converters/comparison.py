@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,17 @@ class Statistics:
 def tolerance_of(dtype: np.dtype, tolerances: Mapping[Any, float]) -> float:
     """The greatest relative difference for a type: 0 for whole numbers and text."""
     return tolerances.get(dtype, NARROW if dtype.kind not in "biufcOUS" else 0.0)
+
+
+def tolerances_with(narrow: Iterable[np.dtype], tolerances: Mapping[Any, float]) -> tuple[dict[Any, float], tuple[str, ...]]:
+    """The tolerances where a source rounds to narrow types on the way to results of wider ones, which have no more digits then, and what is
+    to be noted."""
+    limits = {str(dtype): tolerance_of(dtype, tolerances) for dtype in narrow if dtype.itemsize < 4 and dtype.kind not in "biuOUS"}
+    if not limits:
+        return dict(tolerances), ()
+    coarsest = max(limits, key=lambda name: limits[name])
+    note = f"the source computes in {coarsest} on the way: all real results are compared as numbers of that type"
+    return {dtype: max(limit, limits[coarsest]) for dtype, limit in tolerances.items()}, (note,)
 
 
 def difference(ours: np.ndarray, theirs: np.ndarray, where: str) -> dict[str, float]:

@@ -12,6 +12,7 @@ from flax import linen as nn
 from flax import nnx
 
 import onward
+from onward.converters import Certificate
 
 random = np.random.default_rng(3)
 
@@ -95,6 +96,13 @@ def test_linen(bound: bool) -> None:
     variables = module.init(jax.random.key(0), x)
     model = onward.convert(module.bind(variables) if bound else (module, variables), (x,))
     assert "params.BatchNorm_0.scale" in model.graph.initializers
+
+
+def test_mixed_precision() -> None:
+    """Results in single precision that were rounded to bfloat16 on the way."""
+    first, second = (jnp.asarray(real(*shape), jnp.bfloat16) for shape in ((8, 16), (16, 4)))
+    model = onward.convert(lambda x: (jax.nn.gelu(x.astype(jnp.bfloat16) @ first) @ second).astype(jnp.float32), (real(3, 8),))
+    assert any("computes in bfloat16" in note for note in Certificate.of(model).notes)
 
 
 def test_a_loop_that_samples() -> None:

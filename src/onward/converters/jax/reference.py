@@ -9,8 +9,10 @@ import jax
 import numpy as np
 
 from onward.converters.certificate import Reference
+from onward.converters.comparison import tolerances_with
 from onward.converters.jax.capture import Capture
 from onward.converters.jax.emitter import REAL, is_float, is_key
+from onward.converters.jax.graph import equations_of
 from onward.converters.jax.sizes import is_static
 from onward.converters.jax.sources import Source
 
@@ -25,7 +27,9 @@ def reference_of(source: Source, captured: Capture, inputs: list[str], outputs: 
     data = judge.data()
     if may_not_end:
         data = dict([next(iter(data.items()))])
-    return Reference(f"jax {jax.__version__}", data, judge.outputs, judge.exactly, TOLERANCES, tuple(captured.notes))
+    narrow = (variable.aval.dtype for equation in equations_of(captured.closed.jaxpr) for variable in equation.outvars if hasattr(variable.aval, "dtype"))
+    tolerances, notes = tolerances_with((np.dtype(dtype) for dtype in narrow if not is_key(dtype)), TOLERANCES)
+    return Reference(f"jax {jax.__version__}", data, judge.outputs, judge.exactly, tolerances, (*captured.notes, *notes))
 
 
 class _Judge:

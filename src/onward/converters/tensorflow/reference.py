@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from onward.converters.certificate import Reference
+from onward.converters.comparison import tolerances_with
 from onward.converters.tensorflow.capture import Captured
 from onward.converters.tensorflow.double import in_double
 from onward.converters.tensorflow.emitter import Emitter, data_type
@@ -43,8 +44,9 @@ def reference_of(captured: Captured, c: Emitter) -> Reference:
         except Exception:  # the source does not take this data
             return None
 
-    double = in_double(captured)
-    return Reference(f"tensorflow {tf.__version__}", data, outputs, double, TOLERANCES, tuple(notes), random)
+    narrow = (tensor.dtype.as_numpy_dtype for op in kinds for tensor in op.outputs if tensor.dtype in (tf.float16, tf.bfloat16))
+    tolerances, narrowness = tolerances_with(map(np.dtype, narrow), TOLERANCES)
+    return Reference(f"tensorflow {tf.__version__}", data, outputs, in_double(captured), tolerances, (*notes, *narrowness), random)
 
 
 def _data(captured: Captured, words: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:

@@ -11,7 +11,9 @@ import keras.src.backend.common.dtypes
 import numpy as np
 
 from onward.converters.certificate import Reference
+from onward.converters.comparison import tolerances_with
 from onward.converters.keras.data import Port, data
+from onward.converters.keras.emitter import numpy_type
 
 TOLERANCES = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-11, np.dtype(np.float16): 5e-3}
 
@@ -29,7 +31,9 @@ class Source:
     def reference(self, notes: Sequence[str]) -> Reference:
         """What the model is to reproduce, on its example and on generated data."""
         name = f"keras {keras.__version__} on {keras.backend.backend()}"
-        return Reference(name, self.data(), self.outputs, self.exactly, TOLERANCES, tuple(notes))
+        narrow = (numpy_type(layer.compute_dtype) for layer in self.model._flatten_layers() if "float" in (layer.compute_dtype or ""))
+        tolerances, narrowness = tolerances_with(narrow, TOLERANCES)
+        return Reference(name, self.data(), self.outputs, self.exactly, tolerances, (*notes, *narrowness))
 
     def data(self) -> dict[str, dict[str, np.ndarray]]:
         """Feeds that the model accepts."""
