@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -82,3 +86,48 @@ def test_keras() -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     assert "in module 'sequential/last'" in done.stdout
     assert done.stdout.count("the first value that differs") == 2
+
+
+def boosters() -> dict[str, Callable[[np.ndarray, np.ndarray], Any]]:
+    """Models of 20 rounds by what they are; those of three classes have three trees a round."""
+    return {
+        "xgboost": lambda x, y: pytest.importorskip("xgboost").XGBClassifier(n_estimators=20, max_depth=3).fit(x, y),
+        "xgboost-booster": lambda x, y: pytest.importorskip("xgboost").XGBRegressor(n_estimators=20, max_depth=3).fit(x, y).get_booster(),
+        "lightgbm": lambda x, y: pytest.importorskip("lightgbm").LGBMClassifier(n_estimators=20, num_leaves=6, verbose=-1).fit(x, y),
+        "lightgbm-forest": lambda x, y: (
+            pytest.importorskip("lightgbm").LGBMRegressor(n_estimators=20, boosting_type="rf", subsample=0.7, subsample_freq=1, verbose=-1).fit(x, y)
+        ),
+        "catboost": lambda x, y: pytest.importorskip("catboost").CatBoostRegressor(iterations=20, depth=3, verbose=0, allow_writing_files=False).fit(x, y),
+    }
+
+
+@pytest.mark.parametrize(("name", "spoilt_round"), list(zip(boosters(), (13, 20, 1, 8, 2))))
+def test_boosters(name: str, spoilt_round: int) -> None:
+    """The first round whose trees add something else, wherever it is."""
+    rows = np.random.default_rng(0).standard_normal((300, 4)).astype(np.float32)
+    source = boosters()[name](rows, np.digitize(rows[:, 0] + rows[:, 1] ** 2, [0.5, 1.5]))
+    model = onward.convert(source)
+    assert divergence(model, source) is None
+    (node,) = [item for item in model.graph.nodes if item.op_type == "TreeEnsemble"]
+    ends = json.loads(node.metadata["onward.rounds"])
+    assert len(ends) == 20
+    other = model.copy()
+    (node,) = [item for item in other.graph.nodes if item.op_type == "TreeEnsemble"]
+    roots, splits = list(node.attribute("tree_roots")), node.attribute("nodes_splits").numpy().copy()
+    splits[roots[ends[spoilt_round - 1] - 1]] += 0.5
+    node.attributes["nodes_splits"] = replace(node.attributes["nodes_splits"], value=Tensor.of(splits), message=None)
+    found = divergence(other, source)
+    assert found is not None and found.operator == "TreeEnsemble" and f"from round {spoilt_round} of 20 on" in str(found)
+
+
+def test_the_shell_tells_the_round(tmp_path: Path) -> None:
+    xgboost = pytest.importorskip("xgboost")
+    rows = np.random.default_rng(0).standard_normal((100, 3)).astype(np.float32)
+    for rounds, name in ((6, "m.json"), (5, "other.json")):
+        booster = xgboost.train({"max_depth": 2, "base_score": 0.1 * rounds}, xgboost.DMatrix(rows, label=rows[:, 0]), rounds)
+        booster.save_model(tmp_path / name)
+    onward.save(onward.convert(tmp_path / "m.json"), tmp_path / "m.onnx")
+    for name, code in (("m.json", 0), ("other.json", 1)):
+        run = subprocess.run([sys.executable, "-m", "onward.cli", "diff", tmp_path / "m.onnx", tmp_path / name], capture_output=True, text=True)
+        assert run.returncode == code, run.stderr
+    assert "'trees', computed by TreeEnsemble" in run.stdout

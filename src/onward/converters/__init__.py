@@ -154,6 +154,7 @@ def divergence(
     Raises InvalidArgument for a source of a framework that does not tell what it computes on the way, and for another ONNX
     model without `example_inputs`.
     """
+    from onward.converters import certificate
     from onward.converters import localization as page
     from onward.ir import Model, load
 
@@ -172,7 +173,7 @@ def divergence(
     tried = [item if isinstance(item, Mapping) else {first: item} for item in reference.data.values()]
     chosen = [dict(example_inputs)] if named else tried
     for feeds in chosen:
-        found = page.first_divergence(loaded, reference.values(feeds), feeds, reference.tolerances, tolerance)
+        found = certificate.divergence_from(loaded, reference, feeds, tolerance)
         if found is not None:
             return found
     return None

@@ -6,8 +6,8 @@ import hashlib
 import json
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,10 @@ from onward.converters.evidence import LIMIT, Evidence
 from onward.converters.localization import Values, first_divergence
 from onward.errors import ConversionMismatch, InvalidArgument, OnwardError
 from onward.ir import Model
+
+if TYPE_CHECKING:
+    from onward.converters.localization import Divergence
+    from onward.converters.rounds import Rounds
 
 KEY = "onward.certificate"
 EXAMPLE = "the example"
@@ -55,6 +59,8 @@ class Reference:
     rounds: bool = False
     """The source rounds to few numbers on the way: what differs in the last place may become a whole step."""
     values: Callable[[Any], Values] | None = None
+    rounds_of_trees: Rounds | None = None
+    """Of boosted trees, what they add up to after each round."""
     nearby: Callable[[Any, int], Mapping[str, np.ndarray] | None] | None = None
     """What the source gives for data, and for distances of rows, that are changed at random by the tolerance; the number is a seed.
     The first axis of the outputs is that of the rows."""
@@ -344,10 +350,20 @@ def _place(model: Model, reference: Reference, feeds: Mapping[str, np.ndarray] |
     if reference.values is None or feeds is None:
         return []
     try:
-        divergence = first_divergence(model, reference.values(feeds), feeds, reference.tolerances, tolerance)
+        divergence = divergence_from(model, reference, feeds, tolerance)
     except OnwardError:  # parts of the model that do not run by themselves: the mismatch is what matters
         return []
     return [] if divergence is None else [str(divergence)]
+
+
+def divergence_from(model: Model, reference: Reference, feeds: Mapping[str, np.ndarray], tolerance: float | None) -> Divergence | None:
+    """The first value of a model that differs from what the source tells (`values`), and of boosted trees the round."""
+    assert reference.values is not None
+    found = first_divergence(model, reference.values(feeds), feeds, reference.tolerances, tolerance)
+    if found is None or found.operator != "TreeEnsemble" or reference.rounds_of_trees is None:
+        return found
+    allowed = tolerance if tolerance is not None else tolerance_of(np.dtype(found.theirs.dtype), reference.tolerances)
+    return replace(found, round=reference.rounds_of_trees.first_different(model, feeds, allowed))
 
 
 def _digest(model: Model) -> str:

@@ -6,7 +6,7 @@ equal to the library's to the last bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from onward.converters.certificate import Reference
 from onward.converters.columns import Rows
 from onward.converters.linear_leaves import LinearLeaves, linear_ensemble
 from onward.converters.request import Request
+from onward.converters.rounds import matrix_of, told
 from onward.converters.trees import (
     LESS,
     LESS_OR_EQUAL,
@@ -92,7 +93,14 @@ def convert(request: Request) -> tuple[Model, Reference]:
     results = outputs(b, rows.value(b), source)
     for value, label in zip(results.values(), request.names_of_outputs(list(results)), strict=True):
         b.output(value, label)
-    return rows.finished(b.model(), _reference(source, _parts(header, trees), columns), header.get("feature_names", "").split())
+    model, reference = rows.finished(b.model(), _reference(source, _parts(header, trees), columns), header.get("feature_names", "").split())
+    _, targets = _sizes(header)
+
+    def sums(feeds: Mapping[str, np.ndarray], count: int) -> np.ndarray:
+        found = getattr(source, "booster_", source).predict(matrix_of(feeds), raw_score=True, num_iteration=count)
+        return np.asarray(found).reshape(-1, targets)
+
+    return model, told(model, reference, range(targets, len(trees) + 1, targets), sums)
 
 
 def outputs(b: ModelBuilder, x: Value, source: Any, raw: bool = False) -> dict[str, Value]:
@@ -100,7 +108,7 @@ def outputs(b: ModelBuilder, x: Value, source: Any, raw: bool = False) -> dict[s
     header, trees = _sections(_text(source))
     columns, targets = _sizes(header)
     margins = _margins(b, x, trees, _parts(header, trees), targets, columns)
-    if "average_output" in header:
+    if "average_output" in header and not raw:
         margins = b.op("Div", margins, b.constant(np.array(len(trees) // targets, np.float64)))
     result = margins if raw else _transformed(b, margins, header.get("objective", "none").split())
     classes = _classes(source)

@@ -34,12 +34,15 @@ class Divergence:
     ours: Statistics
     theirs: Statistics
     apart: str
+    round: str = ""
+    """Of trees, from which round on they differ."""
 
     def __str__(self) -> str:
         module = f" in module '{self.module}'" if self.module else ""
         source = f" at {self.source}" if self.source else ""
+        trees = f"\n  {self.round}" if self.round else ""
         return (
-            f"the first value that differs is '{self.value}', computed by {self.operator} '{self.node}'{module}{source}: {self.apart}\n"
+            f"the first value that differs is '{self.value}', computed by {self.operator} '{self.node}'{module}{source}: {self.apart}{trees}\n"
             f"  this model: {self.ours}\n  the other:  {self.theirs}"
         )
 

@@ -10,6 +10,7 @@ import ctypes
 import ctypes.util
 import json
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from onward.converters.builder import ModelBuilder
 from onward.converters.certificate import Reference
 from onward.converters.columns import Rows
 from onward.converters.request import Request
+from onward.converters.rounds import matrix_of, told
 from onward.converters.trees import LESS, MEMBER, Tree, constant_tree, count, malformed, tree_ensemble
 from onward.converters.ubjson import decode
 from onward.errors import FormatError, UnsupportedOperator
@@ -89,7 +91,33 @@ def convert(request: Request) -> tuple[Model, Reference]:
     results = outputs(b, rows.value(b), source)
     for value, label in zip(results.values(), request.names_of_outputs(list(results)), strict=True):
         b.output(value, label)
-    return rows.finished(b.model(), _reference(source, learner, _classes(source)), learner.get("feature_names", []))
+    model, reference = rows.finished(b.model(), _reference(source, learner, _classes(source)), learner.get("feature_names", []))
+    ends, sums = _rounds(source, learner)
+    return model, told(model, reference, ends, sums)
+
+
+def _rounds(source: Any, learner: dict[str, Any]) -> tuple[list[int], Callable[[Mapping[str, np.ndarray], int], np.ndarray]]:
+    """How many trees there are after each round, and what the first rounds add up to."""
+    targets = _targets(learner)
+    booster = learner["gradient_booster"].get("gbtree", learner["gradient_booster"])
+    model = booster.get("model", {})
+    first = int(np.count_nonzero(base_margins(learner, targets)))
+    width = max([1, *(int(tree["tree_param"]["size_leaf_vector"]) for tree in model.get("trees", []))])
+    ends = [first + width * int(end) for end in model.get("iteration_indptr", [])[1:]][: _iterations(source, learner)]
+
+    def sums(feeds: Mapping[str, np.ndarray], count: int) -> np.ndarray:
+        import xgboost
+
+        options: dict[str, Any] = {"iteration_range": (0, count)}
+        if hasattr(source, "get_booster"):
+            found = source.predict(matrix_of(feeds), output_margin=True, **options)
+        else:
+            names, types = source.feature_names, source.feature_types
+            rows = xgboost.DMatrix(matrix_of(feeds), feature_names=names, feature_types=types, enable_categorical=types is not None)
+            found = source.predict(rows, output_margin=True, **options)
+        return np.asarray(found).reshape(-1, targets)
+
+    return ends, sums
 
 
 def outputs(b: ModelBuilder, x: Value, source: Any) -> dict[str, Value]:

@@ -16,8 +16,9 @@ import numpy as np
 from onward.converters.builder import ModelBuilder
 from onward.converters.catboost.categories import Categories
 from onward.converters.catboost.document import Document, Node
-from onward.converters.catboost.reference import Columns, reference_of
+from onward.converters.catboost.reference import Columns, reference_of, sums_of
 from onward.converters.request import Request
+from onward.converters.rounds import told
 from onward.converters.trees import LESS_OR_EQUAL, Tree, constant_tree, tree_ensemble
 from onward.errors import FormatError, InvalidArgument, UnsupportedModel, UnsupportedOperator
 from onward.ir import Model, Value
@@ -74,7 +75,9 @@ def convert(request: Request) -> tuple[Model, Any]:
     results = _results(b, raw, document, source)
     for value, label in zip(results.values(), request.names_of_outputs(list(results)), strict=True):
         b.output(value, label)
-    return b.model(), reference_of(source, document, columns, [names[0], names[-1]])
+    model, reference = b.model(), reference_of(source, document, columns, [names[0], names[-1]])
+    ends = range(document.targets, document.targets * len(document.trees) + 1, document.targets)
+    return model, told(model, reference, ends, sums_of(source, document, [names[0], names[-1]]))
 
 
 def outputs(b: ModelBuilder, x: Value, source: Any) -> dict[str, Value]:

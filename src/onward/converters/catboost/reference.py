@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -96,6 +96,16 @@ def reference_of(source: Any, document: Document, columns: Columns, names: list[
         return {"label": labels, "probabilities": np.asarray(source.predict_proba(pool))}
 
     return Reference(f"catboost {catboost.__version__}", data, outputs)
+
+
+def sums_of(source: Any, document: Document, names: list[str]) -> Callable[[Mapping[str, np.ndarray], int], np.ndarray]:
+    """What the library's first trees add up to, without scale and bias."""
+
+    def sums(feeds: Mapping[str, np.ndarray], count: int) -> np.ndarray:
+        found = np.asarray(source.predict(_rows(document, feeds, names), prediction_type="RawFormulaVal", ntree_end=count))
+        return (found.reshape(-1, document.targets) - document.bias) / document.scale  # type: ignore[no-any-return]
+
+    return sums
 
 
 def _rows(document: Document, feeds: Mapping[str, np.ndarray], names: list[str]) -> Any:
