@@ -27,6 +27,7 @@ from onward.converters.torch.values import recorder, sizes_that_differ
 from onward.errors import ConversionError, FormatError, InvalidArgument, OnwardError
 from onward.ir import Model
 from onward.ir.expressions import Symbol
+from onward.passes.rewrite import remove_dead
 
 OPSET = 23
 """The version that has Attention and RMSNormalization."""
@@ -233,6 +234,7 @@ def _finish(c: Emitter, program: ExportedProgram, results: Any, names: Names) ->
             kind = torch.bool if isinstance(item, bool) else torch.int64 if isinstance(item, int) else torch.float64
             item = Scalar(c.number(item, kind), kind)
         c.output(item.value, label)
-    for weight in c.replaced:
-        if not weight.uses:
-            c.graph.initializers.pop(weight.name, None)
+    remove_dead(c.graph, reversed(c.graph.nodes))  # (what only PyTorch's own checks looked at)
+    weights = program.state_dict.keys() - {value.name for value in c.replaced}
+    for name in [name for name, value in c.graph.initializers.items() if not value.uses and name not in weights]:
+        del c.graph.initializers[name]

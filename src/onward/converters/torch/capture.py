@@ -291,7 +291,8 @@ def decomposed(program: ExportedProgram) -> ExportedProgram:
         example = program._example_inputs
         program._example_inputs = None
         try:
-            made = program.run_decompositions(_rules(frozenset(tried)))
+            with rules.taking_graphs_apart():
+                made = program.run_decompositions(_rules(frozenset(tried)))
         finally:
             program._example_inputs = example
         made._example_inputs = example

@@ -16,9 +16,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import sympy
 import torch
 import torch._prims_common as prims
 import torch._refs
+from torch.fx.experimental import proxy_tensor
 
 NAMES = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 LAYERS = "Tensor[] weights, bool biases, int layers, float dropout, bool train, bool both"
@@ -119,6 +121,17 @@ def _view(x: Any, *shape: Any, allow_copy: bool) -> Any:
 _own_view: Any = torch._refs._reshape_view_helper
 
 
+def _by_two(tracer: Any, expression: Any, out: Any = None) -> Any:
+    """The proxy of a size. Sums and products of more than two are written as those of two, which alone PyTorch has functions for."""
+    if expression not in tracer.sympy_expr_tracker and len(expression.args) > 2 and expression.func in (sympy.Add, sympy.Mul):
+        *others, last = expression.args
+        expression = expression.func(expression.func(*others, evaluate=False), last, evaluate=False)
+    return _own_proxy(tracer, expression, out)
+
+
+_own_proxy: Any = proxy_tensor._build_proxy_for_sym_expr
+
+
 @contextmanager
 def standing_in() -> Iterator[None]:
     """PyTorch's layers call the operators of this module."""
@@ -130,9 +143,11 @@ def standing_in() -> Iterator[None]:
     torch.nn.RNNBase.check_forward_args = _checked  # type: ignore[method-assign]
     torch.nn.modules.transformer._detect_is_causal_mask = _is_causal
     torch._refs._reshape_view_helper = _view
+    proxy_tensor._build_proxy_for_sym_expr = _by_two
     try:
         yield
     finally:
+        proxy_tensor._build_proxy_for_sym_expr = _own_proxy
         torch._refs._reshape_view_helper = _own_view
         torch.nn.modules.transformer._detect_is_causal_mask = _own_look
         torch.nn.RNNBase.check_forward_args = _own_check  # type: ignore[method-assign]

@@ -445,8 +445,9 @@ def item(c: Emitter, x: Tensor) -> Scalar:
 
 
 @aten("_to_copy", "to", "type_as", "_autocast_to_reduced_precision", "_autocast_to_full_precision")
-def to_copy(c: Emitter, x: Tensor, *arguments: Any, dtype: Any = None, **options: Any) -> Value:
-    return converted(c, x, result_dtype(c))
+def to_copy(c: Emitter, x: Any, *arguments: Any, dtype: Any = None, **options: Any) -> Value:
+    """Numbers, too, which functions under `vmap` convert."""
+    return converted(c, x, result_dtype(c)) if isinstance(x, Tensor) else c.number(x, result_dtype(c))
 
 
 def converted(c: Emitter, x: Tensor, dtype: torch.dtype) -> Value:

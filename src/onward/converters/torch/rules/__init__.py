@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from onward.converters.torch.rules import attention, bessel, counting, eigenvalues, gradients, orthogonal, polynomials, products, special, systems
-from onward.converters.torch.rules.registry import overloads, rule
+from onward.converters.torch.rules.registry import overloads, rule, taking_graphs_apart
 
-__all__ = ["overloads", "rule"]
+__all__ = ["overloads", "rule", "taking_graphs_apart"]

@@ -7,6 +7,7 @@ numbers included, and the sizes that it sees may be open.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -54,6 +55,32 @@ def overloads() -> Iterator[tuple[Any, Rule]]:
             target = getattr(packet, overload)
             if not target._schema.is_mutable and torch._C._dispatch_has_kernel(target.name()):
                 yield target, function
+
+
+_graph_rules: dict[type, Rule] = {}
+
+
+def graph_rule(name: str) -> Callable[[Rule], Rule]:
+    """Registers how an operator of PyTorch that takes graphs is taken apart; the graphs come as functions."""
+
+    def register(function: Rule) -> Rule:
+        _graph_rules[type(getattr(torch.ops.higher_order, name))] = function
+        return function
+
+    return register
+
+
+@contextmanager
+def taking_graphs_apart() -> Iterator[None]:
+    """PyTorch's tables of rules have no place for operators that take graphs: while a program is taken apart, a call of one is its rule."""
+    own = {kind: vars(kind)["__call__"] for kind in _graph_rules}
+    for kind, function in _graph_rules.items():
+        kind.__call__ = lambda _, *arguments, function=function: function(*arguments)  # type: ignore[operator]
+    try:
+        yield
+    finally:
+        for kind, call in own.items():
+            kind.__call__ = call  # type: ignore[operator]
 
 
 # Loops
