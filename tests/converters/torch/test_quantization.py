@@ -15,6 +15,7 @@ from torch.ao.quantization import QConfigMapping, default_dynamic_qconfig, get_d
 from torch.ao.quantization.quantize_fx import _convert_to_reference_decomposed_fx, prepare_fx
 
 import onward
+from onward.ir.expressions import Symbol
 from tests.converters.torch.test_modules import Function
 
 CODES = torch.ops.quantized_decomposed
@@ -144,3 +145,30 @@ def test_groups_and_tokens_found_in_the_run() -> None:
         return made
 
     onward.convert(Function(whole), (torch.randn(2, 8),), dynamic_shapes={})
+
+
+def test_products_of_codes() -> None:
+    codes = torch.randint(-128, 128, (8, 4), dtype=torch.int8)
+    model = onward.convert(Function(lambda x: torch._int_mm(x, codes)), (torch.randint(-128, 128, (3, 8), dtype=torch.int8),))
+    assert operators(model)["MatMulInteger"] == 1
+
+
+@pytest.mark.parametrize("name", ["weights", "activations", "eight bits"])
+def test_tensors_of_torchao(name: str) -> None:
+    """Where it is installed: its tensors are taken apart into codes and scales; those of four bits are stored as such."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torchao: Any = pytest.importorskip("torchao.quantization")
+    by_group = torchao.PerGroup(32)
+    ways = {
+        "weights": lambda: torchao.IntxWeightOnlyConfig(torch.int4, granularity=by_group),
+        "activations": lambda: torchao.Int8DynamicActivationIntxWeightConfig(weight_dtype=torch.int4, weight_granularity=by_group),
+        "eight bits": lambda: torchao.Int8DynamicActivationInt8WeightConfig(),
+    }
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 5)).eval()
+    torchao.quantize_(module, ways[name]())
+    model = onward.convert(module, (torch.randn(3, 64),))
+    assert model.graph.inputs[0].shape[0] == Symbol("batch")
+    stored = [value for value in model.graph.initializers.values() if value.tensor is not None and value.tensor.dtype.bits == 4]
+    assert len(stored) == (0 if name == "eight bits" else 4)

@@ -13,11 +13,12 @@ from onward.converters.torch.graph import all_calls
 from onward.converters.torch.registry import name_of
 
 NAMESPACE = "quantized_decomposed"
+TORCHAO = "torchao"
 
 
 def is_quantized(module: fx.GraphModule) -> bool:
     """Whether a graph rounds to codes."""
-    return any(name_of(node.target).startswith(NAMESPACE) for node in all_calls(module))
+    return any(name_of(node.target).startswith((NAMESPACE, TORCHAO)) for node in all_calls(module))
 
 
 class InDouble(TorchDispatchMode):

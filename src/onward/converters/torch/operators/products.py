@@ -23,6 +23,11 @@ def matmul(c: Emitter, left: Tensor, right: Tensor, *out: Any) -> Value:
     return c.op("MatMul", c.cast(left, dtype), c.cast(right, dtype))
 
 
+@aten("_int_mm")
+def product_of_codes(c: Emitter, left: Tensor, right: Tensor) -> Value:
+    return c.op("MatMulInteger", left, right)
+
+
 @aten("linear")
 def linear(c: Emitter, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Value:
     if x.rank == 2 and weight.rank == 2 and x.dtype.is_floating_point:

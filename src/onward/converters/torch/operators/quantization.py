@@ -13,7 +13,7 @@ import ml_dtypes
 import numpy as np
 import torch
 
-from onward.converters.torch.emitter import DATA_TYPES, Emitter, Tensor, to_numpy
+from onward.converters.torch.emitter import DATA_TYPES, Emitter, Tensor, is_static, to_numpy
 from onward.converters.torch.registry import operator
 from onward.errors import UnsupportedOperator
 from onward.ir import Value
@@ -93,14 +93,41 @@ def dequantize_per_channel_group(
 ) -> Value:  # fmt: skip
     """The numbers of such codes; those that are known and of four bits are stored as such."""
     blocks = _blocks(c, x, group)
-    scale = _parameter(c, scales, torch.float32, blocks)
-    zero = None if zeros is None else _parameter(c, zeros, x.dtype, blocks)
-    codes = x.value
-    if codes.tensor is not None and (zero is None or zero.tensor is not None) and low >= -8 and high <= 7:
-        c.replaced.append(codes)
-        codes = c.outermost.add_initializer(Constant.of(codes.tensor.numpy().astype(ml_dtypes.int4)), f"{codes.name}_codes")
-        zero = None if zero is None else c.array(zero.tensor.numpy().astype(ml_dtypes.int4))  # type: ignore[union-attr]
+    scale, zero = _parameter(c, scales, torch.float32, blocks), None if zeros is None else _parameter(c, zeros, x.dtype, blocks)
+    codes, zero = _in_four_bits(c, x.value, zero, low, high)
     value = c.op("DequantizeLinear", codes, scale, zero, axis=1, block_size=x.shape[1] // blocks[1])
+    return value if out_dtype is torch.float32 else c.convert(value, out_dtype)
+
+
+def _in_four_bits(c: Emitter, codes: Value, zero: Value | None, low: Any, high: Any) -> tuple[Value, Value | None]:
+    """Codes and zero points, in half the memory where they are known and fit into it."""
+    known = codes.tensor is not None and (zero is None or zero.tensor is not None)
+    if not known or c.opset < 21 or low is None or high is None or not (low >= -8 and high <= 7):
+        return codes, zero
+    c.replaced.append(codes)
+    stored = c.outermost.add_initializer(Constant.of(codes.tensor.numpy().astype(ml_dtypes.int4)), f"{codes.name}_codes")  # type: ignore[union-attr]
+    return stored, None if zero is None else c.array(zero.tensor.numpy().astype(ml_dtypes.int4))  # type: ignore[union-attr]
+
+
+@operator("torchao::dequantize_affine")
+def dequantize_affine(
+    c: Emitter, x: Tensor, block: Sequence[Any], scale: Tensor, zero: Tensor | None, dtype: torch.dtype, low: Any = None, high: Any = None,
+    out_dtype: torch.dtype = torch.float32,
+) -> Value:  # fmt: skip
+    """The numbers of codes, those of a block of that shape with a scale in common."""
+    each = [axis for axis, size in enumerate(block) if is_static(size) and size == 1]
+    others = [axis for axis in range(x.rank) if axis not in each]
+    parts = [axis for axis in others if is_static(block[axis]) and block[axis] != x.shape[axis]]
+    axis, size, shape = each[0] if each else None, None, [-1] if each else []
+    if parts or len(each) > 1:
+        if c.opset < 21 or len(others) != 1 or not is_static(x.shape[others[0]]):
+            raise UnsupportedOperator(f"codes in blocks of shape {list(block)} of a tensor of shape {list(x.shape)} in version {c.opset}")
+        (axis,) = others
+        size = block[axis]
+        shape = [x.shape[place] // size if place == axis else c.size(x, place) for place in range(x.rank)]
+    factor = _parameter(c, scale, torch.float32, shape)
+    codes, offset = _in_four_bits(c, x.value, None if zero is None else _parameter(c, zero, x.dtype, shape), low, high)
+    value = c.op("DequantizeLinear", codes, factor, offset, axis=axis, block_size=size)
     return value if out_dtype is torch.float32 else c.convert(value, out_dtype)
 
 
