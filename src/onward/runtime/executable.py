@@ -222,8 +222,8 @@ class Executable:
         for index, port in enumerate(self.artifact.outputs):
             if results[index] is None:
                 shape = tuple(evaluate(extent, sizes) for extent in port.shape)
-                block = state.blocks[state.outputs[index]]
                 count = int(np.prod(shape, dtype=np.int64)) * self._kinds[index].itemsize
+                block = state.blocks[state.outputs[index]] if count else np.empty(0, np.uint8)  # (what has no bytes has no block)
                 results[index] = block[:count].view(self._kinds[index]).reshape(shape)
         state.blocks.clear()
 

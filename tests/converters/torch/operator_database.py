@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -22,17 +23,26 @@ common_methods_invocations.wrapper_set_seed = lambda operator, *arguments, **key
 
 
 class Call(torch.nn.Module):
-    """A function with the leaves of its arguments that are no tensors held fast."""
+    """A function with the leaves of its arguments that are no tensors held fast. A function of torch is called by its name there, as people do."""
 
-    def __init__(self, function: Any, leaves: list[Any], structure: Any) -> None:
+    def __init__(self, function: Any, name: str, leaves: list[Any], structure: Any) -> None:
         super().__init__()
         self.function, self.leaves, self.structure = function, leaves, structure
+        self.name = name if _found(name) is function else ""
 
     def forward(self, *tensors: torch.Tensor) -> Any:
         given = iter(tensors)
         leaves = [next(given) if isinstance(item, torch.Tensor) else item for item in self.leaves]
         arguments, keywords = pytree.tree_unflatten(leaves, self.structure)
-        return self.function(*arguments, **keywords)
+        function = attrgetter(self.name)(torch) if self.name else self.function
+        return function(*arguments, **keywords)
+
+
+def _found(name: str) -> Any:
+    try:
+        return attrgetter(name)(torch)
+    except AttributeError:
+        return None
 
 
 def samples(operator: Any, dtype: torch.dtype, count: int) -> Iterator[tuple[Call, tuple[torch.Tensor, ...]]]:
@@ -43,7 +53,7 @@ def samples(operator: Any, dtype: torch.dtype, count: int) -> Iterator[tuple[Cal
         sample = made[place]
         leaves, structure = pytree.tree_flatten(((sample.input, *sample.args), sample.kwargs))
         tensors = tuple(item.detach() for item in leaves if isinstance(item, torch.Tensor))
-        yield Call(operator.op, leaves, structure), tensors
+        yield Call(operator.op, operator.name, leaves, structure), tensors
 
 
 def outcome(operator: Any, dtype: torch.dtype, count: int) -> str:

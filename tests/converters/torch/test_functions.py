@@ -47,10 +47,29 @@ def test_connectionist_temporal_classification(reduction: str, joined: bool) -> 
 
 def test_equal_elements_are_taken_in_their_order() -> None:
     """The conversion tries zeros and ones, all of whose elements are equal."""
-    model = check(Function(lambda x: (*x.topk(3), *x.sort(0), *x.kthvalue(2), *x.median(1))), torch.randn(4, 6), dynamic_shapes={})
+    model = check(Function(lambda x: (*x.topk(3), *x.sort(0), *x.kthvalue(2), *x.median(1), *x.mode(0))), torch.randn(4, 6), dynamic_shapes={})
     certificate = Certificate.of(model)
     assert certificate is not None
-    assert any("topk, sort, kthvalue, median" in note for note in certificate.notes)
+    assert any("topk, sort, kthvalue, median, mode" in note for note in certificate.notes)
+
+
+def test_medians_along_open_sizes() -> None:
+    model = check(Function(lambda x: (x.median(), *x.median(1), x.median(0, True).values)), torch.randn(3, 4))
+    assert shapes(model) == ["(batch, tensors_0_1)"]
+
+
+def test_elements_in_places() -> None:
+    """Of complex numbers too."""
+
+    def written(x: torch.Tensor, y: torch.Tensor) -> Any:
+        z = torch.complex(x, -x)
+        return (
+            torch.diagonal_scatter(x, y, 1), torch.as_strided_scatter(x, y.reshape(2, 2), (2, 2), (5, 1), 2), x.put(torch.tensor([0, -1, 5, 5]), y),
+            torch.view_as_real(z.masked_scatter(x > 0, torch.complex(x + 1, x)).put(torch.tensor([1, 2, 3, 0]), torch.complex(y, y), True)),
+            z.nonzero(), torch.zeros(()).nonzero(), torch.ones(()).argwhere(), x[:0].repeat(2, 2),
+        )  # fmt: skip
+
+    check(Function(written), torch.randn(5, 5), torch.randn(4), dynamic_shapes={})
 
 
 def test_sizes_of_one_row_may_decide() -> None:

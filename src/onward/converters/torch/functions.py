@@ -115,9 +115,9 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     solution = torch.linalg.pinv(A, rtol=rcond) @ right
     rank = (values > rcond * values[..., :1]).sum(-1)
     errors = right - A @ solution
-    residuals = (errors.abs() if errors.is_complex() else errors).square().sum(-2) if rows > columns and driver != "gelsy" else A.new_zeros(0)
-    solution = solution.squeeze(-1) if vector else solution
     nothing = values.new_zeros(0)
+    residuals = (errors.abs() if errors.is_complex() else errors).square().sum(-2) if rows > columns and driver != "gelsy" else nothing
+    solution = solution.squeeze(-1) if vector else solution
     driver = driver or "gelsy"
     found = (solution, residuals, rank if driver != "gels" else rank.new_zeros(0), values if driver in ("gelsd", "gelss") else nothing)
     return torch.return_types.linalg_lstsq(found)

@@ -35,8 +35,18 @@ def _argsort(x: Tensor, dim: int = -1, descending: bool = False) -> Tensor:
     return _sort(x, dim, descending)[1]
 
 
+def _mode(x: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
+    """The last of the places of what PyTorch finds."""
+    values, places = aten.mode(x, dim, True)
+    if x.dim():
+        along = torch.arange(x.shape[dim]).reshape([-1 if axis == dim % x.dim() else 1 for axis in range(x.dim())])
+        places = torch.where(x == values, along, -1).amax(dim, keepdim=True)
+    return [item if keepdim or not x.dim() else item.squeeze(dim) for item in (values, places)]
+
+
 STABLE: dict[Any, Callable[..., Any]] = {
     aten.sort.default: _sort, aten.argsort.default: _argsort, aten.topk.default: _topk, aten.kthvalue.default: _kthvalue, aten.median.dim: _median,
+    aten.mode.default: _mode,
 }  # fmt: skip
 
 

@@ -38,6 +38,7 @@ def _tile(data: P.Array, repeats: Sequence[P.Dimension]) -> P.Array:
     shape = [extent * count for extent, count in zip(data.shape, repeats)]
 
     def element(*position: P.Dimension) -> P.Scalar:
-        return data[tuple(place if isinstance(count, int) and count == 1 else place % extent for place, count, extent in zip(position, repeats, data.shape))]
+        stays = [count == 1 or extent == 0 for count, extent in zip(repeats, data.shape)]
+        return data[tuple(place if same else place % extent for place, same, extent in zip(position, stays, data.shape))]
 
     return P.compute(shape, element)

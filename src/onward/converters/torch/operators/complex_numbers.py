@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from onward.converters.torch.emitter import REAL, Emitter, Scalar, Tensor
-from onward.converters.torch.operators import arithmetic, reductions, shapes, unary
+from onward.converters.torch.operators import arithmetic, reductions, shapes, sorting, unary
 from onward.converters.torch.registry import aten_complex
 from onward.ir import Value
+from onward.ir.datatypes import DataType
 
 
 def real_dtype(c: Emitter) -> torch.dtype:
@@ -263,3 +264,10 @@ def transpose(c: Emitter, x: Tensor, first: int = 0, second: int = 1) -> Value:
     first, second = x.axis(first), x.axis(second)
     order[first], order[second] = second, first
     return c.transpose(x, [*order, x.rank])
+
+
+@aten_complex("nonzero")
+def nonzero(c: Emitter, x: Tensor) -> Value:
+    """Where a part is not zero."""
+    parts = c.op("Cast", c.op("Cast", x, to=int(DataType.BOOL)), to=int(DataType.INT32))
+    return sorting.nonzero(c, Tensor(c.op("ReduceMax", parts, [-1], keepdims=0), torch.int32, x.shape))

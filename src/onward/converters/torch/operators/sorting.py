@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from onward.converters.torch.emitter import Emitter, Tensor, is_static
+from onward.converters.torch.emitter import Emitter, Scalar, Tensor, is_static
 from onward.converters.torch.registry import aten
 from onward.ir import Value
 
@@ -38,12 +38,14 @@ def topk(c: Emitter, x: Tensor, k: Any, dim: int = -1, largest: bool = True, sor
 
 
 @aten("kthvalue")
-def kthvalue(c: Emitter, x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
+def kthvalue(c: Emitter, x: Tensor, k: Any, dim: int = -1, keepdim: bool = False) -> Any:
     found = _ordered(c, x, k, dim, False)
     if x.rank == 0:
         return found
-    axis = x.axis(dim)
-    return [c.op("Gather", item, np.array([k - 1] if keepdim else k - 1), axis=axis) for item in found]
+    place = np.array(k - 1) if isinstance(k, int) else c.op("Sub", k, np.array(1))
+    if keepdim:
+        place = c.reshape(place, [1])
+    return [c.op("Gather", item, place, axis=x.axis(dim)) for item in found]
 
 
 def positions(c: Emitter, x: Tensor) -> list[Value]:
@@ -101,16 +103,14 @@ def bincount(c: Emitter, x: Tensor, weights: Tensor | None = None, minlength: in
 
 @aten("median.dim", "nanmedian.dim")
 def median_dim(c: Emitter, x: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
-    size = x.shape[x.axis(dim)] if x.rank else 1
-    if not is_static(size):
-        from onward.errors import UnsupportedOperator
-
-        raise UnsupportedOperator("the median along an extent that is not known")
-    return kthvalue(c, x, (size + 1) // 2, dim, keepdim)
+    size = c.size(x, dim) if x.rank else 1
+    middle = (size + 1) // 2 if isinstance(size, int) else Scalar(c.op("Div", c.op("Add", size, np.array(1)), np.array(2)), torch.int64)
+    return kthvalue(c, x, middle, dim, keepdim)
 
 
 @aten("median", "nanmedian")
 def median(c: Emitter, x: Tensor) -> Value:
     """The lower of the middle elements of all."""
-    flat = Tensor(c.reshape(x, [-1]), x.dtype, (math.prod(c.static(x, "the median")),))
+    known = all(map(is_static, x.shape))
+    flat = Tensor(c.reshape(x, [-1]), x.dtype, (math.prod(x.shape) if known else None,))
     return median_dim(c, flat, 0)[0]
