@@ -11,6 +11,7 @@ from onward.converters.torch.operators import (
     convolution,
     counting,
     creation,
+    detection,
     indexing,
     normalization,
     pooling,

@@ -70,9 +70,16 @@ def attention(
     same_batch = plain and all(str(query.shape[0]) == str(item.shape[0]) for item in (key, value))
     grouped = plain and str(query.shape[1]) != str(key.shape[1])
     if plain and same_batch and (not grouped or enable_gqa):
-        bias = mask if mask is None or mask.dtype in (torch.bool, query.dtype) else Tensor(c.cast(mask, query.dtype), query.dtype, mask.shape)
+        bias = None if mask is None else _as_wide_as_scores(c, mask, query, key)
         return c.op("Attention", query, key, value, bias, is_causal=int(is_causal), scale=None if scale is None else float(scale))
     return _attention_by_products(c, query, key, value, mask, is_causal, scale, enable_gqa)
+
+
+def _as_wide_as_scores(c: Emitter, mask: Tensor, query: Tensor, key: Tensor) -> Value:
+    """A mask in the type of the scores, for each row and column of them, as onnxruntime wants it."""
+    value = mask.value if mask.dtype in (torch.bool, query.dtype) else c.cast(mask, query.dtype)
+    sizes = [c.size(item, -2) if extent == 1 else 1 for item, extent in zip((query, key), mask.shape[-2:])]
+    return value if sizes == [1, 1] else c.op("Expand", value, sizes)
 
 
 def _attention_by_products(
