@@ -118,7 +118,8 @@ def dequantize_affine(
     each = [axis for axis, size in enumerate(block) if is_static(size) and size == 1]
     others = [axis for axis in range(x.rank) if axis not in each]
     parts = [axis for axis in others if is_static(block[axis]) and block[axis] != x.shape[axis]]
-    axis, size, shape = each[0] if each else None, None, [-1] if each else []
+    axis, size = each[0] if each else None, None
+    shape: list[Any] = [-1] if each else []
     if parts or len(each) > 1:
         if c.opset < 21 or len(others) != 1 or not is_static(x.shape[others[0]]):
             raise UnsupportedOperator(f"codes in blocks of shape {list(block)} of a tensor of shape {list(x.shape)} in version {c.opset}")

@@ -75,12 +75,12 @@ def taking_graphs_apart() -> Iterator[None]:
     """PyTorch's tables of rules have no place for operators that take graphs: while a program is taken apart, a call of one is its rule."""
     own = {kind: vars(kind)["__call__"] for kind in _graph_rules}
     for kind, function in _graph_rules.items():
-        kind.__call__ = lambda _, *arguments, function=function: function(*arguments)  # type: ignore[operator]
+        kind.__call__ = lambda _, *arguments, function=function: function(*arguments)  # type: ignore[method-assign]
     try:
         yield
     finally:
         for kind, call in own.items():
-            kind.__call__ = call  # type: ignore[operator]
+            kind.__call__ = call  # type: ignore[method-assign]
 
 
 # Loops
