@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import sympy
 import torch
 import torch._prims_common as prims
 import torch._refs
@@ -123,7 +122,7 @@ _own_view: Any = torch._refs._reshape_view_helper
 
 def _by_two(tracer: Any, expression: Any, out: Any = None) -> Any:
     """The proxy of a size. Sums and products of more than two are written as those of two, which alone PyTorch has functions for."""
-    if expression not in tracer.sympy_expr_tracker and len(expression.args) > 2 and expression.func in (sympy.Add, sympy.Mul):
+    if expression not in tracer.sympy_expr_tracker and (expression.is_Add or expression.is_Mul) and len(expression.args) > 2:
         *others, last = expression.args
         expression = expression.func(expression.func(*others, evaluate=False), last, evaluate=False)
     return _own_proxy(tracer, expression, out)
