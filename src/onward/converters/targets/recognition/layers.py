@@ -129,6 +129,8 @@ def _next(rows: RowModel, value: Value) -> tuple[list[Step], Value] | None:
         before, after = (rows.program.values[item] for item in (value, result))
         kept = isinstance(after, P.Array) and after.dtype.is_float and tuple(after.shape[1:]) == tuple(before.shape[1:]) and after.rank == before.rank
         return ([], result) if kept and after.dtype.bits >= before.dtype.bits else None
+    if node.op_type == "Pad":
+        return _sum_in_order(node, width_of(rows, value))
     reader = READERS.get(node.op_type)
     found = None if reader is None else reader(node, value, width_of(rows, value))
     return None if found is None else (found, result)
@@ -193,6 +195,24 @@ def _product(node: Node, value: Value, width: int) -> list[Step] | None:
             return None
         bias = numbers * dtype.type(node.attribute("beta", 1.0))
     return [Dense(weights, bias)]
+
+
+def _sum_in_order(node: Node, width: int) -> tuple[list[Step], Value] | None:
+    """A one before the columns, their products with weights added one after another (CumSum), the last sum: what XGBoost's linear booster is."""
+    nodes = [node]
+    for _ in range(4):
+        users = {user for user, _ in nodes[-1].outputs[0].uses}
+        nodes += users if len(users) == 1 else ()
+    if [item.op_type for item in nodes] != ["Pad", "Unsqueeze", "Mul", "CumSum", "Gather"]:
+        return None
+    known = [item.inputs[1].tensor.numpy() if item.inputs[1] is not None and item.inputs[1].tensor is not None else None for item in nodes]
+    pads, _, weights, axis, last = known
+    one = node.inputs[2].tensor if len(node.inputs) > 2 and node.inputs[2] is not None else None
+    if pads is None or weights is None or axis is None or last is None or one is None or one.numpy() != 1:
+        return None
+    if pads.tolist() != [0, 1, 0, 0] or weights.ndim != 2 or len(weights) != width + 1 or (axis, last) != (1, -1):
+        return None
+    return [Dense(weights[1:], weights[0])], nodes[-1].outputs[0]
 
 
 def _imputed(value: Value, users: set[Node]) -> tuple[list[Step], Value] | None:
