@@ -105,6 +105,12 @@ def test_mixed_precision() -> None:
     assert any("computes in bfloat16" in note for note in Certificate.of(model).notes)
 
 
+def test_draws_of_open_sizes_and_of_gamma() -> None:
+    model = onward.convert(lambda seed, x: x + jax.random.normal(jax.random.key(seed), x.shape), (np.int32(3), real(4, 3)))
+    assert [str(extent) for extent in model.graph.inputs[1].shape] == ["batch", "x_1"]
+    onward.convert(lambda seed, a: jax.random.gamma(jax.random.key(seed), jnp.exp(a)), (np.int32(3), real(2)), dynamic_shapes={})
+
+
 def test_a_loop_that_samples() -> None:
     weights = real(7, 7)
 

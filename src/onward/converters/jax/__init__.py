@@ -30,7 +30,7 @@ OPSET = 23
 """The version that has Attention and RMSNormalization."""
 OPSET_OF_BITS = 26
 """The version that has BitCast."""
-OF_BITS = frozenset({"bitcast_convert_type", "random_bits", "nextafter", "lt_to", "le_to", "eq_to"})
+OF_BITS = frozenset({"bitcast_convert_type", "random_gamma", "random_bits", "nextafter", "lt_to", "le_to", "eq_to"})
 
 
 def load(path: Any, trust: bool = False) -> Any:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
+from jax.extend.core import primitives
 
 from onward.converters.jax.emitter import Array, Emitter
 from onward.converters.jax.registry import composed, primitive
@@ -70,5 +73,13 @@ def threefry2x32(first: Any, second: Any, left: Any, right: Any) -> Any:
 @composed("iota_2x32_shape")
 def iota_2x32_shape(*, shape: Any) -> Any:
     """The numbers of the elements, upper and lower 32 bits."""
-    count = jax.numpy.arange(int(np.prod(shape)), dtype=np.uint32).reshape(shape)
+    count = jax.lax.iota(np.uint32, math.prod(shape)).reshape(shape)
     return jax.numpy.zeros(shape, np.uint32), count
+
+
+@primitive("random_gamma")
+def random_gamma(c: Emitter, keys: Array, a: Array, *, log_space: bool) -> list[Array]:
+    """JAX's own loop, which draws until a number is accepted (Marsaglia and Tsang, ACM Transactions on Mathematical Software 26, 363, 2000)."""
+    wrapped = partial(jax.random.wrap_key_data, impl=_implementation(keys).name)
+    draw = partial(primitives.random_gamma_p.impl, log_space=log_space, use_vmap=True)
+    return _traced(c, lambda words, shape: draw(wrapped(words), shape), keys, a)
