@@ -73,7 +73,7 @@ class Attention(layers.Layer):
 
     def call(self, query, key, value, mask=None):
         query, key, value = (ops.reshape(item, (*ops.shape(item)[:2], self.heads, item.shape[-1] // self.heads)) for item in (query, key, value))
-        scores = ops.einsum("bqhd,bkhd->bhqk", query, key) * self.scale
+        scores = ops.multiply(ops.einsum("bqhd,bkhd->bhqk", query, key), self.scale)  # a product with "*" would leave bfloat16 on NumPy
         if self.causal:
             seen = ops.arange(ops.shape(query)[1])[:, None] >= ops.arange(ops.shape(key)[1])
             scores = ops.where(seen, scores, float("-inf"))
