@@ -24,38 +24,37 @@ from onward.converters.targets.sklearn import linear, trees, vectors
 from onward.converters.targets.sklearn.fitting import REFUSALS
 from onward.converters.targets.sklearn.generated import generated
 from onward.converters.targets.sklearn.linear import Built
+from onward.converters.targets.sklearn.noted import noted_subject
 from onward.converters.targets.sklearn.original_classes import named
-from onward.converters.targets.sklearn.remembered import has_numbers, remembered
 from onward.errors import InvalidArgument
 from onward.ir import Model
 
 ENDINGS = (".joblib", ".pkl", ".skops")
 
-PROBABILITIES = ("predict_proba", "decision_function")
-METHODS = ("predict", "transform", *PROBABILITIES, "score_samples")
-
 
 def native(model: Model, constants: Mapping[str, Any] | None = None) -> Subject:
-    """A fitted estimator whose methods give the model's outputs: one of the library's own where the model is recognised, else a generated one.
+    """A fitted estimator whose methods give the model's outputs: one of the library's own where it is noted or recognised, else a generated one.
 
     Raises UnsupportedModel for a model of anything but rows, and UnsupportedOperator for what cannot be said in NumPy.
     """
     if constants:
         raise InvalidArgument("estimators have rows as their only input: there is nothing to be constant")
-    try:
-        return recognised(model, RowModel(model))
-    except Unrecognized as problem:
-        return generated(model, str(problem))
-
-
-def recognised(model: Model, rows: RowModel) -> Subject:
-    """An estimator of the library itself. Raises Unrecognized, with the reasons, where there is none."""
     reasons = []
-    readers: list[Callable[[Model, RowModel], Subject]] = [_trees, _transformer, _network, _vectors]
     noted = noted_estimator(model)
-    if has_numbers(noted):
-        readers.insert(0, _remembered)
-    elif str(noted.get("class")).endswith(("SVC", "SVR")):  # a linear kernel is two matrix products
+    for reader in (noted_subject, recognised):
+        try:
+            return reader(model, noted)
+        except Unrecognized as problem:
+            reasons.append(str(problem))
+    return generated(model, "; ".join(reason for reason in reasons if reason))
+
+
+def recognised(model: Model, noted: Mapping[str, Any]) -> Subject:
+    """An estimator of the library itself by what the model computes. Raises Unrecognized, with the reasons, where there is none."""
+    rows = RowModel(model)
+    reasons = []
+    readers = [_trees, _transformer, _network, _vectors]
+    if str(noted.get("class")).endswith(("SVC", "SVR")):  # a linear kernel is two matrix products
         readers.insert(0, readers.pop())
     for reader in readers:
         try:
@@ -81,23 +80,6 @@ def _try(subject: Subject, rows: RowModel) -> None:
         numbers = ours.dtype.kind == "f"
         if ours.shape != theirs.shape or not numbers and not np.array_equal(ours, theirs) or numbers and difference(ours, theirs, "rows")["relative"] > allowed:
             raise Unrecognized("what was recognised gives other numbers")
-
-
-def _remembered(model: Model, rows: RowModel) -> Subject:
-    """An estimator whose numbers are noted, by the first of its methods that gives what the model does."""
-    estimator, known = remembered(model, noted_estimator(model), rows.columns)
-    data = None if known is None else by_input(rows, {"categories": known, "one row": known[:1]})
-    labels = 0 if len(rows.outputs) == 2 else None
-    problem = Unrecognized("the estimator that is noted has no method that gives the model's outputs")
-    for method in METHODS if labels is None else PROBABILITIES:
-        if hasattr(estimator, method):
-            subject = _subject(model, rows, estimator, Built(estimator, method), Head("identity", 0 if labels is None else 1, 2, None, labels), data)
-            try:
-                _try(subject, rows)
-                return subject
-            except Unrecognized as found:
-                problem = found
-    raise problem
 
 
 def _trees(model: Model, rows: RowModel) -> Subject:
@@ -141,7 +123,7 @@ def _pipeline(scalers: list[Any], last: Any) -> Any:
 
 def _subject(model: Model, rows: RowModel, estimator: Any, built: Built, head: Head, data: Any) -> Subject:
     """How an estimator is compared: its labels and scores with the model's, in their types and shapes."""
-    estimator = named(estimator, noted_estimator(model))
+    estimator = named(estimator, noted_estimator(model), model)
     names = feature_names(model, rows.columns)
     if names:
         (estimator[0] if hasattr(estimator, "steps") else estimator).feature_names_in_ = np.array(names, object)

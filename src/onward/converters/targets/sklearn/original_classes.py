@@ -9,6 +9,8 @@ from sklearn import ensemble, preprocessing, svm, tree
 from sklearn.pipeline import Pipeline
 
 from onward.converters.targets.sklearn.fitting import fitted
+from onward.converters.targets.sklearn.remembered import parameters_of
+from onward.ir import Model
 
 KIN: dict[type, tuple[type, ...]] = {
     tree.DecisionTreeRegressor: (tree.ExtraTreeRegressor,),
@@ -30,24 +32,24 @@ SETTLED = frozenset({
 """Parameters that the numbers of a model settle."""
 
 
-def named(estimator: Any, noted: Mapping[str, Any]) -> Any:
+def named(estimator: Any, noted: Mapping[str, Any], model: Model) -> Any:
     """The estimator as the class that was noted, with the parameters that were noted, where its numbers are those of that class; else the estimator."""
     try:
-        return _named(estimator, noted)
-    except (ValueError, TypeError, AttributeError):  # a note of another version, or made up
+        return _named(estimator, noted, model)
+    except (ValueError, TypeError, AttributeError, KeyError):  # a note of another version, or made up
         return estimator
 
 
-def _named(estimator: Any, noted: Mapping[str, Any]) -> Any:
+def _named(estimator: Any, noted: Mapping[str, Any], model: Model) -> Any:
     if isinstance(estimator, Pipeline):
         steps = noted.get("steps", [])
         if len(steps) != len(estimator.steps):
             return estimator
-        return Pipeline([(str(name), named(step, about)) for (_, step), (name, about) in zip(estimator.steps, steps)])
+        return Pipeline([(str(name), named(step, about, model)) for (_, step), (name, about) in zip(estimator.steps, steps)])
     kind = next((kind for kind in (type(estimator), *KIN.get(type(estimator), ())) if kind.__name__ == noted.get("class")), None)
     if kind is None:
         return estimator
-    parameters = {name: tuple(value) if isinstance(value, list) else value for name, value in noted.get("parameters", {}).items()}
+    parameters = parameters_of(model, noted)
     return _same(estimator, parameters) if kind is type(estimator) else _kin(estimator, kind, parameters)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from sklearn import ensemble, tree
 from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
+from sklearn.tree._tree import Tree
 
 from onward.converters.targets.recognition.forests import DecisionTree, Forest
 from onward.converters.targets.recognition.rows import Unrecognized
@@ -53,38 +55,37 @@ def _forest(found: Forest, values: list[np.ndarray], labels: list[Any] | None) -
     if count == 1:
         kind = tree.DecisionTreeRegressor() if labels is None else tree.DecisionTreeClassifier()
         estimator = fitted(kind, found.columns, labels, targets)
-        estimator.tree_ = _structure(estimator.tree_, found.trees[0], values[0])
+        estimator.tree_ = _like(estimator, found.trees[0], values[0])
     else:
         kind = ensemble.RandomForestRegressor if labels is None else ensemble.RandomForestClassifier
         estimator = fitted(kind(n_estimators=count), found.columns, labels, targets)
         for member, item, own in zip(estimator.estimators_, found.trees, values, strict=True):
-            member.tree_ = _structure(member.tree_, item, own)
+            member.tree_ = _like(member, item, own)
     return Built(estimator, "predict" if labels is None else "predict_proba")
 
 
-def _structure(like: Any, item: DecisionTree, values: np.ndarray) -> Any:
-    """The library's tree of these tables; `like` is one of as many targets and classes. How many rows of training were where, nobody knows: one."""
-    state = like.__getstate__()
-    count = item.left.size
+def structure(columns: int, classes: Sequence[int], item: DecisionTree, values: np.ndarray, samples: Any = 1) -> Any:
+    """The library's tree of these tables, which has so many classes (1 of a number) for each target. `samples` are the rows of training at each node."""
+    made = Tree(columns, np.array(classes, np.intp), len(classes))
+    state = made.__getstate__()
+    count, leaf = item.left.size, item.left < 0
     nodes = np.zeros(count, state["nodes"].dtype)
-    leaf = item.left < 0
-    columns = {
+    tables = {
         "left_child": item.left, "right_child": item.right, "feature": np.where(leaf, -2, item.column), "threshold": np.where(leaf, -2.0, item.limit),
-        "n_node_samples": 1, "weighted_n_node_samples": 1.0, "missing_go_to_left": item.missing_left,
+        "n_node_samples": samples, "weighted_n_node_samples": samples, "missing_go_to_left": item.missing_left,
     }  # fmt: skip
-    for name, numbers in columns.items():
+    for name, numbers in tables.items():
         if name in (nodes.dtype.names or ()):
             nodes[name] = numbers
-    shape = (count, *state["values"].shape[1:])
-    state = {**state, "max_depth": _depth(item), "node_count": count, "nodes": nodes, "values": np.ascontiguousarray(values.reshape(shape))}
-    kind, arguments = like.__reduce__()[:2]
-    structure = kind(*arguments)
-    structure.__setstate__(state)
-    return structure
+    shape = (count, len(classes), max(classes))
+    values = np.ascontiguousarray(values.reshape(shape), np.float64)
+    made.__setstate__({**state, "max_depth": int(_depths(item).max()), "node_count": count, "nodes": nodes, "values": values})
+    return made
 
 
-def _depth(item: DecisionTree) -> int:
-    return int(_depths(item).max())
+def _like(member: Any, item: DecisionTree, values: np.ndarray) -> Any:
+    """The library's tree of these tables in the place of an estimator's own."""
+    return structure(member.tree_.n_features, member.tree_.n_classes.tolist(), item, values)
 
 
 def _depths(item: DecisionTree) -> np.ndarray:
@@ -133,7 +134,7 @@ def _boosting(found: Forest, labels: list[Any] | None) -> Built:
     estimator = fitted(kind(n_estimators=len(rounds), learning_rate=1.0, max_depth=1), found.columns, labels)
     for members, trees in zip(estimator.estimators_, rounds, strict=True):
         for member, (item, own) in zip(members, trees, strict=True):
-            member.tree_ = _structure(member.tree_, item, own)
+            member.tree_ = _like(member, item, own)
     if labels is None:
         estimator.init_.constant_ = np.array([[base[0]]])
     else:

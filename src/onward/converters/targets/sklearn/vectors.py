@@ -23,15 +23,15 @@ def machine(found: SupportVectors) -> Built:
     columns = found.vectors.shape[1]
     if found.classes is None:
         estimator = fitted(svm.SVR(**parameters), columns)
-        return Built(_with(estimator, found, found.vectors, found.weights.T, np.full(2, len(found.vectors))), "predict")
+        return Built(with_vectors(estimator, found, found.vectors, found.weights.T, np.full(2, len(found.vectors))), "predict")
     if list(found.classes) != sorted(found.classes):  # type: ignore[type-var]
         raise Unrecognized("its classes are not in order")
     estimator = fitted(svm.SVC(**parameters), columns, list(found.classes))
     order, table, counts = _by_class(found.weights, len(found.classes))
-    return Built(_with(estimator, found, found.vectors[order], table, counts), "decision_function")
+    return Built(with_vectors(estimator, found, found.vectors[order], table, counts), "decision_function")
 
 
-def _with(estimator: object, found: SupportVectors, vectors: np.ndarray, table: np.ndarray, counts: np.ndarray) -> object:
+def with_vectors(estimator: object, found: SupportVectors, vectors: np.ndarray, table: np.ndarray, counts: np.ndarray) -> object:
     """The estimator with these vectors. Of two classes what is public has the other sign than what is computed with."""
     table, bias = np.ascontiguousarray(table, np.float64), found.bias.astype(np.float64)
     sign = -1.0 if found.classes is not None and len(found.classes) == 2 else 1.0
