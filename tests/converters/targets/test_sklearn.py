@@ -28,10 +28,12 @@ pytest.importorskip("sklearn")
 
 import joblib  # noqa: E402 (it comes with scikit-learn)
 from sklearn import (  # noqa: E402
+    cluster,
     decomposition,
     ensemble,
     impute,
     linear_model,
+    neighbors,
     neural_network,
     pipeline,
     preprocessing,
@@ -319,6 +321,18 @@ def without_note(source: Any) -> Model:
     model = onward.convert(source, X)
     del model.metadata["onward.estimator"]
     return model
+
+
+@pytest.mark.parametrize(("source", "targets"), [
+    (cluster.KMeans(3, random_state=0), None), (neighbors.KNeighborsClassifier(weights="distance"), WORDS), (neighbors.KNeighborsRegressor(3, metric="manhattan"), BOTH),
+])  # fmt: skip
+def test_rows_that_a_model_holds(source: Any, targets: Any) -> None:
+    """Centres and neighbours are found among the numbers of a model that notes nothing."""
+    again = onward.convert(without_note(source.fit(X, targets)), to="sklearn")
+    assert type(again) is type(source) and getattr(again, "weights", None) == getattr(source, "weights", None)
+    rows = RANDOM.standard_normal((500, 6))
+    expected = source.predict(rows)
+    np.testing.assert_array_equal(again.predict(rows), expected) if expected.dtype.kind != "f" else np.testing.assert_allclose(again.predict(rows), expected)
 
 
 def test_a_generated_estimator_is_saved_without_onward(tmp_path: Path) -> None:

@@ -268,3 +268,12 @@ def test_membership_of_numbers_that_are_not_made_whole() -> None:
     booster = onward.convert(b.model(), to="xgboost")
     data = np.array([[0], [1], [1.5], [2], [2.5], [5], [np.nan], [6], [-1]], np.float32)
     np.testing.assert_array_equal(booster.predict(xgboost.DMatrix(data)), [2, 1, 2, 1, 2, 1, 1, 2, 2])
+
+
+def test_trees_as_a_program_of_torch_export(tmp_path: Path) -> None:
+    """Trees of several classes keep their number of rows open."""
+    torch = pytest.importorskip("torch")
+    booster = xgboost.train({"objective": "multi:softprob", "num_class": 3, "max_depth": 3, "nthread": 1}, xgboost.DMatrix(X, label=CLASSES), 3)
+    onward.convert(booster, to="torch", output=tmp_path / "model.pt2")
+    (found,) = torch.utils._pytree.tree_leaves(torch.export.load(tmp_path / "model.pt2").module()(torch.from_numpy(X)))
+    np.testing.assert_allclose(found.numpy(), booster.predict(xgboost.DMatrix(X)), rtol=1e-6)

@@ -24,6 +24,7 @@ from onward.converters.targets.sklearn import linear, trees, vectors
 from onward.converters.targets.sklearn.fitting import REFUSALS
 from onward.converters.targets.sklearn.generated import generated
 from onward.converters.targets.sklearn.linear import Built
+from onward.converters.targets.sklearn.neighbours import comparing
 from onward.converters.targets.sklearn.noted import noted_subject
 from onward.converters.targets.sklearn.original_classes import named
 from onward.errors import InvalidArgument
@@ -53,9 +54,9 @@ def recognised(model: Model, noted: Mapping[str, Any]) -> Subject:
     """An estimator of the library itself by what the model computes. Raises Unrecognized, with the reasons, where there is none."""
     rows = RowModel(model)
     reasons = []
-    readers = [_trees, _transformer, _network, _vectors]
+    readers = [_trees, _transformer, _network, _vectors, _comparing]
     if str(noted.get("class")).endswith(("SVC", "SVR")):  # a linear kernel is two matrix products
-        readers.insert(0, readers.pop())
+        readers = [_vectors, *readers]
     for reader in readers:
         try:
             subject = reader(model, rows)
@@ -109,6 +110,26 @@ def _vectors(model: Model, rows: RowModel) -> Subject:
     head = Head("identity", places[0] if places else None, 2, None if found.classes is None else list(found.classes), labels)
     built = vectors.machine(found)
     return _subject(model, rows, built.estimator, built, head, None)
+
+
+def _comparing(model: Model, rows: RowModel) -> Subject:
+    """Centres of clusters, and neighbours."""
+    try:
+        for built, head in comparing(rows):
+            subject = _subject(model, rows, built.estimator, built, head, None)
+            if _gives_the_same(subject, rows):
+                return subject
+    except REFUSALS as problem:
+        raise Unrecognized(f"it holds rows that make no neighbours ({str(problem)[:80]})") from problem
+    raise Unrecognized("it compares rows with none that it holds")
+
+
+def _gives_the_same(subject: Subject, rows: RowModel) -> bool:
+    try:
+        _try(subject, rows)
+    except Unrecognized:
+        return False
+    return True
 
 
 def _transformer(model: Model, rows: RowModel) -> Subject:

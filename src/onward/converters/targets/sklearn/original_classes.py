@@ -27,7 +27,7 @@ NUMBERS = {preprocessing.RobustScaler: {"center_": "mean_"}}
 
 SETTLED = frozenset({
     "activation", "clip", "hidden_layer_sizes", "init", "loss", "n_components", "n_estimators", "norm", "unit_variance", "whiten", "with_centering", "with_mean",
-    "with_scaling", "with_std", "kernel", "coef0", "degree", "probability", "decision_function_shape", "break_ties",
+    "with_scaling", "with_std", "kernel", "coef0", "degree", "probability", "decision_function_shape", "break_ties", "n_clusters", "n_neighbors", "metric", "p", "weights",
 })  # fmt: skip
 """Parameters that the numbers of a model settle."""
 

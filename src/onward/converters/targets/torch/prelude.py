@@ -145,19 +145,21 @@ def non_max_suppression(boxes, scores, most, overlap, least_score):
 
 def tree_ensemble(x, feature, low, high, yes, no, missing, roots, values, targets, depth, start, combine):
     """Sums (or combines by `min` or `max`) the leaves that each row comes to: at a node it goes to `yes` where the feature lies in [low, high]."""
-    place = roots.long().expand(len(x), len(roots))
+    place = roots.long().expand(x.shape[0], len(roots))
     for _ in range(depth):
         element = torch.gather(x, 1, feature.long()[place])
         holds = (element >= low[place]) & (element <= high[place]) | torch.isnan(element) & missing[place].bool()
         place = torch.where(holds, yes.long()[place], no.long()[place])
     function = {"sum": torch.add, "min": torch.minimum, "max": torch.maximum}[combine]
-    columns = list(start.expand(len(x), len(start)).unbind(1))
+    result = start.expand(x.shape[0], len(start))
     for number in range(len(roots)):
         leaves = values[place[:, number]]
-        chosen = range(len(columns)) if targets is None else [int(targets[number])]
-        for column in chosen:
-            columns[column] = function(columns[column], leaves[:, column if targets is None else 0])
-    return torch.stack(columns, 1)
+        if targets is None:
+            result = function(result, leaves)
+        else:
+            column = targets[number : number + 1].long()
+            result = result.index_copy(1, column, function(result.index_select(1, column), leaves[:, :1]))
+    return result
 
 
 def recurrence(step, states, length, backwards, condition, kinds):
