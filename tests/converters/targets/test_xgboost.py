@@ -249,6 +249,8 @@ def test_files_and_their_certificate(tmp_path: Path) -> None:
         assert certificate["before"]["framework"].startswith("xgboost")
     with pytest.raises(InvalidArgument, match=r"\.ubj or \.json"):
         onward.convert(booster, to="xgboost", output=tmp_path / "model.txt")
+    with pytest.raises(InvalidArgument, match="no folder"):
+        onward.convert(booster, to="xgboost", output=tmp_path / "none" / "model.json")
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
 
 

@@ -66,11 +66,14 @@ def produce(
         raise InvalidArgument(f"the model has no inputs {', '.join(sorted(unknown))}")
     operators.check(model, shapes=False)
     page = page_of(name)
+    native_file = to == name and hasattr(page, "save")
+    if output is not None and native_file and not Path(output).absolute().parent.is_dir():
+        raise InvalidArgument(f"there is no folder '{Path(output).parent}' for '{Path(output).name}'")
     subject = subject_of(model, name, given)
     certificate = prove(subject, TARGETS[name], given, examples, tolerance, progress) if verify else None
     if output is not None:
         path = Path(output)
-        if to == name and hasattr(page, "save"):
+        if native_file:
             _save(page, subject, path, given)
         else:
             page.write(model, path, given)
