@@ -50,15 +50,12 @@ def attention(
     offset = _offset(past_key, lengths, q.shape[2])
     if past_key is not None and past_value is not None:
         k, v = P.concatenate([past_key, k], 2), P.concatenate([past_value, v], 2)
-    keys, values = k, v
-    if lengths is not None and context.outputs < 4:
-        keys, values = (first_keys(item, P.max(P.cast(lengths, DataType.INT64))) for item in (k, v))
-    raw = scores(q, keys, scale)
+    raw = scores(q, k, scale)
     capped = P.elementwise(lambda e: softcap * P.tanh(e / softcap), raw) if softcap else raw
     tests = _tests(offset, lengths, left_window_size, 0 if is_causal else right_window_size)
     biased = _masked(capped, mask, tests)
     weights = _weights(biased, softmax_precision, mask is not None or bool(tests))
-    result = P.cast(mix(P.cast(weights, q.dtype), values), q.dtype)
+    result = P.cast(mix(P.cast(weights, q.dtype), v), q.dtype)
     if packed:
         result = join_heads(result)
     if context.outputs == 1:
@@ -75,13 +72,6 @@ def join_heads(x: P.Array) -> P.Array:
     """(B, H, S, D) as (B, S, H * D)."""
     rows = P.transpose(x, [0, 2, 1, 3])
     return P.reshape(rows, (*rows.shape[:2], rows.shape[2] * rows.shape[3]))
-
-
-def first_keys(x: P.Array, count: P.Array) -> P.Array:
-    """(B, G, T, D) up to the key of that number, so that a cache that is not full is not read to its end; one key at least."""
-    place = P.minimum(P.maximum(count, 1), P.scalar(x.shape[2]))
-    (kept,) = P.dimensions(P.reshape(place, (1,)))
-    return P.slice(x, [0] * 4, (*x.shape[:2], kept, x.shape[3]))
 
 
 def scores(q: P.Array, k: P.Array, scale: float | None) -> P.Array:

@@ -14,7 +14,7 @@ from onward.errors import InvalidArgument, UnsupportedOperator
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension
 from onward.operators.activation.softmax import softmax_over
-from onward.operators.attention.attention import first_keys, join_heads, mix, scores, split_heads
+from onward.operators.attention.attention import join_heads, mix, scores, split_heads
 from onward.operators.attention.rotary_embedding import rotary_embedding
 from onward.operators.microsoft.activations import DOMAIN
 from onward.operators.microsoft.quantized import matmul_integer_to_float
@@ -310,7 +310,7 @@ def group_query_attention(
     if past_key is not None and past_value is not None and past_key.shape[2] != 0:
         (extent,) = P.dimensions(P.reshape(P.compute((), lambda: P.maximum(longest, P.scalar(past_key.shape[2]))), (1,)))
         k, v = _appended(past_key, k, start, extent), _appended(past_value, v, start, extent)
-        keys, values = (first_keys(item, P.compute((), lambda: longest)) for item in (k, v))
+        keys, values = (_first_keys(item, longest) for item in (k, v))
 
     def seen(e: P.Scalar, p: Place) -> P.Scalar:
         position, place = start[p[0]] + P.scalar(p[2]), P.scalar(p[3])
@@ -337,6 +337,13 @@ def _grouped(query: P.Array, key: P.Array | None, value: P.Array | None, heads: 
     parts = ((0, heads), (heads, groups), (heads + groups, groups))
     q, k, v = (split_heads(_columns(query, first * size, number * size), number) for first, number in parts)
     return q, k, v
+
+
+def _first_keys(x: P.Array, count: P.Scalar) -> P.Array:
+    """(B, G, T, D) up to the key of that number, so that a cache that is not full is not read to its end; one key at least."""
+    place = P.minimum(P.maximum(count, 1), P.scalar(x.shape[2]))
+    (kept,) = P.dimensions(P.reshape(P.compute((), lambda: place), (1,)))
+    return P.slice(x, [0] * 4, (*x.shape[:2], kept, x.shape[3]))
 
 
 def _appended(past: P.Array, new: P.Array, start: P.Array, extent: Dimension) -> P.Array:
