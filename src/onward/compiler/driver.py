@@ -161,10 +161,11 @@ class _Compilation:
         )
 
     def _in_place(self) -> list[tuple[int, int]]:
-        """Where nothing reads the input once it is copied, nor the output before."""
-        found = []
+        """Where nothing reads the input once it is copied, nor the output before. In a loop the copy is made for every turn."""
+        found, loops = [], 0
         for number, event in enumerate(self.events):
-            if isinstance(event, Launch) and event.kernel.in_place is not None:
+            loops += isinstance(event, LoopBegin) - isinstance(event, LoopEnd)
+            if isinstance(event, Launch) and event.kernel.in_place is not None and not loops:
                 source, target = event.kernel.in_place
                 before, after = _buffers(self.events[:number]), _buffers(self.events[number + 1 :])
                 if source not in after and target not in before:

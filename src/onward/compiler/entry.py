@@ -229,7 +229,8 @@ class EntryBuilder:
         self._stop_on_error(launch)
         for name in launch.defines:
             self.sizes.pop(name, None)
-        self.known = {atom: value for atom, value in self.known.items() if symbols_of(atom.operands).isdisjoint(launch.defines)}
+        if launch.defines:
+            self.known = {atom: value for atom, value in self.known.items() if symbols_of(atom.operands).isdisjoint(launch.defines)}
 
     @contextlib.contextmanager
     def _unless_one_memory(self, source: Buffer, target: Buffer) -> Iterator[None]:

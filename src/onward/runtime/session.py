@@ -315,7 +315,7 @@ class InferenceSession:
         self._check_missing(arrays)
         given = [iobinding.target(name) for name in self._outputs]
         fitting = [self._fitting(index, array, arrays) for index, array in enumerate(given)]
-        keep_apart(arrays, fitting, self._artifact.in_place)
+        keep_apart(arrays, dict(zip(self._outputs, fitting)), self._artifact.in_place)
         stop = run_options.stop_address if run_options is not None else 0
         results = self._executable.run(arrays, fitting, stop=stop)
         iobinding.finish(dict(zip(self._outputs, results)))

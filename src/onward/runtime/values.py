@@ -226,13 +226,13 @@ class IOBinding:
             self._results[name] = result if bound is None else bound
 
 
-def keep_apart(inputs: list[np.ndarray], outputs: Sequence[np.ndarray | None], in_place: Sequence[tuple[int, int]]) -> None:
-    """Copies the inputs that an output would overwrite, but for those (input, output) that are made to be one memory.
+def keep_apart(inputs: list[np.ndarray], outputs: Mapping[str, np.ndarray | None], in_place: Sequence[tuple[int, int]]) -> None:
+    """Copies the inputs that an output would overwrite, but for the pairs (input, output), by number, that are made to be one memory.
 
-    Raises InvalidArgument where two outputs share memory.
+    All arrays are contiguous. Raises InvalidArgument where two outputs share memory.
     """
     spans = [(*_span(array), False, number) for number, array in enumerate(inputs)]
-    spans += [(*_span(array), True, number) for number, array in enumerate(outputs) if array is not None]
+    spans += [(*_span(array), True, number) for number, array in enumerate(outputs.values()) if array is not None]
     spans.sort()
     for place, (begin, end, writes, number) in enumerate(spans):
         for start, stop, other_writes, other in spans[place + 1 :]:
@@ -241,7 +241,8 @@ def keep_apart(inputs: list[np.ndarray], outputs: Sequence[np.ndarray | None], i
             if start == stop or not (writes or other_writes):
                 continue
             if writes and other_writes:
-                raise InvalidArgument(f"outputs {number} and {other} are bound to memory that they share")
+                names = list(outputs)
+                raise InvalidArgument(f"outputs '{names[number]}' and '{names[other]}' are bound to memory that they share; bind each to its own")
             source, target = (other, number) if writes else (number, other)
             if (begin, end) != (start, stop) or (source, target) not in in_place:
                 inputs[source] = inputs[source].copy()

@@ -13,7 +13,8 @@ from onward.operators.registry import operator
 def tensor_scatter(past_cache: P.Array, update: P.Array, write_indices: P.Array | None, *, axis: int = -2, mode: str = "linear") -> P.Array:
     """A cache with `update` written along `axis` from `write_indices[batch]` on. ONNX TensorScatter-24.
 
-    In mode circular, positions beyond the end go on at the start.
+    past_cache (B, ..., T, ...) and update (B, ..., S, ...) of one type, write_indices (B). In mode circular, positions beyond the end go on
+    at the start; in mode linear they are an error of the run.
     """
     if mode not in ("linear", "circular"):
         raise InvalidArgument(f"TensorScatter has no mode '{mode}'; known are linear and circular")
