@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,6 +93,28 @@ def test_evidence_tells_results_apart() -> None:
     model.metadata[KEY] = json.dumps(kept)
     with pytest.raises(ConversionMismatch, match="differs from what a source gave for equal numbers"):
         repeated(model)
+
+
+@pytest.mark.parametrize("spoil", [
+    {"bytes": "no code"}, {"bytes": ""}, {"shape": [1 << 40]}, {"shape": [-1]}, {"type": "NONE"}, {"shape": "x"}, {"bytes": 5},
+])  # fmt: skip
+def test_damaged_evidence_is_told(spoil: dict[str, Any]) -> None:
+    model = spread(1e-4)
+    certify(model, reference(1e-4), None, None)
+    kept = json.loads(model.metadata[KEY])
+    (name,) = kept["evidence"][0]["results"]
+    kept["evidence"][0]["results"][name] |= spoil
+    model.metadata[KEY] = json.dumps(kept)
+    with pytest.raises(InvalidArgument, match="damaged"):
+        repeated(model)
+    for evidence in ([5], [{}], [{**kept["evidence"][0], "allowed": {}}]):
+        model.metadata[KEY] = json.dumps({**kept, "evidence": evidence})
+        with pytest.raises(InvalidArgument, match="damaged"):
+            repeated(model)
+    for text in ("no JSON", "5", '{"x": 1}'):
+        model.metadata[KEY] = text
+        with pytest.raises(InvalidArgument, match="certificate"):
+            repeated(model)
 
 
 def test_a_model_without_evidence_says_what_is_missing() -> None:

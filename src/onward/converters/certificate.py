@@ -95,9 +95,12 @@ class Certificate:
 
     @classmethod
     def of(cls, model: Model) -> Certificate | None:
-        """The certificate that a model carries, if there is one."""
+        """The certificate that a model carries, if there is one. Raises InvalidArgument where it cannot be read."""
         text = model.metadata.get(KEY)
-        return None if text is None else cls(**json.loads(text))
+        try:
+            return None if text is None else cls(**json.loads(text))
+        except (TypeError, ValueError) as problem:
+            raise InvalidArgument(f"the model's certificate ('{KEY}' of its metadata) cannot be read: {problem}") from problem
 
 
 def certify(
@@ -192,7 +195,7 @@ def repeated(model: Model, tolerance: float | None = None) -> Certificate:
         )
     session = InferenceSession(model.to_bytes())
     shapes, differences, failures = {}, dict[str, dict[str, float]](), []
-    for item in (Evidence(**kept) for kept in certificate.evidence):
+    for item in (Evidence.read(kept) for kept in certificate.evidence):
         feeds, results = item.arrays()
         shapes[item.data] = {name: list(array.shape) for name, array in feeds.items()}
         for name, ours in zip(results, session.run(list(results), feeds)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from onward.errors import InvalidArgument
 from onward.ir.datatypes import DataType
 
 LIMIT = 8192
@@ -44,13 +46,23 @@ class Evidence:
         made = cls(data, given, found, dict(allowed))
         return made if made.size <= LIMIT else None
 
+    @classmethod
+    def read(cls, kept: Any) -> Evidence:
+        """What a certificate keeps. Raises InvalidArgument where that is no run: a file may hold anything."""
+        try:
+            made = cls(**kept)
+            allowed = {name: (float(made.allowed[name][0]), float(made.allowed[name][1])) for name in made.results}
+            return cls(str(made.data), dict(made.feeds), dict(made.results), allowed)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as problem:
+            raise InvalidArgument(f"a run that the certificate keeps is damaged ({problem}): pass the source to compare again") from problem
+
     @property
     def size(self) -> int:
         """The characters that the arrays take."""
         return sum(len(str(item)) for part in (self.feeds, self.results) for item in part.values())
 
     def arrays(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Feeds and results."""
+        """Feeds and results. Raises InvalidArgument where they are damaged."""
         feeds, results = ({name: _unpacked(item) for name, item in part.items()} for part in (self.feeds, self.results))
         return feeds, results
 
@@ -67,6 +79,15 @@ def _packed(array: np.ndarray) -> dict[str, Any]:
 
 
 def _unpacked(item: Mapping[str, Any]) -> np.ndarray:
-    if "texts" in item:
-        return np.array(item["texts"], object).reshape(item["shape"])
-    return np.frombuffer(zlib.decompress(base64.b85decode(item["bytes"])), DataType[item["type"]].numpy).reshape(item["shape"])
+    """Raises InvalidArgument for what is no packed array: a file may hold anything."""
+    try:
+        if "texts" in item:
+            return np.array([str(text) for text in item["texts"]], object).reshape(item["shape"])
+        kind, shape = DataType[item["type"]].numpy, [int(extent) for extent in item["shape"]]
+        size = math.prod(shape) * kind.itemsize
+        if min(shape, default=0) < 0 or size > LARGEST:
+            raise ValueError(f"an array of shape {shape}")
+        # No more is unpacked than the array has, whatever the bytes would become.
+        return np.frombuffer(zlib.decompressobj().decompress(base64.b85decode(item["bytes"]), size or 1), kind).reshape(shape)
+    except (KeyError, TypeError, ValueError, zlib.error) as problem:
+        raise InvalidArgument(f"a run that the certificate keeps is damaged ({problem}): pass the source to compare again") from problem

@@ -31,7 +31,7 @@ class Rounds:
     def first_different(self, model: Model, feeds: Mapping[str, np.ndarray], allowed: float) -> str:
         """By bisection, the round whose trees are the first that change the sums by more than is allowed; "" where the model notes none."""
         node = ensemble_of(model)
-        ends = json.loads(node.metadata.get(ENDS, "[]")) if node is not None else []
+        ends = _ends_of(node) if node is not None else []
         if len(ends) != self.count:
             return ""
         same, other = 0, self.count
@@ -49,6 +49,14 @@ class Rounds:
         node.attributes["tree_roots"] = replace(roots, value=list(roots.value)[: ends[count - 1]], message=None)
         ((_, ours),) = values_of(shorter, [node.outputs[0].name], feeds)
         return exceeds(difference(ours, self.sums(feeds, count), "the sums of trees"), allowed)
+
+
+def _ends_of(node: Node) -> list[int]:
+    """What a node notes of its rounds; nothing where that is no list of numbers."""
+    try:
+        return [int(end) for end in json.loads(node.metadata.get(ENDS, "[]"))]
+    except (TypeError, ValueError):
+        return []
 
 
 def ensemble_of(model: Model) -> Node | None:
