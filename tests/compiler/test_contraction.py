@@ -11,7 +11,7 @@ from onward import program as P
 from onward.compiler.artifact import CompileOptions
 from onward.compiler.driver import compile_program
 from onward.compiler.native import assembly
-from onward.compiler.schedule import matrix, strips
+from onward.compiler.schedule import contraction, matrix, strips
 from onward.compiler.schedule.packing import pack_panels
 from onward.compiler.schedule.tiles import Tile, choose_tile, legal_tiles
 from onward.compiler.targets import Target
@@ -72,7 +72,7 @@ def test_keys_that_lie_along_the_reduction(target: str, rows: int, known: bool) 
     feeds = {"q": g.standard_normal((2, rows, 24)).astype(np.float32), "k": g.standard_normal((2, 37, 24)).astype(np.float32)}
     artifact = compare([q, k], {"y": P.matmul(q, P.transpose(k, [0, 2, 1])) + 1.0}, feeds, target)
     kinds = {kernel.kind for kernel in artifact.kernels}
-    assert kinds == ({"map", "contraction", "rows"} if not known else {"rows"} if rows < matrix.FEW_ROWS else {"map", "contraction"})
+    assert kinds == ({"map", "contraction", "rows"} if not known else {"rows"} if rows < contraction.FEW_ROWS else {"map", "contraction"})
 
 
 @pytest.mark.parametrize("open_sizes", [False, True])

@@ -54,7 +54,7 @@ class _Compilation:
         self.target = target
         self.options = options
         self.launched = 0
-        self.plan = Plan(list(program.outputs.values()))
+        self.plan = Plan(list(program.outputs.values()), squares=not target.multiplies_bfloat16)
         self.outputs = self.plan.outputs
         for index, item in enumerate(program.inputs):
             self.plan.layouts.view(item).buffer.index = index
@@ -107,7 +107,7 @@ class _Compilation:
 
     def _loop(self, step: RoutineStep, plan: Plan) -> list[Event]:
         """The body of a recurrence between the marks of a loop. The states live where the last ones are to lie."""
-        region = LoopRegion(step.routine, plan.layouts)
+        region = LoopRegion(step.routine, plan)
         before = self._copies(region.entering, region.plan)
         inside = self._schedule(region.plan)
         if any(isinstance(event, Launch) and event.defines for event in inside):

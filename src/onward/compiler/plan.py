@@ -32,12 +32,15 @@ class Plan:
         given: Mapping[Array, View] | None = None,
         homes: Sequence[View | None] = (),
         blocks: Blocks | None = None,
+        *,
+        squares: bool = True,
     ) -> None:
         given = given or {}
+        self.squares = squares
         self.outputs = distinct_outputs(outputs)
         finder = RootFinder(self.outputs, given.keys())
         self.roots = finder.find()
-        found = [*find_row_blocks(finder, self.roots), *find_squares(finder, self.roots)] if blocks is None else []
+        found = [*find_row_blocks(finder, self.roots), *(find_squares(finder, self.roots) if squares else [])] if blocks is None else []
         self.order = [array for array in finder.order if array not in finder.known and array not in given]
         stored = [array for array in finder.order if array in finder.stored]
         self.layouts = LayoutPlanner(self.roots, stored, self.outputs, finder.known, given, blocks)
@@ -68,7 +71,8 @@ class LoopRegion:
     copied at the end of every turn. Slices of sequences and of what is collected are views at the symbol of time.
     """
 
-    def __init__(self, routine: Routine, layouts: LayoutPlanner) -> None:
+    def __init__(self, routine: Routine, outside: Plan) -> None:
+        layouts = outside.layouts
         body: Body = routine.attributes["body"]
         count = len(body.states)
         first, rest = routine.inputs[:count], routine.inputs[count:]
@@ -80,7 +84,7 @@ class LoopRegion:
         for part, sequence in zip(body.slices, sequences):
             given[part] = _at(layouts.view(sequence), body)
         homes = [*[None] * count, *(_at(layouts.view(result), body) for result in collected)]
-        self.plan = Plan([*body.following, *body.collected], given, homes)
+        self.plan = Plan([*body.following, *body.collected], given, homes, squares=outside.squares)
         self.plan.layouts.views.update(given)
         self.entering = list(zip(first, body.states))
         self.following = list(zip(self.plan.outputs[:count], body.states))

@@ -42,6 +42,8 @@ def build(
     chosen = name or _identifier(Path(loaded.path).stem if loaded.path else loaded.graph.name or "model")
     if not re.fullmatch(r"[A-Za-z_]\w*", chosen):
         raise InvalidArgument(f"'{chosen}' cannot name a library: expected a C identifier")
+    if Target.parse(target).tiles == "amx":
+        raise InvalidArgument("a library for amx would have to ask the system for tiles, which is not offered yet; choose another target, such as avx512")
     artifact = compile_model(loaded, CompileOptions(target=target))
     check_ports(artifact)
     folder = Path(output_folder)

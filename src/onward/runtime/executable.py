@@ -18,7 +18,7 @@ from onward.compiler.support import PATIENCE
 from onward.errors import IndexOutOfBounds, InvalidInput, RunError, Terminated
 from onward.ir.expressions import Expression, SymbolAtom, evaluate, symbols_of
 from onward.program.guards import Guard
-from onward.runtime import threads
+from onward.runtime import processor, threads
 from onward.runtime.addresses import data_address
 
 _ENTRY = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
@@ -126,6 +126,7 @@ class Executable:
         self.threads = threads or available_cores()
         self.patience = patience
         self.most_turns = most_turns
+        processor.prepare(artifact.target)
         self.library = Library(artifact.objects, [artifact.entry])
         self._entry = _ENTRY(self.library.address(artifact.entry))
         self._weights = weights if weights is not None else _gather_weights(artifact)

@@ -22,7 +22,7 @@ from onward.ir.datatypes import DataType
 from onward.ir.expressions import Expression
 from onward.ir.serialization import dimension_text
 from onward.operators.schema import known_domains, newest_opset, type_string
-from onward.runtime import cache, garbage
+from onward.runtime import cache, garbage, processor
 from onward.runtime.executable import Executable, GuardFailed
 from onward.runtime.feeds import convert_feed
 from onward.runtime.options import (
@@ -92,6 +92,7 @@ class InferenceSession:
         if path is not None and not path.is_file():
             raise NoSuchFile(f"there is no model file '{path}'")
         target = Target.parse(None)
+        processor.prepare(target.name)
         compile_options = CompileOptions(
             profile=options.enable_profiling,
             optimize=options.graph_optimization_level != GraphOptimizationLevel.ORT_DISABLE_ALL,

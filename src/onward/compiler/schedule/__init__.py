@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from onward.compiler.layout import LayoutPlanner
 from onward.compiler.schedule.borders import border_kernel
+from onward.compiler.schedule.contraction import contraction_kernels
 from onward.compiler.schedule.kernel import Kernel
 from onward.compiler.schedule.lanes import LaneSchedule
-from onward.compiler.schedule.matrix import contraction_kernels
 from onward.compiler.schedule.moves import copy_kernel
 from onward.compiler.schedule.nest import NestSchedule
 from onward.compiler.schedule.routine import routine_kernels

@@ -29,17 +29,15 @@ from onward.compiler.schedule.accumulation import (
 )
 from onward.compiler.schedule.emitter import Emitter
 from onward.compiler.schedule.kernel import Arguments, Kernel
-from onward.compiler.schedule.nest import NestSchedule
 from onward.compiler.schedule.panels import Panels
-from onward.compiler.schedule.products import product_of
+from onward.compiler.schedule.products import Form, product_of
 from onward.compiler.schedule.strips import TileOrder
 from onward.compiler.schedule.summation import PRODUCTS
 from onward.compiler.schedule.tiles import TYPICAL_ROWS, choose_tile
-from onward.compiler.steps import ContractionStep, row_nest
 from onward.compiler.targets import Target
 from onward.compiler.values import I8, I64, POINTER, Type, Value
 from onward.ir.datatypes import DataType
-from onward.ir.expressions import Dimension, Expression, Symbol, SymbolAtom, ceiling_divide, floor_divide, minimum, product, upper_bound
+from onward.ir.expressions import Dimension, Expression, Symbol, SymbolAtom, ceiling_divide, product, upper_bound
 from onward.ir.expressions import substitute as substitute_index
 from onward.program.scalar import IndexValue, Read
 
@@ -52,30 +50,8 @@ STREAMING_DEPTH = 256
 """Terms of the longest sum during which a tile asks for what it will write: with 256 channels there is nothing to gain, with 64 a fifth (measured)."""
 SMALL_PANEL = 4096
 """Bytes of a panel that hardware fetches early enough by itself."""
-FEW_ROWS = 4
-"""With fewer rows, keys are better multiplied where they lie: 2 rows times 1024 keys of 64 take half the time, 4 rows about the same (measured)."""
 PACKING_ROWS = 256
 """From so many rows on, panels made for the run are worth it: with 128 rows they cost what they bring, with 1024 an eighth is gained (measured)."""
-
-
-def contraction_kernels(step: ContractionStep, layouts: LayoutPlanner, target: Target) -> list[Kernel]:
-    """The kernel of one contraction with its epilogue, after one that packs the right operand, if that is done for the run.
-
-    It is not worth it for few rows where the operand lies along the reduction, as keys do: each result is a sum of its own then. Which of
-    both it is, the run says where it alone knows the number of rows: what is not wanted has no blocks.
-    """
-    schedule = MatrixSchedule(step.root, layouts, target)
-    kernel = schedule.kernel()
-    if schedule.constant or not schedule.packed:
-        return [kernel]
-    packing = schedule.packing_kernel()
-    if not schedule.lies_along_reduction():
-        return [packing, kernel]
-    sums = NestSchedule(row_nest(step.root), layouts, target, {step.root.array}).kernel()
-    many = minimum(1, floor_divide(schedule.row_count, FEW_ROWS))
-    for item, share in ((packing, many), (kernel, many), (sums, 1 - many)):
-        item.blocks, item.work = item.blocks * share, item.work * share
-    return [item for item in (packing, kernel, sums) if item.blocks != 0]
 
 
 class MatrixSchedule:
@@ -118,7 +94,11 @@ class MatrixSchedule:
         """Settles how the right operand is stored, and with it how products are made."""
         self.stored = stored
         self.product = product_of(self.right.dtype, self.target, stored)
-        self.total = self.product.total
+        self._sum_as(self.product)
+
+    def _sum_as(self, form: Form) -> None:
+        """Settles what operands and sums are."""
+        self.form, self.total = form, form.total
         self.lanes = max(1, self.target.vector_bits // self.total.bits)
 
     def _is_narrow(self) -> bool:
@@ -221,41 +201,43 @@ class MatrixSchedule:
 
     def lies_along_reduction(self) -> bool:
         """Whether both operands, of floats, are read without gaps along the reduction."""
-        return self.product.group == 1 and len(self.inner) == 1 and self._step(self.left, self.inner[0]) == self._step(self.right, self.inner[0]) == 1
+        return self.form.group == 1 and len(self.inner) == 1 and self._step(self.left, self.inner[0]) == self._step(self.right, self.inner[0]) == 1
 
     def _as_panels(self) -> Panels:
-        extents = {name: self.layouts.room(extent) for name, extent in self.extents.items()}
-        extents |= {str(place): upper_bound(place) + 1 for place in self.places}  # type: ignore[operator]
         loops, group = self._loops(), self.product.group
         steps, run = product(turns_of(loops, group)), loops[-1].extent if loops else 1
-        outer = [*self.places, *self.batch]
-        return Panels(self.right, self.layouts, outer, self.inner, self.column, extents, self.layouts.room(steps), run, self.width, group)
+        return Panels(
+            self.right, self.layouts, [*self.places, *self.batch], self.inner, self.column, self._rooms(), self.layouts.room(steps), run,
+            self.width, group, group, self.stored,
+        )  # fmt: skip
+
+    def _rooms(self) -> dict[str, Dimension]:
+        """The extents in memory of the loops and of the places around them."""
+        extents = {name: self.layouts.room(extent) for name, extent in self.extents.items()}
+        return extents | {str(place): upper_bound(place) + 1 for place in self.places}  # type: ignore[operator]
+
+    def _left_buffer(self) -> Buffer:
+        """Where the left operand is read."""
+        return self.layouts.view(self.left.array).buffer
 
     def _right_buffer(self) -> Buffer:
         """Where the right operand is read."""
         if not self.packed:
             return self.layouts.view(self.right.array).buffer
-        return self.panels.constant(self.stored) if self.constant else self.panels.scratch()
+        return self.panels.constant() if self.constant else self.panels.scratch()
 
-    def packing_kernel(self) -> Kernel:
-        """Lays a right operand that only the run knows out as panels."""
-        return self.panels.kernel(self.right_buffer, self.target)
+    def packing_kernels(self) -> list[Kernel]:
+        """Those that lay out as panels what only the run knows."""
+        return [self.panels.kernel(self.right_buffer, self.target)] if self.packed and not self.constant else []
 
     # -- the kernel --------------------------------------------------------------------------------------------
     def kernel(self) -> Kernel:
         """The compiled form."""
-        row = self.rows[-1] if self.rows else None
-        self.row_extent = self.extents[str(row)] if row is not None else 1
-        self.row_step = self._step(self.left, row) if row is not None else 0
-        column_extent = self.extents[str(self.column)]
-        most = 16 if isinstance(self.row_step, int) else 6
         self.depth = product(self.extents[str(variable)] for variable in self.inner)
-        step_bytes = self.product.right_element.bits // 8 * self.product.group
-        self.tile = choose_tile(self.row_extent, column_extent, self._depths(), step_bytes, self.target, most, self.product)
-        self.width = self.tile.vectors * self.lanes
+        self._choose_tile()
         self.order = self._order()
         self.panels = self._as_panels()
-        self.right_buffer = self._right_buffer()
+        self.left_buffer, self.right_buffer = self._left_buffer(), self._right_buffer()
         buffers, sizes = self._arguments()
         module = Module(self.target)
         b = module.function("kernel", [("arguments", POINTER), ("begin", I64), ("end", I64)])
@@ -269,15 +251,30 @@ class MatrixSchedule:
             [self.layouts.view(self.root.array).buffer], "contraction", flops=flops,
         )  # fmt: skip
 
+    def _choose_tile(self) -> None:
+        """Settles rows and columns of a tile, and how far its rows lie from one another."""
+        row = self.rows[-1] if self.rows else None
+        self.row_extent = self.extents[str(row)] if row is not None else 1
+        self.row_step = self._step(self.left, row) if row is not None else 0
+        column_extent = self.extents[str(self.column)]
+        most = 16 if isinstance(self.row_step, int) else 6
+        step_bytes = self.product.right_element.bits // 8 * self.product.group
+        self.tile = choose_tile(self.row_extent, column_extent, self._depths(), step_bytes, self.target, most, self.product)
+        self.width = self.tile.vectors * self.lanes
+
     def _order(self) -> TileOrder:
         panels = ceiling_divide(self.extents[str(self.column)], self.width)
-        outer = [self.extents[str(variable)] for variable in self.rows[:-1]]
+        outer = [self.extents[str(variable)] for variable in self._outer_rows()]
         inside = next((place for place, variable in enumerate(self.batch) if self._lies_in_a_row(variable)), len(self.batch))
         batch, groups = ([self.extents[str(variable)] for variable in part] for part in (self.batch[:inside], self.batch[inside:]))
         order = TileOrder(batch, groups, panels, outer, ceiling_divide(self.row_extent, self.tile.rows))
-        weights = product(groups) * panels * self.width * self.depth * (self.product.right_element.bits // 8)
+        weights = product(groups) * panels * self.width * self.depth * (self.form.right_element.bits // 8)
         arrays = {self.left.array, self.root.array, *(read.array for read in self._added())}
         return order.in_strips(weights, [array.size * array.dtype.numpy.itemsize for array in arrays], self.target)
+
+    def _outer_rows(self) -> list[Expression]:
+        """Loops of rows that are not cut into tiles."""
+        return self.rows[:-1]
 
     def _lies_in_a_row(self, variable: Expression) -> bool:
         """Whether a loop of the batch walks places inside the rows of the left operand and of the result."""
@@ -287,7 +284,7 @@ class MatrixSchedule:
 
     def _arguments(self) -> tuple[list[Buffer], list[str]]:
         reads = [read for read in self.body.reads() if read.array is not self.root.reduce]
-        buffers = dict.fromkeys([self.layouts.view(self.left.array).buffer, self.right_buffer])
+        buffers = dict.fromkeys([self.left_buffer, self.right_buffer])
         buffers.update(dict.fromkeys(self.layouts.view(read.array).buffer for read in reads))
         buffers[self.layouts.view(self.root.array).buffer] = None
         dimensions: list[Dimension] = [*self._addresses(True), *self.extents.values(), self.row_step, self.right_buffer.size]
@@ -303,7 +300,7 @@ class MatrixSchedule:
         self.scratch = b.allocate_stack(self.total, self.tile.rows * self.width, 64)
         with b.loop(begin, end) as block:
             place = self.order.place(b, self.point, block)
-            indices = {str(variable): index for variable, index in zip((*self.batch, *self.rows[:-1]), (*place.batch, *place.outer))}
+            indices = {str(variable): index for variable, index in zip((*self.batch, *self._outer_rows()), (*place.batch, *place.outer))}
             self.look_ahead = self._look_ahead(b, place.turn)
             self._emit_columns(b, arguments, indices, place.panel, place.tile)
 
@@ -312,11 +309,11 @@ class MatrixSchedule:
 
         A single tile, which streams the panels once, asks for what it needs soon.
         """
-        panel, bits = self.panels.steps * self.width * self.product.group, self.product.right_element.bits
+        panel, bits = self.panels.steps * self.width * self.form.group, self.form.right_element.bits
         if not self.packed or not isinstance(panel, int) or panel * bits < 8 * SMALL_PANEL:
             return None
         per_line = CACHE_LINE * 8 // bits
-        walked = -(-steps_written_out(self.product) * self.width * self.product.group // per_line)
+        walked = -(-self._steps_of_a_turn() * self.width * self.form.group // per_line)
         tiles = self.order.tiles_of_rows
         turns = tiles if isinstance(tiles, int) else TYPICAL_ROWS // self.tile.rows
         turns = min(turns, self.order.strip or turns)
@@ -324,6 +321,10 @@ class MatrixSchedule:
         share = b.unsigned_remainder(turn * b.constant(I64, lines), b.constant(I64, walked))
         distance = min(panel, STREAM_AHEAD * 8 // bits) if turns == 1 else panel
         return LookAhead(lines, b.constant(I64, distance) + share * b.constant(I64, per_line))
+
+    def _steps_of_a_turn(self) -> int:
+        """Steps of the reduction in a turn of its innermost loop."""
+        return steps_written_out(self.product)
 
     def _emit_columns(self, b: Builder, arguments: Arguments, indices: dict[str, Value], panel: Value, tile: Value) -> None:
         """A whole panel of columns, or the last and narrower one."""
@@ -463,9 +464,9 @@ class MatrixSchedule:
         for variable in self.batch:
             place = place * self.point.index(self.extents[str(variable)]) + indices[str(variable)]
         place = place * self.point.index(self.panels.count) + panel
-        group = b.constant(I64, self.product.group)
+        group = b.constant(I64, self.form.group)
         place = (place * self.point.index(self.panels.steps * self.width) + lane) * group
-        return b.offset(arguments.pointer(self.right_buffer), place, self.product.right_element)
+        return b.offset(arguments.pointer(self.right_buffer), place, self.form.right_element)
 
     def _loops(self) -> list[Loop]:
         """The reduction loops with their strides; neighbours that walk both operands as one become one.

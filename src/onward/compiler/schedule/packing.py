@@ -10,7 +10,7 @@ import numpy as np
 
 def packing_of(
     axes: Sequence[int], origin: int, extents: Sequence[int], steps: Sequence[int], batch: int, width: int, run: int, group: int,
-    stored: np.dtype,
+    chunk: int, stored: np.dtype,
 ) -> Callable[[np.ndarray], np.ndarray]:  # fmt: skip
     """What makes panels of a constant whose axes lie in the order `axes`.
 
@@ -21,22 +21,23 @@ def packing_of(
     def packing(array: np.ndarray) -> np.ndarray:
         flat = np.ascontiguousarray(array.transpose(axes) if axes else array).reshape(-1)[origin:]
         whole = np.lib.stride_tricks.as_strided(flat, extents, [step * flat.itemsize for step in steps])
-        return pack_panels(whole, batch, width, run, group).astype(stored, copy=False)
+        return pack_panels(whole, batch, width, run, group, chunk).astype(stored, copy=False)
 
     return packing
 
 
-def pack_panels(array: np.ndarray, batch_axes: int, width: int, run: int = 1, group: int = 1) -> np.ndarray:
+def pack_panels(array: np.ndarray, batch_axes: int, width: int, run: int = 1, group: int = 1, chunk: int = 0) -> np.ndarray:
     """(batch..., reduction..., columns) -> (batch, columns / width, steps, width, group), zero-padded.
 
-    A step takes a group of neighbours along the last `run` of the reduction; a run begins with a group of its own.
+    A step takes a group of neighbours along the last `run` of the reduction; a run is made of whole chunks, which are groups
+    if nothing else is said.
     """
     columns = array.shape[-1]
     batch = math.prod(array.shape[:batch_axes])
     runs = math.prod(array.shape[batch_axes:-1]) // max(1, run)
     flat = array.reshape(batch, runs, run, columns)
-    if run % group:
-        flat = np.pad(flat, [(0, 0), (0, 0), (0, -run % group), (0, 0)])
+    if run % (chunk or group):
+        flat = np.pad(flat, [(0, 0), (0, 0), (0, -run % (chunk or group)), (0, 0)])
     flat = flat.reshape(batch, runs * flat.shape[2] // group, group, columns)
     panels = -(-columns // width)
     result = np.zeros((batch, panels, flat.shape[1], width, group), array.dtype)

@@ -1,4 +1,4 @@
-"""The right operand of a contraction as panels of one tile's width, in the order of their use."""
+"""An operand of a contraction as panels of one tile's width, in the order of their use: the right one, whose columns they are, or the left one for its rows."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from onward.compiler.targets import Target
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, ceiling_divide, product, remainder
 from onward.program.array import Compute, compute
-from onward.program.scalar import Read, Scalar, scalar, select
+from onward.program.scalar import Read, Scalar, cast, scalar, select
 
 
 @dataclass(frozen=True)
 class Panels:
-    """(outer, columns / width, steps of the reduction, width, group), padded with zeros.
+    """(outer, columns / width, steps of the reduction, width, group), padded with zeros, as numbers of the `stored` type.
 
     The operand is read at the `outer` loops, those of the reduction (`inner`) and a `column`, which have `extents`. A step takes a
-    `group` of neighbours along the last `run` of the reduction, in which all loops that follow each other without gaps are one.
+    `group` of neighbours along the last `run` of the reduction, in which all loops that follow each other without gaps are one; a run
+    is made of whole `chunk`s.
     """
 
     read: Read
@@ -35,6 +36,8 @@ class Panels:
     run: Dimension
     width: int
     group: int
+    chunk: int
+    stored: DataType
 
     @property
     def count(self) -> Dimension:
@@ -46,8 +49,8 @@ class Panels:
         """Elements of all panels."""
         return product([*(self.extents[str(loop)] for loop in self.outer), self.count, self.steps, self.width, self.group])
 
-    def constant(self, stored: DataType) -> Buffer:
-        """Those of a constant, as numbers of a type, made while compiling."""
+    def constant(self) -> Buffer:
+        """Those of a constant, made while compiling."""
         view = self.layouts.view(self.read.array)
         constant, axes = view.buffer.constant, view.buffer.order
         assert constant is not None
@@ -58,13 +61,15 @@ class Panels:
         steps = [0 if whole is None else int(whole.coefficient(loop)) for loop in loops]  # type: ignore[arg-type]
         origin = address if whole is None else whole.constant
         run = int(self.run)  # type: ignore[arg-type]
-        key: tuple[Hashable, ...] = (tuple(extents), tuple(steps), origin, self.width, len(self.outer), run, self.group, stored)
-        packing = packing_of(axes, int(origin), extents, steps, len(self.outer), self.width, run, self.group, stored.numpy)  # type: ignore[arg-type]
-        return Buffer("constant", stored, self.size, 0, constant, axes, "packed", packing, key)
+        key: tuple[Hashable, ...] = (tuple(extents), tuple(steps), origin, self.width, len(self.outer), run, self.group, self.chunk, self.stored)
+        packing = packing_of(
+            axes, int(origin), extents, steps, len(self.outer), self.width, run, self.group, self.chunk, self.stored.numpy,  # type: ignore[arg-type]
+        )  # fmt: skip
+        return Buffer("constant", self.stored, self.size, 0, constant, axes, "packed", packing, key)
 
     def scratch(self) -> Buffer:
         """Memory for those that `kernel` makes."""
-        return Buffer("arena", self.read.dtype, self.size, label="panels")
+        return Buffer("arena", self.stored, self.size, label="panels")
 
     def kernel(self, buffer: Buffer, target: Target) -> Kernel:
         """Makes the panels of an operand that only the run knows."""
@@ -82,11 +87,12 @@ class Panels:
             panel = places.pop(len(self.outer))
             deep, column = step * self.group + member, panel * self.width + lane
             result: Scalar = substitute(self.read, dict(zip(map(str, loops), (*places, *([deep] if self.inner else []), column))))
-            for place, extent, size in ((deep, depth, self.group), (column, across, self.width)):
+            for place, extent, size in ((deep, depth, self.chunk), (column, across, self.width)):
                 if remainder(extent, size) != 0:
                     result = select(scalar(place) < extent, result, 0)
-            return result
+            return cast(result, self.stored)
 
         outer = [self.extents[str(loop)] for loop in self.outer]
         inner = [self.extents[str(loop)] for loop in self.inner[:-1]]
-        return compute([*outer, self.count, *inner, ceiling_divide(depth, self.group), self.width, self.group], element)
+        steps = ceiling_divide(depth, self.chunk) * (self.chunk // self.group)
+        return compute([*outer, self.count, *inner, steps, self.width, self.group], element)

@@ -3,11 +3,13 @@
 Floats go one by one. 8-bit integers go in groups of four neighbours along the reduction, an unsigned left and a signed right
 one, whose products are summed in 32 bits: one instruction where the processor has it. The right operand lies as (groups,
 columns, 4) then, and each lane of a vector holds the group of a column. Weights that are stored as bfloat16 lie in the same way in groups of two, which
-is what instructions for products of bfloat16 take, too; where there are none, each half becomes a float when it is used.
+is what instructions for products of bfloat16 take, too; where there are none, each half becomes a float when it is used. Registers that hold a
+matrix take both operands in tiles of such groups.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from onward.compiler.builder import Builder
@@ -17,21 +19,37 @@ from onward.compiler.values import BF16, F32, I8, I16, I32, I64, Type, Value
 from onward.ir.datatypes import DataType
 
 
-class Product(Protocol):
-    """How the elements of two operands are multiplied."""
+class Form(Protocol):
+    """What a product takes and gives."""
 
-    group: int
-    """Neighbours along the reduction in one step."""
+    @property
+    def group(self) -> int:
+        """Neighbours along the reduction in one step."""
+        ...
+
+    @property
+    def left_element(self) -> Type:
+        """An element of the left operand in memory."""
+        ...
+
+    @property
+    def right_element(self) -> Type:
+        """An element of the right operand in memory."""
+        ...
+
+    @property
+    def total(self) -> Type:
+        """A sum."""
+        ...
+
+
+class Product(Form, Protocol):
+    """How the elements of two operands are multiplied, a vector at a time."""
+
     outer: int
     """Outer products in one step, each of a column of the left and a row of the right operand."""
     expansion: float
     """Cycles in which the units for multiply-add make a vector of the right operand ready for an outer product."""
-    left_element: Type
-    """An element of the left operand in memory."""
-    right_element: Type
-    """An element of the right operand in memory."""
-    total: Type
-    """A sum."""
 
     def registers(self, rows: int, vectors: int) -> int:
         """Vector registers that a tile occupies at once."""
@@ -53,14 +71,38 @@ class Product(Protocol):
 def product_of(operand: DataType, target: Target, stored: DataType | None = None) -> Product:
     """The way to multiply operands of a type: floats, or 8-bit integers (the type of either).
 
-    A right operand of float32 may be `stored` as bfloat16. No processor that was measured multiplies those faster than floats
-    (`vdpbf16ps` has 0.7 of their speed); the place for one that does, with tiles (AMX), is here.
+    A right operand of float32 may be `stored` as bfloat16. No vector unit that was measured multiplies those faster than floats
+    (`vdpbf16ps` has 0.7 of their speed).
     """
     if stored == DataType.BFLOAT16:
         return ExpandedProduct(target)
     if operand.is_float:
         return FloatProduct(storage_type(operand), target)
     return _BYTE_PRODUCTS[target.byte_product](target)
+
+
+@dataclass(frozen=True)
+class TileProduct:
+    """An instruction that adds the product of two tiles to a third: rows of numbers, a row for each group of the other's columns."""
+
+    instruction: str
+    left: DataType
+    right: DataType
+    group: int
+    chunk: int
+    """Numbers in a row of the left tile."""
+    left_element: Type
+    right_element: Type
+    total: Type
+
+
+def tile_product_of(left: DataType, right: DataType, target: Target) -> TileProduct | None:
+    """The way to multiply operands of these types by tiles; None where there is none."""
+    if target.multiplies_bfloat16 and left == right == DataType.FLOAT:
+        return TileProduct("tdpbf16ps", DataType.BFLOAT16, DataType.BFLOAT16, 2, 32, BF16, BF16, F32)
+    if target.tiles and (left, right) == (DataType.UINT8, DataType.INT8):
+        return TileProduct("tdpbusd", left, right, 4, 64, I8, I8, I32)
+    return None
 
 
 class FloatProduct:
@@ -141,7 +183,7 @@ class ByteProduct:
         """total + the sum of four products."""
         bytes_of = Type("i8", 4 * total.type.lanes)
         if total.type.lanes == 1:
-            return _sum_of_products(b, total, left, right)
+            return sum_of_products(b, total, left, right)
         if total.type.lanes * 32 == 128 and not self.target.is_x86:
             name = f"llvm.aarch64.neon.usdot.{total.type.mangled}.{bytes_of.mangled}"
         else:
@@ -160,7 +202,7 @@ class PairProduct(ByteProduct):
         """total + the sum of four products."""
         lanes = total.type.lanes
         if lanes == 1:
-            return _sum_of_products(b, total, left, right)
+            return sum_of_products(b, total, left, right)
         pairs = Type("i16", 2 * lanes)
         eight = b.constant(pairs, 8)
         left, right = b.bitcast(left, pairs), b.bitcast(right, pairs)
@@ -177,7 +219,7 @@ class WideProduct(PairProduct):
 
     def add(self, b: Builder, total: Value, left: Value, right: Value) -> Value:
         """total + the sum of four products."""
-        return _sum_of_products(b, total, left, right)
+        return sum_of_products(b, total, left, right)
 
 
 _BYTE_PRODUCTS = {"dot": ByteProduct, "pairs": PairProduct, "": WideProduct}
@@ -196,7 +238,8 @@ def _group(b: Builder, pointer: Value, step: Value, count: int) -> Value:
     return total
 
 
-def _sum_of_products(b: Builder, total: Value, left: Value, right: Value) -> Value:
+def sum_of_products(b: Builder, total: Value, left: Value, right: Value) -> Value:
+    """total + the sum of four products of bytes, an unsigned and a signed one, in every lane."""
     kind = total.type
     for number in range(4):
         first = b.logical_shift_right(left, b.constant(kind, 8 * number)) & b.constant(kind, 255)

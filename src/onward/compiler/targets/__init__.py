@@ -26,6 +26,8 @@ class Target:
     """Whether every access to memory is compared with the ends of its buffer (ONWARD_CHECKED=1; see bounds.py)."""
     narrow: bool = False
     """Whether operands of products may be rounded to bfloat16 where that makes them faster (`CompileOptions.precision`)."""
+    tiles: str = ""
+    """Registers that hold a matrix: "amx", those that are "emulated" in memory, or none."""
 
     @property
     def has_float16(self) -> bool:
@@ -36,6 +38,11 @@ class Target:
     def has_bfloat16(self) -> bool:
         """Whether there is a conversion from float32 to bfloat16, for vectors of every length."""
         return "+avx512bf16" in self.features and "+avx512vl" in self.features
+
+    @property
+    def multiplies_bfloat16(self) -> bool:
+        """Whether operands may be rounded to bfloat16 and are multiplied several times faster then."""
+        return self.narrow and bool(self.tiles)
 
     @property
     def is_x86(self) -> bool:
@@ -53,9 +60,10 @@ class Target:
 
     @classmethod
     def parse(cls, name: str | None) -> Target:
-        """host, generic (the baseline of this architecture), avx2, avxvnni (avx2 with products of bytes), avx512 or aarch64.
+        """host, generic (the baseline of this architecture), avx2, avxvnni (avx2 with products of bytes), avx512, amx or aarch64.
 
-        None means ONWARD_CPU or host. aarch64 can be compiled for on every machine. Any other name is the baseline.
+        None means ONWARD_CPU or host. aarch64 can be compiled for on every machine. amx is used where it is asked for, never as the host;
+        amx-emulated is the host with the same kernels, whose tiles lie in memory, for tests. Any other name is the baseline.
         """
         name = name or os.environ.get("ONWARD_CPU") or "host"
         if os.environ.get("ONWARD_CHECKED") == "1":
@@ -66,6 +74,8 @@ class Target:
     def _parse(cls, name: str) -> Target:
         triple = binding.get_process_triple()
         is_arm = triple.startswith(("aarch64", "arm64"))
+        if name == "amx-emulated":
+            return replace(cls._parse("host"), name=name, tiles="emulated")
         if name == "aarch64" or is_arm:
             return cls._arm(name, triple if is_arm else "aarch64-unknown-linux-gnu")
         if name == "host":
@@ -79,6 +89,9 @@ class Target:
             return cls("generic", triple, "", "", 128, 16, False, False)
         if name == "avx512":
             return cls(name, triple, "x86-64-v4", "", 512, 32, True, True)
+        if name == "amx":
+            features = "+avx512bf16,+avx512vl,+avx512vnni,+amx-tile,+amx-bf16,+amx-int8"
+            return cls(name, triple, "sapphirerapids", features, 512, 32, True, True, 48 << 10, 2 << 20, tiles="amx")
         if name == "avx2":
             return cls(name, triple, "x86-64-v3", "", 256, 16, True, False)
         if name == "avxvnni":
