@@ -3,7 +3,7 @@
     python benchmarks/trees.py [--threads 2] [--seconds 3] [--trees 500] [--models CatBoost]
 
 The data is synthetic: 28 features, a label that depends on products of some. The models are written as
-TreeEnsembleRegressor nodes of raw scores; CatBoost's as `onward.convert` gives it, with sums in double. The last column is the greatest difference from the framework.
+TreeEnsembleRegressor nodes of raw scores; CatBoost's and HistGradientBoosting's as `onward.convert` gives them, with sums in double. The last column is the greatest difference from the framework.
 """
 
 from __future__ import annotations
@@ -136,15 +136,41 @@ def forest_model(trees: int, x: np.ndarray, y: np.ndarray, threads: int) -> tupl
     return result.model(), forest.predict
 
 
-def catboost_model(trees: int, x: np.ndarray, y: np.ndarray, threads: int) -> tuple[Model, Predict]:
+def histogram_model(trees: int, x: np.ndarray, y: np.ndarray, threads: int) -> tuple[Model, Predict]:
+    """scikit-learn's HistGradientBoostingRegressor, trees of 31 leaves."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+    from threadpoolctl import threadpool_limits
+
+    model = HistGradientBoostingRegressor(max_iter=trees, early_stopping=False, random_state=0).fit(x, y)
+
+    def predict(rows: np.ndarray) -> np.ndarray:
+        with threadpool_limits(threads):
+            return model.predict(rows)
+
+    return onward.convert(model, x[:100], input_names=["x"]), predict
+
+
+def catboost_model(trees: int, x: np.ndarray, y: np.ndarray, threads: int, depth: int = 6) -> tuple[Model, Predict]:
     """Symmetric trees of depth 6."""
     import catboost
 
-    model = catboost.CatBoostRegressor(iterations=trees, depth=6, verbose=0, thread_count=threads, allow_writing_files=False).fit(x, y)
+    model = catboost.CatBoostRegressor(iterations=trees, depth=depth, verbose=0, thread_count=threads, allow_writing_files=False).fit(x, y)
     return onward.convert(model), lambda rows: model.predict(rows, thread_count=threads)
 
 
-MODELS = {"XGBoost": xgboost_model, "LightGBM": lightgbm_model, "scikit-learn forest": forest_model, "CatBoost": catboost_model}
+def deep_catboost_model(trees: int, x: np.ndarray, y: np.ndarray, threads: int) -> tuple[Model, Predict]:
+    """Symmetric trees of depth 8."""
+    return catboost_model(trees, x, y, threads, 8)
+
+
+MODELS = {
+    "XGBoost": xgboost_model,
+    "LightGBM": lightgbm_model,
+    "scikit-learn forest": forest_model,
+    "HistGradientBoosting": histogram_model,
+    "CatBoost": catboost_model,
+    "CatBoost, deep": deep_catboost_model,
+}
 
 
 def peer(model: Model, threads: int) -> Predict:

@@ -10,7 +10,13 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+import onward
+from onward.compiler.roots import topological
+from onward.compiler.routines.trees.bins import bin_trees
+from onward.compiler.routines.trees.shapes import SymmetricTrees
 from onward.errors import OnwardError
+from onward.operators import lower
+from onward.program.array import RoutineOutput
 from onward.runtime import InferenceSession
 
 MODES = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ")
@@ -19,9 +25,12 @@ TARGETS = ("generic", "avx2", "avx512", "host")
 
 def random_trees(
     generator: np.random.Generator, trees: int, depth: int, features: int, modes: tuple[str, ...], *, full: bool = False,
-    missing: bool = False, targets: int = 1, per_leaf: bool = False, fine: bool = False,
+    missing: bool = False, targets: int = 1, per_leaf: bool = False, fine: bool = False, symmetric: bool = False,
 ) -> dict[str, list[Any]]:  # fmt: skip
-    """Attributes of TreeEnsembleRegressor; thresholds are multiples of 1/4, so that elements hit them, unless `fine`."""
+    """Attributes of TreeEnsembleRegressor; thresholds are multiples of 1/4, so that elements hit them, unless `fine`.
+
+    All nodes of one level of a `symmetric` tree ask the same.
+    """
     names = (
         "featureids",
         "values",
@@ -34,16 +43,21 @@ def random_trees(
     )
     nodes: dict[str, list[Any]] = {f"nodes_{name}": [] for name in names}
     leaves: dict[str, list[Any]] = {f"target_{name}": [] for name in ("treeids", "nodeids", "ids", "weights")}
+
+    def test() -> tuple[int, float, str, int]:
+        value = float(np.float32(generator.normal())) if fine else float(generator.integers(-8, 9)) / 4
+        feature, tracks = int(generator.integers(features)), int(missing and generator.random() < 0.5)
+        return feature, value, str(generator.choice(modes)), tracks
+
     for tree in range(trees):
         pending, count = [(0, 0)], 1
+        levels = [test() for _ in range(depth)] if symmetric else []
         while pending:
             number, level = pending.pop(0)
             is_leaf = level == depth or level > 0 and not full and generator.random() < 0.25
-            mode = "LEAF" if is_leaf else str(generator.choice(modes))
             children = (0, 0) if is_leaf else (count, count + 1)
-            value = float(np.float32(generator.normal())) if fine else float(generator.integers(-8, 9)) / 4
-            row = (int(generator.integers(features)), value, mode, *children,
-                   int(missing and generator.random() < 0.5), tree, number)  # fmt: skip
+            feature, value, mode, tracks = (0, 0.0, "LEAF", 0) if is_leaf else levels[level] if symmetric else test()
+            row = (feature, value, mode, *children, tracks, tree, number)
             for items, item in zip(nodes.values(), row):
                 items.append(item)
             if is_leaf:
@@ -121,6 +135,8 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "many features": {"trees": 70, "depth": 4, "modes": ("BRANCH_LEQ",), "features": 300},
     "many outputs": {"trees": 90, "depth": 3, "modes": ("BRANCH_LEQ",), "targets": 70},
+    "symmetric trees": {"trees": 70, "depth": 6, "modes": MODES[:4], "full": True, "missing": True, "symmetric": True},
+    "deep symmetric trees": {"trees": 9, "depth": 11, "modes": ("BRANCH_GT",), "missing": True, "symmetric": True, "targets": 2},
     "many leaves": {"trees": 3, "depth": 11, "modes": ("BRANCH_LEQ",), "full": True},
 }
 
@@ -139,6 +155,17 @@ def test_sums_are_those_of_a_walk(name: str, target: str, monkeypatch: pytest.Mo
     for count in (1, 5, 16, 100):
         x = rows(generator, count, features, nan=bool(options.get("missing")))
         np.testing.assert_array_equal(session.run(None, {"x": x})[0], walked(attributes, x, targets))
+
+
+@pytest.mark.parametrize(("symmetric", "depth", "full"), [(True, 9, True), (True, 6, False), (False, 4, True)])
+def test_symmetric_trees_are_recognised(symmetric: bool, depth: int, full: bool) -> None:
+    generator = np.random.default_rng(5)
+    attributes = random_trees(generator, 20, depth, 7, MODES[:4], full=full, missing=True, symmetric=symmetric)
+    arrays = topological(lower(onward.load(model(attributes, 7))).outputs.values())
+    (trees,) = (array.routine.attributes["trees"] for array in arrays if isinstance(array, RoutineOutput))
+    bins = bin_trees(trees)
+    assert bins is not None
+    assert np.isfinite(SymmetricTrees.cost(trees, bins)) == symmetric
 
 
 @pytest.mark.parametrize("aggregate", ["SUM", "AVERAGE", "MIN", "MAX"])

@@ -289,7 +289,7 @@ def _attributes(node: Node, definition: Definition, schema: Schema | None, scope
         resolved = _resolve(attribute, scope)
         if resolved is None or name in LEGACY_ATTRIBUTES:
             continue
-        value = _text(resolved.value)
+        value = _text(resolved.value) if resolved.type in ("STRING", "STRINGS") else resolved.value
         if name in takes or definition.takes_all_attributes:
             named[name] = value
         elif defaults.get(name) != value:

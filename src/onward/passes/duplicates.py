@@ -63,13 +63,18 @@ def _are_equal(left: Tensor | None, right: Tensor | None) -> bool:
 
 def _merge_nodes(facts: Facts) -> int:
     graph = facts.model.graph
+    alike: dict[Hashable, Node] = {}
     first: dict[Hashable, Node] = {}
     count = 0
     for node in graph.nodes:
         key = _key(node)
         if key is None:
             continue
-        kept = first.setdefault(key, node)
+        other = alike.setdefault(key, node)
+        if other is node:  # attributes may be long (trees), so they are looked at where another node is alike
+            continue
+        first.setdefault((key, _attributes(other)), other)
+        kept = first.setdefault((key, _attributes(node)), node)
         if kept is not node and _merge(kept, node, facts):
             count += 1
     return count
@@ -90,11 +95,15 @@ def _merge(kept: Node, node: Node, facts: Facts) -> bool:
 
 
 def _key(node: Node) -> Hashable | None:
+    """What equal nodes have in common beside their attributes; None for a node that is never merged."""
     if node.op_type in RANDOM or next(node.subgraphs(), None) is not None:
         return None
-    attributes = tuple(sorted((name, item.type, _plain(item.value)) for name, item in node.attributes.items()))
     inputs = tuple(None if value is None else id(value) for value in node.inputs)
-    return (node.domain, node.op_type, node.overload, inputs, len(node.outputs), attributes)
+    return (node.domain, node.op_type, node.overload, inputs, len(node.outputs))
+
+
+def _attributes(node: Node) -> Hashable:
+    return tuple(sorted((name, item.type, _plain(item.value)) for name, item in node.attributes.items()))
 
 
 def _plain(value: Any) -> Hashable:

@@ -1,7 +1,8 @@
 """tree_ensemble: decision trees as tables.
 
 Shallow and small trees are evaluated without following a path (`binned.py`): features become bytes, every node of a tree
-compares 64 bytes at once, and masks say which lanes reach which leaf. Lanes are 64 rows, or 64 trees for a few rows.
+compares 64 bytes at once, and masks say which lanes reach which leaf. Of symmetric trees one comparison a level is enough, and they may be deep.
+Lanes are 64 rows, or 64 trees for a few rows.
 All other trees, and all trees for a few rows, are walked, several trees at a time (`walked.py`). Sums are taken one tree after another, so
 that they do not depend on lanes, threads or the processor.
 
@@ -14,7 +15,7 @@ from onward.compiler.layout import LayoutPlanner
 from onward.compiler.routines.trees.binned import MOST_OUTPUTS, Binned
 from onward.compiler.routines.trees.bins import Binning, bin_trees
 from onward.compiler.routines.trees.rows import ROWS, Rows
-from onward.compiler.routines.trees.shapes import CompleteTrees, LeafMasks
+from onward.compiler.routines.trees.shapes import CompleteTrees, LeafMasks, SymmetricTrees
 from onward.compiler.routines.trees.walked import Walked
 from onward.compiler.schedule.imperative import Imperative
 from onward.compiler.schedule.kernel import Kernel
@@ -44,7 +45,7 @@ def _way(trees: Trees, target: Target) -> Binned | Walked:
     bins = bin_trees(trees) if trees.outputs <= MOST_OUTPUTS else None
     if bins is None:
         return Walked(trees)
-    shapes: list[type[CompleteTrees] | type[LeafMasks]] = [CompleteTrees, LeafMasks]
+    shapes: list[type[CompleteTrees | SymmetricTrees | LeafMasks]] = [SymmetricTrees, CompleteTrees, LeafMasks]
     shape = min(shapes, key=lambda shape: shape.cost(trees, bins))
     count = len(trees.roots)
     cycles = (Binning.CYCLES * len(bins.feature) + shape.cost(trees, bins) * count) * 512 / target.vector_bits

@@ -7,7 +7,7 @@ import numpy as np
 from onward.compiler.builder import Builder
 from onward.compiler.routines.trees.bins import Binning, Bins
 from onward.compiler.routines.trees.rows import LANES, ROWS, Rows, lanes_of
-from onward.compiler.routines.trees.shapes import CompleteTrees, LeafMasks
+from onward.compiler.routines.trees.shapes import LeafMasks, WrittenOut
 from onward.compiler.routines.trees.walked import Walked
 from onward.compiler.schedule.imperative import Imperative, table_buffer
 from onward.compiler.targets import Target
@@ -21,12 +21,12 @@ MOST_OUTPUTS = 64
 
 
 class Binned:
-    """The code for trees of one of the two shapes."""
+    """The code for trees of one of the shapes."""
 
     rows = ROWS
     """Rows of a block."""
 
-    def __init__(self, trees: Trees, bins: Bins, shape: CompleteTrees | LeafMasks, target: Target) -> None:
+    def __init__(self, trees: Trees, bins: Bins, shape: WrittenOut | LeafMasks, target: Target) -> None:
         assert trees.targets is not None
         self.trees, self.shape = trees, shape
         self.binning = Binning(bins)
@@ -37,7 +37,7 @@ class Binned:
         leaves = np.pad(shape.leaves, (padding, (0, self.width - width)), constant_values=START[trees.combine])
         self.leaves = table_buffer(leaves, "leaves")
         self.targets = table_buffer(np.pad(trees.targets, padding), "targets")
-        self.by_trees = shape if isinstance(shape, CompleteTrees) and shape.with_trees_in_lanes(target) else None
+        self.by_trees = shape if isinstance(shape, WrittenOut) and shape.with_trees_in_lanes(target) else None
         self.walked = Walked(trees)
         self.few_rows = FEW_ROWS * 512 // target.vector_bits
         self.tables = [*self.binning.tables, *shape.tables, self.leaves, self.targets]
@@ -71,7 +71,7 @@ class Binned:
                 rows.add(sums, output, vectors, vector, value)
         rows.finish_sums(sums, first, vectors)
 
-    def _trees_in_lanes(self, k: Imperative, rows: Rows, row: Value, shape: CompleteTrees) -> None:
+    def _trees_in_lanes(self, k: Imperative, rows: Rows, row: Value, shape: WrittenOut) -> None:
         b, number = k.b, Type("i32", LANES)
         features = self.binning.of_row(k, rows, row)
         rows.begin_row(row)

@@ -1,8 +1,9 @@
-"""Two ways to find the leaf that each of 64 lanes reaches by comparing bytes: complete trees, and masks of leaves."""
+"""Three ways to find the leaf that each of 64 lanes reaches by comparing bytes: symmetric trees, complete trees, and masks of leaves."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -12,12 +13,14 @@ from onward.compiler.routines.trees.bins import Bins
 from onward.compiler.routines.trees.rows import LANES, ROWS, lanes_of
 from onward.compiler.schedule.imperative import Imperative, table_buffer
 from onward.compiler.targets import Target
-from onward.compiler.values import I8, I32, Type, Value
+from onward.compiler.values import I8, I16, I32, Type, Value
 from onward.program.trees import Trees
 
 BYTES = Type("i8", 64)
 DEEPEST = 8
 """Complete trees of more levels would be longer than they are fast."""
+DEEPEST_SYMMETRIC = 16
+"""The numbers of leaves have so many bits."""
 MOST_LEAVES = 64
 
 
@@ -40,35 +43,20 @@ class Comparisons:
         return b.unsigned_less(features, b.bitcast(b.splat(word, 16), BYTES))
 
 
-class CompleteTrees:
-    """Trees filled up to one depth: node i stands above 2 i + 1 (yes) and 2 i + 2 (no). The tests are written out.
+class WrittenOut(ABC):
+    """Trees whose tests are written out one after another, the same code for all trees.
 
-    Where a processor looks up bytes, lanes may be trees as well.
+    `source` and `threshold` (trees, tests) are what each test compares. Where a processor looks up bytes, lanes may be trees as well.
     """
 
-    def __init__(self, trees: Trees, bins: Bins) -> None:
-        self.depth = int(trees.depths.max(initial=1))
-        source = np.zeros((len(trees.roots), (1 << self.depth) - 1), np.int32)
-        threshold = np.full(source.shape, 255, np.int32)
-        level = trees.roots.astype(np.int64)[:, None]
-        for above in range(self.depth):
-            begin = (1 << above) - 1
-            source[:, begin : 2 * begin + 1] = np.where(bins.inner[level], bins.source[level], 0)
-            threshold[:, begin : 2 * begin + 1] = np.where(bins.inner[level], bins.threshold[level], 255)
-            level = np.stack([bins.yes[level], bins.no[level]], 2).reshape(len(level), -1)
+    def __init__(self, source: np.ndarray, threshold: np.ndarray, leaves: np.ndarray, bins: Bins) -> None:
+        self.leaves = leaves
         self.comparisons = Comparisons(source, threshold)
-        self.leaves = trees.values[level][:, :, 0]
         self.tables: list[Buffer] = self.comparisons.tables
         self.by_group = (_by_group(source), _by_group(threshold)) if len(bins.feature) <= BYTES.lanes else None
 
-    @staticmethod
-    def cost(trees: Trees, bins: Bins) -> float:
-        """Cycles for a tree and 64 rows, in vectors of 64 bytes."""
-        depth = int(trees.depths.max(initial=1))
-        return 4.0 * (1 << depth) if depth <= DEEPEST else np.inf
-
     def reach_rows(self, k: Imperative, tree: Value, binned: Value) -> Value:
-        """The leaves of 64 rows in a tree, as bytes."""
+        """The leaves of 64 rows in a tree, as small integers."""
         begin = tree * k.number(self.comparisons.nodes)
         return self._reached(k.b, lambda node: self.comparisons.less(k, binned, begin + k.number(node)))
 
@@ -82,7 +70,7 @@ class CompleteTrees:
         return True
 
     def reach_trees(self, k: Imperative, group: Value, features: Value) -> Value:
-        """The leaves of one row in 64 trees, as bytes."""
+        """The leaves of one row in 64 trees, as small integers."""
         b, begin = k.b, group * k.number(self.comparisons.nodes)
 
         def less(node: int) -> Value:
@@ -92,6 +80,26 @@ class CompleteTrees:
             return b.unsigned_less(found, b.load(b.offset(k.pointer(self.thresholds), at, I8), BYTES, 64))
 
         return self._reached(b, less)
+
+    @abstractmethod
+    def _reached(self, b: Builder, less_at: Callable[[int], Value]) -> Value:
+        """The leaves of 64 lanes; `less_at` gives the outcome of a test."""
+
+
+class CompleteTrees(WrittenOut):
+    """Trees filled up to one depth: node i stands above 2 i + 1 (yes) and 2 i + 2 (no)."""
+
+    def __init__(self, trees: Trees, bins: Bins) -> None:
+        *above, last = _levels(trees, bins)
+        self.depth = len(above)
+        source, threshold = _tests(np.concatenate(above, 1), bins)
+        super().__init__(source, threshold, trees.values[last][:, :, 0], bins)
+
+    @staticmethod
+    def cost(trees: Trees, bins: Bins) -> float:
+        """Cycles for a tree and 64 rows, in vectors of 64 bytes."""
+        depth = int(trees.depths.max(initial=1))
+        return 4.0 * (1 << depth) if depth <= DEEPEST else np.inf
 
     def _reached(self, b: Builder, less_at: Callable[[int], Value]) -> Value:
         leaf = b.constant(BYTES, 0)
@@ -111,6 +119,37 @@ class CompleteTrees:
             descend(2 * node + 2, level + 1, first + half, no)
 
         descend(0, 0, 0, None)
+        return leaf
+
+
+class SymmetricTrees(WrittenOut):
+    """Trees all of whose nodes of one level ask the same, as CatBoost makes them: the outcomes are the bits of the leaf's number."""
+
+    def __init__(self, trees: Trees, bins: Bins) -> None:
+        *above, last = _levels(trees, bins)
+        self.depth = len(above)
+        source, threshold = _tests(np.stack([_asker(level, bins) for level in above], 1), bins)
+        super().__init__(source, threshold, trees.values[last][:, :, 0], bins)
+
+    @staticmethod
+    def cost(trees: Trees, bins: Bins) -> float:
+        """Cycles for a tree and 64 rows, in vectors of 64 bytes."""
+        depth = int(trees.depths.max(initial=1))
+        if depth > DEEPEST_SYMMETRIC or len(trees.roots) << depth > 2 * len(trees.yes):
+            return np.inf
+        *above, _ = _levels(trees, bins)
+        for level in above:
+            asker = _asker(level, bins)[:, None]
+            same = (bins.source[level] == bins.source[asker]) & (bins.threshold[level] == bins.threshold[asker])
+            if not np.all(same | ~bins.inner[level]):
+                return np.inf
+        return 4.0 * depth
+
+    def _reached(self, b: Builder, less_at: Callable[[int], Value]) -> Value:
+        kind = (I8 if self.depth <= 8 else I16).with_lanes(BYTES.lanes)
+        leaf = zero = b.constant(kind, 0)
+        for level in range(self.depth):
+            leaf = b.bitwise_or(leaf, b.select(less_at(level), zero, b.constant(kind, 1 << (self.depth - level - 1))))
         return leaf
 
 
@@ -176,6 +215,26 @@ class LeafMasks:
         while len(parts) > 1:
             parts = [b.shuffle(first, second, range(2 * first.type.lanes)) for first, second in zip(parts[::2], parts[1::2])]
         return parts[0]
+
+
+def _levels(trees: Trees, bins: Bins) -> Iterator[np.ndarray]:
+    """The nodes (trees, 2**level) of each level, yes before no; a leaf stands for all that would be below it."""
+    level = trees.roots.astype(np.int64)[:, None]
+    yield level
+    for _ in range(int(trees.depths.max(initial=1))):
+        level = np.stack([bins.yes[level], bins.no[level]], 2).reshape(len(level), -1)
+        yield level
+
+
+def _tests(nodes: np.ndarray, bins: Bins) -> tuple[np.ndarray, np.ndarray]:
+    """(sources, thresholds) of nodes; those of leaves do not matter."""
+    inner = bins.inner[nodes]
+    return np.where(inner, bins.source[nodes], 0), np.where(inner, bins.threshold[nodes], 255)
+
+
+def _asker(level: np.ndarray, bins: Bins) -> np.ndarray:
+    """The first node (trees,) of a level that is no leaf, if there is one."""
+    return level[np.arange(len(level)), bins.inner[level].argmax(1)]
 
 
 def _by_group(table: np.ndarray) -> np.ndarray:
