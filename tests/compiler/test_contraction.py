@@ -11,7 +11,7 @@ from onward import program as P
 from onward.compiler.artifact import CompileOptions
 from onward.compiler.driver import compile_program
 from onward.compiler.native import assembly
-from onward.compiler.schedule import contraction, matrix, strips
+from onward.compiler.schedule import contraction, matrix, packing, strips
 from onward.compiler.schedule.packing import pack_panels
 from onward.compiler.schedule.tiles import Tile, choose_tile, legal_tiles
 from onward.compiler.targets import Target
@@ -156,3 +156,13 @@ def test_packing_puts_each_panel_in_the_order_of_use(shape: tuple[int, ...], bat
     for column in range(packed.shape[1] * width):
         lane = packed[:, column // width, :, column % width]
         np.testing.assert_array_equal(lane, flat[:, :, column] if column < columns else 0)
+
+
+@pytest.mark.parametrize("batch", [0, 1])
+def test_panels_made_part_by_part_are_those_made_at_once(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing, "PART", 100)
+    array = np.random.default_rng(0).standard_normal((3, 6, 37), np.float32)
+    make = packing.packing_of((0, 2, 1), 0, (3, 6, 37), (37 * 6, 1, 6), batch, 4, 6, 1, 1, np.dtype(np.float32))
+    parts = list(make(array))
+    assert len(parts) == (1 if batch else 10)
+    np.testing.assert_array_equal(np.concatenate([part.ravel() for part in parts]), pack_panels(array, batch, 4).ravel())

@@ -14,8 +14,9 @@ import pytest
 from onnx import helper, numpy_helper
 
 import onward
+from onward.compiler.targets import Target
 from onward.errors import InvalidArgument, RunError
-from onward.runtime import OrtValue, SessionOptions, executable
+from onward.runtime import OrtValue, SessionOptions, cache, executable
 from tests.shapes import draw, predict, to_model, train
 
 NETWORK = train()
@@ -167,3 +168,21 @@ def test_the_file_of_a_large_model_is_let_go_of(folder: Path, tmp_path: Path) ->
     assert gc.isenabled()
     rows = weight[:2]
     np.testing.assert_allclose(session.run(None, {"x": rows})[0], rows @ weight, rtol=1e-4, atol=1e-2)
+
+
+def test_code_that_belongs_to_no_model_is_kept_and_repaired(folder: Path) -> None:
+    made: list[bytes] = []
+
+    def make() -> bytes:
+        made.append(b"code")
+        return b"code"
+
+    target = Target.parse("generic")
+    for name in ("support", "support", "other"):
+        assert cache.code_of(name, target, make) == b"code"
+    assert len(made) == 2, "each name once"
+    assert folder.stat().st_mode & 0o777 == (folder / "files").stat().st_mode & 0o777 == 0o700, "what lies here is executed"
+    for file in (folder / "files").iterdir():
+        file.write_bytes(file.read_bytes()[:-1] + b"?")
+    assert cache.code_of("support", target, make) == b"code" and len(made) == 3
+    assert cache.code_of("support", target, make) == b"code" and len(made) == 3

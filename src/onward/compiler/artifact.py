@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +13,9 @@ import numpy as np
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension
 from onward.program.guards import Guard
+
+MakeParts = Callable[[], Iterable[np.ndarray]]
+"""Gives arrays that follow each other in memory, one at a time."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Artifact:
     - `symbols`: the meaning of each slot of `sizes` (int64); the first `bound_symbols` are taken from the inputs' shapes,
       the others are written by the entry.
     - `arena_bytes`: memory for intermediate values, in terms of the bound symbols.
-    - `weights`: pieces of the read-only weight memory of `weights_bytes`: offsets (multiples of 64) and what makes the array.
+    - `weights`: pieces of the read-only weight memory of `weights_bytes`: offsets (multiples of 64) and what makes the arrays that follow each other there.
     - `guards`: what the sizes of a run must fulfil for the code to be valid.
     - `in_place`: inputs and outputs (by number) that may be one memory: the output is the input with some elements written anew.
     """
@@ -59,7 +62,7 @@ class Artifact:
     symbols: list[str]
     bound_symbols: int
     arena_bytes: Dimension
-    weights: list[tuple[int, Callable[[], np.ndarray]]]
+    weights: list[tuple[int, MakeParts]]
     weights_bytes: int
     kernels: list[KernelInfo]
     target: str = ""
@@ -73,10 +76,13 @@ class Artifact:
         return self.code if isinstance(self.code, list) else self.code.result()
 
     def pack(self, write: Callable[[int, np.ndarray], None]) -> None:
-        """Makes the pieces of the weights, several at once, and hands each, as bytes, to `write` with its offset; none is kept."""
+        """Makes the pieces of the weights, several at once, and hands their parts, as bytes, to `write` with their offsets; none is kept."""
 
-        def piece(item: tuple[int, Callable[[], np.ndarray]]) -> None:
-            write(item[0], as_bytes(item[1]()))
+        def piece(item: tuple[int, MakeParts]) -> None:
+            position, parts = item[0], item[1]()
+            for part in map(as_bytes, parts):
+                write(position, part)
+                position += part.nbytes
 
         if self.weights_bytes < WORTH_THREADS:
             for item in self.weights:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-
-import numpy as np
 
 from onward import operators, passes
 from onward.compiler import dump
-from onward.compiler.artifact import Artifact, CompileOptions, KernelInfo, PortSpec
+from onward.compiler.artifact import Artifact, CompileOptions, KernelInfo, MakeParts, PortSpec
 from onward.compiler.capability import Capability
 from onward.compiler.entry import EntryBuilder, Event, Launch, LoopBegin, LoopEnd, symbols_of
 from onward.compiler.layout import Buffer
@@ -191,9 +189,9 @@ class _Compilation:
                 lifetimes.append(Lifetime(buffer, begin, last[buffer], size))
         return lifetimes, allocated
 
-    def _weights(self) -> tuple[dict[Buffer, int], list[tuple[int, Callable[[], np.ndarray]]], int]:
+    def _weights(self) -> tuple[dict[Buffer, int], list[tuple[int, MakeParts]], int]:
         offsets: dict[Buffer, int] = {}
-        pieces: list[tuple[int, Callable[[], np.ndarray]]] = []
+        pieces: list[tuple[int, MakeParts]] = []
         position = 0
         shared: dict[tuple[object, ...], int] = {}
         for launch in self.launches:

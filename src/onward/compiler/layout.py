@@ -7,7 +7,7 @@ memory whenever its strides allow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -49,7 +49,7 @@ class Buffer:
     constant: Constant | None = None
     order: Order = ()
     label: str = ""
-    packing: Callable[[np.ndarray], np.ndarray] | None = None
+    packing: Callable[[np.ndarray], Iterable[np.ndarray]] | None = None
     packing_key: tuple[Hashable, ...] = ()
 
     @property
@@ -63,13 +63,14 @@ class Buffer:
         assert self.constant is not None
         return (id(self.constant.tensor), self.order, self.packing_key)
 
-    def data(self) -> np.ndarray:
-        """The bytes of a constant as they lie in memory."""
+    def data(self) -> Iterator[np.ndarray]:
+        """The bytes of a constant as they lie in memory, part by part."""
         assert self.constant is not None
         array = self.constant.tensor.numpy()
         if self.packing is not None:
-            return self.packing(array)
-        return np.ascontiguousarray(array.transpose(self.order) if self.order else array)
+            yield from self.packing(array)
+        else:
+            yield np.ascontiguousarray(array.transpose(self.order) if self.order else array)
 
 
 @dataclass(frozen=True)

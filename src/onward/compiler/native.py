@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import pickle
@@ -16,19 +17,22 @@ from llvmlite import binding
 from onward.compiler.targets import Target
 from onward.errors import CompileError
 
-_ready = False
+
+@functools.cache
+def _know_all_processors() -> None:
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
 
 
-def _initialize() -> None:
-    global _ready
-    if not _ready:
-        binding.initialize_all_targets()
-        binding.initialize_all_asmprinters()
-        _ready = True
+@functools.cache
+def _know_this_processor() -> None:
+    """All that loading takes. All processors of LLVM would take 12 MB of memory, which a session with code from the cache never needs."""
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
 
 
 def machine(target: Target) -> binding.TargetMachine:
-    _initialize()
+    _know_all_processors()
     return binding.Target.from_triple(target.triple).create_target_machine(cpu=target.cpu, features=target.features, opt=2, reloc="pic", codemodel="default")
 
 
@@ -150,7 +154,7 @@ class Library:
     """Object code loaded into this process. `exports` are the functions that can be looked up; freed with the object."""
 
     def __init__(self, objects: Sequence[bytes], exports: Sequence[str]) -> None:
-        _initialize()
+        _know_this_processor()
         # JITLink puts an object's sections side by side. The older linker asks for each by itself, and ends the process where a
         # full address space leaves more than 2 GiB between code and its data (seen with several frameworks in one process).
         self._jit = binding.create_lljit_compiler(use_jit_link=True)

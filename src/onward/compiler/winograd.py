@@ -13,6 +13,7 @@ Neural Networks, 2016.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -64,8 +65,10 @@ class _Convolution:
     column_tap: Expression
     channel: Expression
     feature: Expression
-    kernel: np.ndarray
-    """(channels, features, 3, 3)."""
+    kernel: Callable[[], np.ndarray]
+    """Makes (channels, features, 3, 3)."""
+    largest: float
+    """The greatest absolute number of the kernel."""
 
     @staticmethod
     def of(root: Root, finder: RootFinder) -> _Convolution | None:
@@ -85,7 +88,10 @@ class _Convolution:
         kernel = _kernel(contraction.right, (channel, features[0], row_tap, column_tap), extents)
         if kernel is None:
             return None
-        return _Convolution(root, extents, row, column, row_tap, column_tap, channel, features[0], kernel)
+        largest = float(np.abs(kernel()).max())
+        if not math.isfinite(largest):
+            return None
+        return _Convolution(root, extents, row, column, row_tap, column_tap, channel, features[0], kernel, largest)
 
 
 def _window(left: Read, tap: Expression, rows: Sequence[Expression], extents: Mapping[str, Dimension]) -> tuple[Expression, Expression] | None:
@@ -107,15 +113,14 @@ def _is_worth_it(extents: Sequence[Dimension]) -> bool:
     return squares >= LEAST_SQUARES and min(channels, features) >= LEAST_CHANNELS
 
 
-def _kernel(right: Read, order: Sequence[Expression], extents: Mapping[str, Dimension]) -> np.ndarray | None:
-    """The known right operand with its axes in an order; None where training changes it, or where it is not finite."""
+def _kernel(right: Read, order: Sequence[Expression], extents: Mapping[str, Dimension]) -> Callable[[], np.ndarray] | None:
+    """Makes the known right operand with its axes in an order; None where training changes it."""
     if any(isinstance(array, Parameter) for array in _bases(right.array)):
         return None
     names = [str(variable) for variable in order]
     units: dict[str, Dimension] = {name: 0 for name, extent in extents.items() if extent == 1}
     taken = compute([extents[name] for name in names], lambda *places: substitute(right, {**units, **dict(zip(names, places))}))
-    kernel = evaluate([taken], {})[0]
-    return kernel if np.isfinite(kernel).all() else None
+    return lambda: evaluate([taken], {})[0]
 
 
 def _bases(array: Array) -> list[Array]:
@@ -125,6 +130,14 @@ def _bases(array: Array) -> list[Array]:
         found.append(pending.pop())
         pending.extend(found[-1].sources)
     return found
+
+
+class _Transient(Tensor):
+    """Elements that are made whenever they are asked for, which is once, when they are packed: they are not kept beside the packed ones."""
+
+    def numpy(self) -> np.ndarray:
+        self._array = None
+        return super().numpy()
 
 
 class _BlockWriter:
@@ -141,10 +154,10 @@ class _BlockWriter:
         )
         self.square_rows, self.square_columns = -(-self.height // 2), -(-self.width // 2)
         self.rows = _rows_of_a_block(self.square_rows, self.square_columns)
-        parts = 2 if self.rows == self.square_rows and features % 2 == 0 and features >= 4 * LEAST_CHANNELS else 1
-        self.features = features // parts
+        self.parts = 2 if self.rows == self.square_rows and features % 2 == 0 and features >= 4 * LEAST_CHANNELS else 1
+        self.features = features // self.parts
         self.first = Symbol("block@first")
-        self.part: Dimension = Symbol("block@part", 0, parts - 1) if parts > 1 else 0
+        self.part: Dimension = Symbol("block@part", 0, self.parts - 1) if self.parts > 1 else 0
         outer = [variable for variable in root.contraction.rows if variable not in (convolution.row, convolution.column)]
         self.images = {
             str(variable): Symbol(f"block@{number}", 0, extents[str(variable)] - 1) for number, variable in enumerate(outer) if extents[str(variable)] != 1
@@ -152,7 +165,7 @@ class _BlockWriter:
         number = Symbol("block@number")
         self.begin = minimum(number * self.rows, self.square_rows - self.rows)
         places = [*([self.part] if isinstance(self.part, Expression) else []), *self.images.values(), number]
-        counts = [*([parts] if parts > 1 else []), *(extents[name] for name in self.images), ceiling_divide(self.square_rows, self.rows)]
+        counts = [*([self.parts] if self.parts > 1 else []), *(extents[name] for name in self.images), ceiling_divide(self.square_rows, self.rows)]
         self.places, self.counts = tuple(places), tuple(counts)
         self.fixed: dict[str, Dimension] = {
             **{name: 0 for name, extent in extents.items() if extent == 1},
@@ -234,10 +247,14 @@ class _BlockWriter:
 
     def _kernels(self) -> Array:
         """G g G^T: (parts, 16, channels, features)."""
-        kernel = self.convolution.kernel.astype(np.float64)
-        moved = np.kron(KERNEL, KERNEL) @ kernel.reshape(-1, 9).T
-        parts = moved.reshape(16, self.channels, -1, self.features).transpose(2, 0, 1, 3)
-        return Constant(Tensor.of(np.ascontiguousarray(parts, np.float32)), f"{self.root.array.label}.kernels")
+
+        def elements() -> np.ndarray:
+            kernel = self.convolution.kernel().astype(np.float64)
+            moved = np.kron(KERNEL, KERNEL) @ kernel.reshape(-1, 9).T
+            return np.ascontiguousarray(moved.reshape(16, self.channels, self.parts, self.features).transpose(2, 0, 1, 3), np.float32)
+
+        tensor = _Transient(DataType.FLOAT, (self.parts, 16, self.channels, self.features), elements)
+        return Constant(tensor, f"{self.root.array.label}.kernels")
 
     def _products(self, inputs: Array, kernels: Array) -> Array:
         return reduce(
@@ -253,8 +270,7 @@ class _BlockWriter:
     # -- what squares cannot do --------------------------------------------------------------------------------
     def _is_tame(self) -> Array:
         """Whether no element of the input is infinite or NaN, or so large that sums might overflow which the definition does not make."""
-        largest = float(np.abs(self.convolution.kernel).max())
-        bound = 2.0**120 / max(1.0, 9 * largest * self.channels)
+        bound = 2.0**120 / max(1.0, 9 * self.convolution.largest * self.channels)
         extents = (self._rows_below(2 * self.rows + 2, self.height + 2), self.width + 2, self.channels)
         greatest = reduce(
             "max", (), extents, lambda row, column, channel: operation("absolute", self._input(2 * self.first + row, column, channel))

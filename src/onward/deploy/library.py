@@ -82,10 +82,11 @@ def _write_weights(artifact: Artifact, path: Path) -> bytes:
     digest = hashlib.sha256(b"".join(artifact.objects))
     with open(path, "wb") as file:
         for offset, make in artifact.weights:
-            data = as_bytes(make()).data
-            digest.update(data)
             file.seek(offset)
-            file.write(data)
+            for part in make():
+                data = as_bytes(part).data
+                digest.update(data)
+                file.write(data)
         file.seek(weights_size(artifact))
         file.write(digest.digest())
     return digest.digest()

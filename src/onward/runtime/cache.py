@@ -18,7 +18,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -131,6 +131,24 @@ def _hash_of_file(path: Path) -> str:
     with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
         digests = list(pool.map(piece, range(0, path.stat().st_size, PIECE)))
     return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+# -- code that belongs to no model ------------------------------------------------------------------------------------
+def code_of(name: str, target: Target, make: Callable[[], bytes]) -> bytes:
+    """The object code kept under a name for a target; what `make` gives, which is kept from then on, where there is none or it is damaged."""
+    place = folder()
+    if place is None:
+        return make()
+    path = place / "files" / hashlib.sha256("\n".join([name, repr(target), _compiler_hash()]).encode()).hexdigest()[:40]
+    try:
+        saved = path.read_bytes()
+    except OSError:
+        saved = b""
+    digest, code = saved[:32], saved[32:]
+    if hashlib.sha256(code).digest() != digest:
+        code = make()
+        _write_whole(path, hashlib.sha256(code).digest() + code)
+    return code
 
 
 # -- entries ----------------------------------------------------------------------------------------------------------
@@ -249,7 +267,8 @@ def _sample(weights: np.ndarray) -> str:
 
 def _write_whole(path: Path, data: bytes) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        for place in (path.parent.parent, path.parent):  # what lies here is executed
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent)
         with os.fdopen(handle, "wb") as file:
             file.write(data)

@@ -125,7 +125,7 @@ class InferenceSession:
             self._write_optimized(model if model is not None else load(source))
         if model is not None and found is not None:
             del model
-            garbage.release(found.artifact.weights_bytes)
+            garbage.release(found.artifact.weights_bytes, len(found.artifact.kernels))
 
     def _compile(self, model: Model) -> Executable:
         from onward.compiler.driver import compile_model

@@ -20,6 +20,7 @@ import numpy as np
 from onward.compiler.native import Library, compile_module
 from onward.compiler.support import LINE, PATIENCE, Pool, support_module
 from onward.compiler.targets import Target
+from onward.runtime import cache
 
 _WORKER = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 _STOP = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
@@ -30,7 +31,7 @@ def support() -> Library:
     """The native side of the context: `parallel_for`, `worker`, `fail`, `now`."""
     target = Target.parse("generic")
     names = ["parallel_for", "worker", "stop_pool", "fail", "now"]
-    return Library([compile_module(support_module(target), target)], names)
+    return Library([cache.code_of("support", target, lambda: compile_module(support_module(target), target))], names)
 
 
 def available_cores() -> int:

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+
+PART = 1 << 22
+"""Elements that are packed at once, at least a panel of them."""
 
 
 def packing_of(
     axes: Sequence[int], origin: int, extents: Sequence[int], steps: Sequence[int], batch: int, width: int, run: int, group: int,
     chunk: int, stored: np.dtype,
-) -> Callable[[np.ndarray], np.ndarray]:  # fmt: skip
-    """What makes panels of a constant whose axes lie in the order `axes`.
+) -> Callable[[np.ndarray], Iterator[np.ndarray]]:  # fmt: skip
+    """What makes panels of a constant whose axes lie in the order `axes`, some at a time, so that memory for all is never needed.
 
     The operand begins at `origin` and has `extents` (batch, reduction, columns), `steps` elements apart; it is `stored` as
     numbers of that type, rounded to the nearest. For the rest see `pack_panels`.
     """
 
-    def packing(array: np.ndarray) -> np.ndarray:
+    def packing(array: np.ndarray) -> Iterator[np.ndarray]:
         flat = np.ascontiguousarray(array.transpose(axes) if axes else array).reshape(-1)[origin:]
         whole = np.lib.stride_tricks.as_strided(flat, extents, [step * flat.itemsize for step in steps])
-        return pack_panels(whole, batch, width, run, group, chunk).astype(stored, copy=False)
+        columns = extents[-1]
+        some = max(1, columns) if math.prod(extents[:batch]) > 1 else width * max(1, PART // max(1, math.prod(extents[:-1]) * width))
+        for first in range(0, columns, some):
+            yield pack_panels(whole[..., first : first + some], batch, width, run, group, chunk).astype(stored, copy=False)
 
     return packing
 
