@@ -169,3 +169,70 @@ def test_a_reshaped_output_is_made_where_it_lies() -> None:
     random = np.random.default_rng(3)
     x, y = random.standard_normal((2, 7, 5), np.float32), random.standard_normal((2, 5, 6), np.float32)
     np.testing.assert_allclose(session.run(None, {"x": x, "y": y})[0], (x @ y).reshape(2, -1), rtol=1e-5, atol=1e-6)
+
+
+def _grouped(batch: int, groups: int, options: dict[str, int | float]) -> bytes:
+    """GroupQueryAttention of twice as many heads as groups, 16 wide, with a cache of any length."""
+    inputs = ["q", "k", "v", "past_key", "past_value", "last", "total", *(["cosines", "sines"] if options.get("do_rotary") else [])]
+    node = helper.make_node("GroupQueryAttention", inputs, ["y", "key", "value"], domain="com.microsoft", num_heads=2 * groups, kv_num_heads=groups, **options)
+    cache = [batch, groups, "past", WIDTH]
+    tables = [_port(name, [ROOM, WIDTH // 2]) for name in inputs[7:]]
+    ports = [
+        _port("q", [batch, "tokens", 2 * groups * WIDTH]), *(_port(name, [batch, "tokens", groups * WIDTH]) for name in "kv"),
+        *(_port(name, cache) for name in ("past_key", "past_value")), _port("last", [batch], TensorProto.INT32), _port("total", [1], TensorProto.INT32),
+        *tables,
+    ]  # fmt: skip
+    grown = [batch, groups, "all", WIDTH]
+    graph = helper.make_graph([node], "grouped", ports, [_port("y", [batch, "tokens", 2 * groups * WIDTH]), _port("key", grown), _port("value", grown)])
+    opsets = [helper.make_opsetid("", 21), helper.make_opsetid("com.microsoft", 1)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
+
+
+@pytest.mark.parametrize(("batch", "options"), [(1, {"do_rotary": 1}), (2, {"local_window_size": 5, "softcap": 3.0}), (1, {})])
+def test_a_cache_of_groups_is_written_where_it_is(batch: int, options: dict[str, int | float]) -> None:
+    """Its size is for the run to say: as long as the cache is, where that has room for all tokens."""
+    groups, random = 3, np.random.default_rng(0)
+    model = _grouped(batch, groups, options)
+    ours, theirs = onward.ort.InferenceSession(model), onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    assert sorted(ours.artifact.in_place) == [(3, 1), (4, 2)]
+    shape = (batch, groups, ROOM, WIDTH)
+    caches = [{name: np.zeros(shape, np.float32) for name in ("key", "value")} for _ in range(2)]
+    angles = random.uniform(0, 6, (ROOM, WIDTH // 2)).astype(np.float32)
+    tables = {"cosines": np.cos(angles), "sines": np.sin(angles)} if options.get("do_rotary") else {}
+    total = 0
+    for tokens in (4, 1, 1, 3 if batch == 1 else 1):  # onnxruntime takes several tokens after others for one sequence alone
+        total += tokens
+        feeds = {name: random.standard_normal((batch, tokens, heads * WIDTH), np.float32) for name, heads in (("q", 2 * groups), ("k", groups), ("v", groups))}
+        feeds |= {"last": np.full(batch, total - 1, np.int32), "total": np.array([total], np.int32), **tables}
+        plain = ours.run(None, {**feeds, **{f"past_{name}": array.copy() for name, array in caches[0].items()}})
+        result = _bound(ours, feeds, caches[0])
+        np.testing.assert_array_equal(result, plain[0])
+        np.testing.assert_allclose(result, _bound(theirs, feeds, caches[1]), rtol=1e-5, atol=2e-6)
+        for name, whole in zip(("key", "value"), plain[1:]):
+            np.testing.assert_array_equal(caches[0][name], whole)
+            np.testing.assert_allclose(caches[0][name][:, :, :total], caches[1][name][:, :, :total], rtol=1e-5, atol=1e-6)
+
+
+def test_memory_for_an_output_whose_size_the_run_finds() -> None:
+    """It is written to where it has the right size; another size is an error."""
+    batch, tokens, past = 1, 2, 3
+    session, random = onward.ort.InferenceSession(_grouped(batch, 1, {})), np.random.default_rng(0)
+    feeds = {name: random.standard_normal((batch, tokens, heads * WIDTH), np.float32) for name, heads in (("q", 2), ("k", 1), ("v", 1))}
+    feeds |= {f"past_{name}": random.standard_normal((batch, 1, past, WIDTH), np.float32) for name in ("key", "value")}
+    feeds |= {"last": np.full(batch, past + tokens - 1, np.int32), "total": np.array([past + tokens], np.int32)}
+    expected = session.run(None, feeds)
+    assert expected[1].shape == (batch, 1, past + tokens, WIDTH)
+    given = {"key": np.full((batch, 1, past + tokens, WIDTH), 7, np.float32), "value": np.full((batch, 1, past + tokens, WIDTH), 7, np.float32)}
+    binding = session.io_binding()
+    for name, array in feeds.items():
+        binding.bind_cpu_input(name, array)
+    binding.bind_output("y")
+    for name, array in given.items():
+        binding.bind_output(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+    session.run_with_iobinding(binding)
+    for found, wanted in zip((binding.copy_outputs_to_cpu()[0], *given.values()), expected):
+        np.testing.assert_array_equal(found, wanted)
+    longer = np.zeros((batch, 1, past + 4, WIDTH), np.float32)
+    binding.bind_output("key", "cpu", 0, np.float32, longer.shape, longer.ctypes.data)
+    with pytest.raises(ValueError, match="broadcast"):
+        session.run_with_iobinding(binding)

@@ -140,6 +140,7 @@ class _Compilation:
             weights,
             profile=self.options.profile,
             guards=guards,
+            outputs=len(self.outputs),
         ).build(self.events)
         dump.llvm([*texts.values(), entry])
         return Artifact(
@@ -163,8 +164,8 @@ class _Compilation:
         found, loops = [], 0
         for number, event in enumerate(self.events):
             loops += isinstance(event, LoopBegin) - isinstance(event, LoopEnd)
-            if isinstance(event, Launch) and event.kernel.in_place is not None and not loops:
-                source, target = event.kernel.in_place
+            if isinstance(event, Launch) and event.kernel.apart is not None and not loops:
+                source, target = event.kernel.apart
                 before, after = _buffers(self.events[:number]), _buffers(self.events[number + 1 :])
                 if source not in after and target not in before:
                     found.append((source.index, target.index))

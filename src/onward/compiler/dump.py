@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from onward.compiler.layout import LayoutPlanner
-from onward.compiler.steps import BlockStep, ContractionStep, CopyStep, Nest, RoutineStep, Step
+from onward.compiler.steps import BlockStep, ContractionStep, CopyStep, Nest, RoutineStep, Step, UpdateStep
 from onward.ir import Model
 
 
@@ -59,6 +59,9 @@ def describe(step: Step, layouts: LayoutPlanner) -> str:
         return f"blocks of {blocks.rows} rows of {blocks.root.array.label} {blocks.root.shape}, {blocks.counts} of them; for each:"
     if isinstance(step, CopyStep):
         return f"copy {step.source} into {step.target} at {step.shift}"
+    if isinstance(step, UpdateStep):
+        update = step.update
+        return f"{update.source.label} with {update.new} from {update.begin} to {update.end} along axis {update.axis}, {update.root.array.label}"
     if isinstance(step, RoutineStep):
         return f"routine {step.routine.name} of {', '.join(map(str, step.routine.inputs))}"
     return f"border of {step.padding.root.array} around {step.padding.source.label}"

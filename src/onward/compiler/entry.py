@@ -83,8 +83,10 @@ class EntryBuilder:
         *,
         profile: bool,
         guards: Sequence[Guard] = (),
+        outputs: int = 0,
     ) -> None:
         self.guards = guards
+        self.output_count = outputs
         self.symbols = {name: position for position, name in enumerate(symbols)}
         self.offsets = offsets
         self.allocated = allocated
@@ -192,7 +194,7 @@ class EntryBuilder:
         elif buffer.kind == "output":
             pointer = b.load(b.offset(self.outputs, b.constant(I64, buffer.index), POINTER), POINTER)
             if buffer in self.allocated:
-                pointer = self._allocate(buffer)
+                pointer = self._given_or_allocated(buffer, pointer)
                 b.store(b.offset(self.outputs, b.constant(I64, buffer.index), POINTER), pointer)
         elif buffer.kind == "constant":
             pointer = b.offset(self.blob, b.constant(I64, self.weights[buffer]), byte)
@@ -210,6 +212,16 @@ class EntryBuilder:
             b.ret(b.constant(I32, int(Status.OUT_OF_MEMORY)))
         return pointer
 
+    def _given_or_allocated(self, buffer: Buffer, given: Value) -> Value:
+        """Memory for an output whose size the run finds: the caller's, if it gives as many bytes (they follow the outputs), else new memory."""
+        b = self.b
+        room = b.load(b.offset(self.outputs, b.constant(I64, self.output_count + buffer.index), I64), I64)
+        chosen = b.variable(given)
+        fits = b.bitwise_and(b.bitcast(given, I64) != b.constant(I64, 0), room == self.dimension(buffer.bytes))
+        with b.when(b.invert(fits)), self._part():
+            chosen.set(self._allocate(buffer))
+        return chosen.get()
+
     def _launch(self, launch: Launch, slots: Value) -> None:
         b, kernel = self.b, launch.kernel
         places = [b.constant(I64, self.symbols[name]) for name in kernel.symbol_slots]
@@ -222,7 +234,7 @@ class EntryBuilder:
         blocks = self.dimension(kernel.blocks)
         if self.profile:
             self._timestamp(2 * launch.number)
-        with contextlib.nullcontext() if kernel.in_place is None else self._unless_one_memory(*kernel.in_place):
+        with self._where_wanted(kernel):
             self._dispatch(kernel, function, slots, blocks)
         if self.profile:
             self._timestamp(2 * launch.number + 1)
@@ -233,9 +245,14 @@ class EntryBuilder:
             self.known = {atom: value for atom, value in self.known.items() if symbols_of(atom.operands).isdisjoint(launch.defines)}
 
     @contextlib.contextmanager
-    def _unless_one_memory(self, source: Buffer, target: Buffer) -> Iterator[None]:
-        apart = self.b.bitcast(self._base(source), I64) != self.b.bitcast(self._base(target), I64)
-        with self.b.when(apart), self._part():
+    def _where_wanted(self, kernel: Kernel) -> Iterator[None]:
+        """Some kernels are launched only where an input and an output are one memory, others only where they are not."""
+        pair = kernel.apart or kernel.together
+        if pair is None:
+            yield
+            return
+        source, target = (self.b.bitcast(self._base(buffer), I64) for buffer in pair)
+        with self.b.when(source != target if kernel.apart else source == target), self._part():
             yield
 
     def _dispatch(self, kernel: Kernel, function: Value, slots: Value, blocks: Value) -> None:

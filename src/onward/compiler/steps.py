@@ -14,6 +14,7 @@ from onward.compiler.blocks import Blocks
 from onward.compiler.layout import LayoutPlanner, Padding
 from onward.compiler.rewrite import substitute
 from onward.compiler.roots import Root, dependencies
+from onward.compiler.updates import Update, update_of
 from onward.ir.expressions import Dimension, Expression, Symbol, product
 from onward.program.array import Array, Concatenate, Reshape, Routine, RoutineOutput
 from onward.program.scalar import Read, Scalar
@@ -101,7 +102,20 @@ class BorderStep:
     padding: Padding
 
 
-Step = Nest | ContractionStep | BlockStep | RoutineStep | CopyStep | BorderStep
+@dataclass(eq=False)
+class UpdateStep:
+    """An output of the model that may be written in place of an input: all of it where it is not, else what is new."""
+
+    update: Update
+    nest: Nest
+
+    @property
+    def root(self) -> Root:
+        """The array."""
+        return self.update.root
+
+
+Step = Nest | ContractionStep | BlockStep | RoutineStep | CopyStep | BorderStep | UpdateStep
 
 
 class StepPlanner:
@@ -140,6 +154,10 @@ class StepPlanner:
             return
         if root.contraction is not None:
             self._append(ContractionStep(root), root.array)
+            return
+        update = update_of(root) if self.layouts.view(root.array).buffer.kind == "output" else None
+        if update is not None and self.layouts.view(update.source).buffer.kind == "input":
+            self._append(UpdateStep(update, _new_nest(root, "map")), root.array)
             return
         kind = self._kind(root)
         if kind != "lane" and any(self._join(nest, root, kind) for nest in self._candidates(root)):
@@ -343,5 +361,5 @@ def own_value(stage: Stage) -> Read:
 
 __all__ = [
     "BlockStep", "BorderStep", "ContractionStep", "CopyStep", "Nest", "RoutineStep", "Stage", "Step", "StepPlanner", "Symbol",
-    "own_value", "work_of",
+    "UpdateStep", "own_value", "work_of",
 ]  # fmt: skip

@@ -47,7 +47,8 @@ class _State:
         artifact = executable.artifact
         self.context = np.zeros(int(Slot.COUNT), np.int64)
         self.inputs = (ctypes.c_int64 * max(1, len(artifact.inputs)))()
-        self.outputs = (ctypes.c_int64 * max(1, len(artifact.outputs)))()
+        self.outputs = (ctypes.c_int64 * max(1, 2 * len(artifact.outputs)))()
+        """Their addresses, and behind them the bytes that are given for those whose sizes the run finds."""
         self.sizes = (ctypes.c_int64 * max(1, len(artifact.symbols)))()
         self.profile = np.zeros(2 * len(artifact.kernels) + 1, np.int64)
         self.plan: Plan | None = None
@@ -186,7 +187,7 @@ class Executable:
     ) -> list[np.ndarray]:
         """The outputs for contiguous inputs of the right dtypes, in the artifact's order.
 
-        `outputs` may give arrays to write to. `profile`, a list, receives (begin, end) nanoseconds of each kernel. `stop`
+        `outputs` may give arrays to write to, which are not used where their sizes turn out to be others. `profile`, a list, receives (begin, end) nanoseconds of each kernel. `stop`
         is the address of a word: once it is not 0, the run ends with Terminated.
         """
         plan = self.plan(inputs)
@@ -203,6 +204,8 @@ class Executable:
             result = given if given is not None else None if shape is None else np.empty(shape, self._kinds[index])
             results.append(result)
             state.outputs[index] = 0 if result is None else data_address(result)
+            if shape is None:
+                state.outputs[len(plan.outputs) + index] = 0 if result is None else result.nbytes
         if stop:
             state.context[Slot.STOP] = stop
         status = self._entry(*state.addresses)
@@ -211,18 +214,22 @@ class Executable:
         if status:
             self._raise(state, status)
         if None in plan.outputs:
-            self._collect(state, results)
+            self._collect(state, plan, results)
         if profile is not None:
             profile.extend(map(tuple, state.profile[:-1].reshape(-1, 2).tolist()))
         self._free.append(state)
         return results  # type: ignore[return-value]
 
-    def _collect(self, state: _State, results: list[np.ndarray | None]) -> None:
-        """Outputs whose sizes the run has found."""
+    def _collect(self, state: _State, plan: Plan, results: list[np.ndarray | None]) -> None:
+        """Outputs whose sizes the run has found. Memory that was given for them is theirs where it has as many bytes."""
         sizes = dict(zip(self.artifact.symbols, state.sizes))
         for index, port in enumerate(self.artifact.outputs):
-            if results[index] is None:
+            if plan.outputs[index] is None:
                 shape = tuple(evaluate(extent, sizes) for extent in port.shape)
+                given = results[index]
+                if given is not None and state.outputs[index] == data_address(given):
+                    results[index] = given if given.shape == shape else given.reshape(shape)
+                    continue
                 count = int(np.prod(shape, dtype=np.int64)) * self._kinds[index].itemsize
                 block = state.blocks[state.outputs[index]] if count else np.empty(0, np.uint8)  # (what has no bytes has no block)
                 results[index] = block[:count].view(self._kinds[index]).reshape(shape)

@@ -322,14 +322,14 @@ class InferenceSession:
         iobinding.finish(dict(zip(self._outputs, results)))
 
     def _fitting(self, index: int, array: np.ndarray | None, inputs: Sequence[np.ndarray]) -> np.ndarray | None:
-        """A bound output, if it has exactly the shape and dtype that the run gives."""
+        """A bound output, if it has exactly the shape and dtype that the run gives, or may have them."""
         if array is None:
             return None
         port = self._artifact.outputs[index]
         shape = self._executable.plan(inputs).outputs[index]
         if array.dtype != port.dtype.numpy or shape is not None and array.shape != shape:
             raise InvalidArgument(f"output '{port.name}' is bound to {array.dtype}{list(array.shape)}, but the run gives {port.dtype.numpy}{list(shape or ())}")
-        return array if array.flags.c_contiguous and shape is not None else None
+        return array if array.flags.c_contiguous else None
 
     # -- what is known of the model ----------------------------------------------------------------------------
     def get_inputs(self) -> list[NodeArg]:

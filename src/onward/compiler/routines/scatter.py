@@ -28,7 +28,7 @@ def _copy(data: Array, result: Array, layouts: LayoutPlanner, target: Target) ->
     view, home = layouts.view(data), layouts.view(result)
     kernel = map_into(compute(data.shape, lambda *places: data[places]), home, layouts, target)
     if view.buffer.kind == "input" and home.buffer.kind == "output" and (view.strides, view.offset) == (home.strides, home.offset):
-        kernel.in_place = (view.buffer, home.buffer)
+        kernel.apart = (view.buffer, home.buffer)
     return kernel
 
 

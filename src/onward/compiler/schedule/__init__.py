@@ -10,7 +10,8 @@ from onward.compiler.schedule.lanes import LaneSchedule
 from onward.compiler.schedule.moves import copy_kernel
 from onward.compiler.schedule.nest import NestSchedule
 from onward.compiler.schedule.routine import routine_kernels
-from onward.compiler.steps import BlockStep, BorderStep, ContractionStep, CopyStep, Nest, Step
+from onward.compiler.schedule.updates import update_kernels
+from onward.compiler.steps import BlockStep, BorderStep, ContractionStep, CopyStep, Nest, Step, UpdateStep
 from onward.compiler.targets import Target
 from onward.program.array import Array
 
@@ -31,4 +32,6 @@ def schedule_step(step: Step, layouts: LayoutPlanner, target: Target, needed: se
             return [copy_kernel(step, layouts, target)]
         case BorderStep():
             return [border_kernel(step, layouts, target)]
+        case UpdateStep():
+            return update_kernels(step, layouts, target)
     return routine_kernels(step, layouts, target)

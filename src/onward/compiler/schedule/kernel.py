@@ -43,8 +43,10 @@ class Kernel:
     """Sizes the kernel defines; the number of each one's slot follows the sizes in the arguments."""
     parts: list[Kernel] = field(default_factory=list)
     """Kernels that this one calls."""
-    in_place: tuple[Buffer, Buffer] | None = None
-    """An input of the model and the output it is copied to: one memory may serve as both, and then there is nothing to do."""
+    apart: tuple[Buffer, Buffer] | None = None
+    """An input of the model and the output it is copied to: one memory may serve as both, and then this is not launched."""
+    together: tuple[Buffer, Buffer] | None = None
+    """The same: where one memory does, this is launched, and not otherwise."""
 
     def name_by_text(self) -> None:
         """Gives the function the hash of its text for a name, so that equal ones are compiled once."""
