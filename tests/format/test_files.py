@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,11 @@ from onnx.backend.test.loader import load_model_tests
 
 import onward
 from onward.errors import CheckError, ExternalDataError, FormatError, InvalidGraph, OnwardError
+from onward.format.mapping import let_go
 from onward.format.schema import MESSAGES
 from onward.format.text import parse_model_text, print_model_text
 from onward.format.wire import decode, encode
-from onward.ir import parse_text
+from onward.ir import Graph, Model, Tensor, parse_text
 from tests.shapes import to_model, train
 
 NODE_MODELS = {test.name: test.model for test in load_model_tests(kind="node")}
@@ -278,3 +280,28 @@ def test_all_problems_are_listed() -> None:
     with pytest.raises(CheckError) as caught:
         onward.check(_model(nodes))
     assert len(caught.value.problems) >= 2
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="the system does not say what it holds of a file")
+@pytest.mark.parametrize("external", [None, "m.weights"])
+def test_what_was_read_of_a_file_is_given_back(tmp_path: Path, external: str | None) -> None:
+    weight = np.random.default_rng(0).standard_normal((512, 1024)).astype(np.float32)
+    graph = Graph("g")
+    graph.add_initializer(Tensor.of(weight, "w"))
+    onward.save(Model(graph, {"": 21}, 10), tmp_path / "m.onnx", external_data=external)
+    array = onward.load(tmp_path / "m.onnx").graph.initializers["w"].tensor.numpy()  # type: ignore[union-attr]
+
+    def held() -> int:
+        entries = Path("/proc/self/smaps").read_text().split(str(tmp_path / (external or "m.onnx")))[1:]
+        return sum(int(re.findall(r"Rss: *(\d+)", entry)[0]) for entry in entries)
+
+    np.testing.assert_array_equal(array, weight)
+    assert held() > 1900
+    let_go(array[100:200])
+    assert held() < 1900
+    let_go(array)
+    assert held() < 100
+    np.testing.assert_array_equal(array, weight)
+    let_go(weight)
+    let_go(array.T)
+    assert held() > 1900

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onward.compiler.roots import Root
+from onward.format.mapping import let_go
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, SymbolAtom, is_nonnegative, product, remainder, substitute, upper_bound
 from onward.program.array import (
@@ -71,6 +72,7 @@ class Buffer:
             yield from self.packing(array)
         else:
             yield np.ascontiguousarray(array.transpose(self.order) if self.order else array)
+        let_go(array)
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ No path is trusted: a location must name a regular file inside the model's folde
 from __future__ import annotations
 
 import hashlib
-import mmap
 import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 
 from onward.errors import ExternalDataError
+from onward.format.mapping import MappedFile
 
 
 def check_location(folder: Path, location: str, tensor: str) -> Path:
@@ -81,5 +81,5 @@ class ExternalFiles:
             path = check_location(self.folder, location, tensor)
             with open(path, "rb") as file:
                 empty = os.fstat(file.fileno()).st_size == 0
-                self._maps[location] = memoryview(b"") if empty else memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+                self._maps[location] = memoryview(b"") if empty else memoryview(MappedFile.of(file))
         return self._maps[location]

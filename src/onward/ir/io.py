@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from onward.errors import ExternalDataError, FormatError, InvalidArgument
+from onward.format.mapping import MappedFile
 from onward.format.text import parse_model_text, print_model_text
 from onward.format.wire import Message, encode, encode_parts
 from onward.ir.deserialization import model_from_bytes
@@ -64,13 +64,11 @@ def _load_path(path: Path) -> Model:
         with open(path, "rb") as file:
             if os.fstat(file.fileno()).st_size == 0:
                 raise FormatError(f"'{path}' is empty")
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            mapped = MappedFile.of(file)
     except OSError as problem:
         raise FormatError(f"'{path}' cannot be opened: {problem.strerror}") from problem
     model = model_from_bytes(memoryview(mapped), path)
-    if hasattr(mmap, "MADV_DONTNEED"):
-        # Reading the names between the tensors has made the system map what lies around them: give that back.
-        mapped.madvise(mmap.MADV_DONTNEED)
+    mapped.let_go()  # reading the names between the tensors has made the system map what lies around them
     return model
 
 
