@@ -40,23 +40,21 @@ def code_points(b: Any, text: Value) -> tuple[Traced, Traced]:
 
 
 class Text:
-    """The bytes of texts in UTF-8: `content` (texts, bytes) int64 with zeros behind the end; `length` (texts,), how many there are."""
+    """The bytes of texts in UTF-8, with zeros behind the end, and `length` (texts,), how many there are."""
 
     def __init__(self, text: Traced) -> None:
         letters = tokens(text)
         width = _widths(letters)
         self.length: Traced = np.sum(width, axis=1)
-        self.content = _together(_bytes_of(letters, width), np.cumsum(width, axis=1) - width, self.length)
+        content = _together(_bytes_of(letters, width), np.cumsum(width, axis=1) - width, self.length).astype(np.uint64)
+        self._words: Traced = _from(content, 0)
+        for place in range(1, 8):  # onnxruntime sums 64-bit integers in double precision
+            self._words = self._words | _from(content, place) << 8 * place
 
     def words(self, *places: Traced) -> list[Traced]:
         """(texts,) uint64 for each of the places (texts,): the eight bytes there as one number, the first the lowest."""
-        count = len(places)
-        each = np.maximum(np.stack(places, axis=1), 0).reshape(-1, count, 1) + np.arange(8)
-        found = np.take_along_axis(self.content, each.reshape(-1, 8 * count), axis=1).reshape(-1, count, 8).astype(np.uint64)
-        whole: Traced = found[:, :, 0]
-        for place in range(1, 8):  # onnxruntime sums 64-bit integers in double precision
-            whole = whole | found[:, :, place] << 8 * place
-        return [whole[:, place] for place in range(count)]
+        found = np.take_along_axis(self._words, np.maximum(np.stack(places, axis=1), 0), axis=1)
+        return [found[:, place] for place in range(len(places))]
 
     def number(self) -> Traced:
         """The length, as a number to compute with."""
@@ -95,6 +93,12 @@ def _together(code: Traced, start: Traced, length: Traced) -> Traced:
     return zeros
 
 
+def _from(content: Traced, place: int) -> Traced:
+    """The bytes from a place on, seven fewer than there are."""
+    end = np.array([place - 7 if place < 7 else np.iinfo(np.int64).max])
+    return content.trace.op("Slice", content, np.array([place]), end, np.array([1]), dtype=np.uint64, shape=content.shape)
+
+
 def _most(counts: Traced) -> Traced:
     """The largest, zero of none."""
     return np.max(joined([counts, np.zeros(1, np.int64)]))
@@ -130,10 +134,18 @@ K0, K1, K2 = 0xC3A5C85C97CB3127, 0xB492B66FBE98F273, 0x9AE16A3B2F90404F
 def fingerprint(text: Text) -> Traced:
     """(texts,) uint64. Source: Geoff Pike, FarmHash, 2014 (Fingerprint64)."""
     length, size, zero = text.length, text.number(), text.length * 0
-    few = text.words(zero, length - 8, length - 4, length // 2, length - 1)
-    more = text.words(zero, zero + 8, zero + 16, zero + 24, *(length - back for back in (32, 24, 16, 8)))
-    short = _chosen(length > 16, _of_32(size, more), _of_16(length, size, few))
-    return _chosen(length > 64, _of_many(text, more[0]), _chosen(length > 32, _of_64(size, more), short))
+    first, second, *words = text.words(zero, zero + 8, *(length - back for back in (32, 24, 16, 8)), length - 4, zero + 16, zero + 24, length // 2, length - 1)
+    factor = K2 + size * 2
+    pair = _of_16(size, first, words[3], words[4], factor)
+    pair = _either(length > 16, _of_32(first, second, words, factor), pair)
+    pair = _either(length > 32, _of_64(first, second, words, factor), pair)
+    *pair, factor = _either(length > 64, _of_many(text, first), (*pair, factor))
+    few = _mixed(((first & 255) + ((words[7] & 255) << 8)) * K2 ^ (size + ((words[8] & 255) << 2)) * K0) * K2
+    return _chosen(length >= 4, _paired(*pair, factor), _chosen(length > 0, few, size * 0 + K2))
+
+
+def _either(condition: Traced, yes: Sequence[Traced], no: Sequence[Traced]) -> list[Traced]:
+    return [_chosen(condition, one, other) for one, other in zip(yes, no, strict=True)]
 
 
 def _mixed(x: Traced) -> Traced:
@@ -145,13 +157,11 @@ def _paired(left: Traced, right: Traced, factor: Any) -> Traced:
     return _mixed((right ^ first) * factor) * factor
 
 
-def _of_16(length: Traced, size: Traced, words: Sequence[Traced]) -> Traced:
-    first, last, four, middle, end = words
-    factor, half = K2 + size * 2, 0xFFFFFFFF
-    eight = _paired(_turned(last, 27) * factor + first + K2, (_turned(first + K2, 39) + last) * factor, factor)
-    four = _paired(size + ((first & half) << 3), four & half, factor)
-    few = _mixed(((first & 255) + ((middle & 255) << 8)) * K2 ^ (size + ((end & 255) << 2)) * K0) * K2
-    return _chosen(length >= 8, eight, _chosen(length >= 4, four, _chosen(length > 0, few, size * 0 + K2)))
+def _of_16(size: Traced, first: Traced, last: Traced, four: Traced, factor: Traced) -> Sequence[Traced]:
+    """What is paired at the end of four to 16 bytes."""
+    half, start = 0xFFFFFFFF, first + K2
+    eight = _turned(last, 27) * factor + start, (_turned(start, 39) + last) * factor
+    return _either(size >= 8, eight, (size + ((first & half) << 3), four & half))
 
 
 def _ends(factor: Traced, a: Traced, b: Traced, before: Traced, last: Traced) -> tuple[Traced, Traced]:
@@ -160,35 +170,38 @@ def _ends(factor: Traced, a: Traced, b: Traced, before: Traced, last: Traced) ->
     return _turned(a + b, 21) + _turned(c, 34) + before * K2, a + _turned(b + K2, 46) + c
 
 
-def _of_32(size: Traced, words: Sequence[Traced]) -> Traced:
-    factor = K2 + size * 2
-    return _paired(*_ends(factor, words[0] * K1, words[1], words[6], words[7]), factor)
+def _of_32(first: Traced, second: Traced, words: Sequence[Traced], factor: Traced) -> Sequence[Traced]:
+    return _ends(factor, first * K1, second, words[2], words[3])
 
 
-def _of_64(size: Traced, words: Sequence[Traced]) -> Traced:
-    factor, a = K2 + size * 2, words[0] * K2
-    y, right = _ends(factor, a, words[1], words[6], words[7])
+def _of_64(first: Traced, second: Traced, words: Sequence[Traced], factor: Traced) -> Sequence[Traced]:
+    a = first * K2
+    y, right = _ends(factor, a, second, words[2], words[3])
     z = _paired(y, right, factor)
-    e, f = words[2] * factor, words[3]
-    g, h = (y + words[4]) * factor, (z + words[5]) * factor
-    return _paired(_turned(e + f, 21) + _turned(g, 34) + h, e + _turned(f + a, 46) + g, factor)
+    e, f = words[5] * factor, words[6]
+    g, h = (y + words[0]) * factor, (z + words[1]) * factor
+    return _turned(e + f, 21) + _turned(g, 34) + h, e + _turned(f + a, 46) + g
 
 
-def _of_many(text: Text, first: Traced) -> Traced:
-    """A state of 56 bytes that each block of 64 changes, the last block read so that it ends with the text."""
-    last = np.maximum(text.length - 1, 0)
-    blocks, rest = last // 64, (last % 64).astype(np.uint64)
-    zero = first * 0
-    y = zero + (81 * K1 + 113) % 2**64
-    z = _mixed(y * K2 + 113) * K2
-    states = [first + 81 * K2 % 2**64, y, z, zero, zero, zero, zero]
-    x, y, z, v0, v1, w0, w1 = _folded(blocks, states, lambda turn, *before: _block(text, turn * 64, before, K1, 1))
-    factor = K1 + ((z & 255) << 1)
-    w0 = w0 + rest
-    v0 = v0 + w0
-    w0 = w0 + v0
-    x, y, z, v0, v1, w0, w1 = _block(text, text.length - 64, (x, y, z, v0, v1, w0, w1), factor, 9)
-    return _paired(_paired(v0, w0, factor) + _mixed(y) * K0 + z, _paired(v1, w1, factor) + x, factor)
+def _of_many(text: Text, first: Traced) -> Sequence[Traced]:
+    """A state of 56 bytes that each block of 64 changes, the last block read so that it ends with the text; what is paired, and the factor."""
+    last = text.length - 1
+    blocks, rest, zero = last // 64, (last % 64).astype(np.uint64), first * 0
+
+    def absorbed(turn: Traced, x: Traced, y: Traced, z: Traced, v0: Traced, v1: Traced, w0: Traced, w1: Traced, _: Traced) -> Sequence[Traced]:
+        ends = turn == blocks
+        factor, times = _either(ends, (K1 + ((z & 255) << 1), zero + 9), (zero + K1, zero + 1))
+        raised = v0 + w0 + rest
+        v0, w0 = _either(ends, (raised, raised + w0 + rest), (v0, w0))
+        at = np.where(ends, text.length - 64, turn * 64)
+        return *_block(text, at, (x, y, z, v0, v1, w0, w1), factor, times), factor
+
+    y = (81 * K1 + 113) % 2**64
+    z = _mixed(zero + y * K2 % 2**64 + 113) * K2
+    states = [first + 81 * K2 % 2**64, zero + y, z, zero, zero, zero, zero, zero]
+    counts = np.where(text.length > 64, blocks + 1, blocks * 0)
+    x, y, z, v0, v1, w0, w1, factor = _folded(counts, states, absorbed)
+    return _paired(v0, w0, factor) + _mixed(y) * K0 + z, _paired(v1, w1, factor) + x, factor
 
 
 def _block(text: Text, at: Traced, states: Sequence[Traced], factor: Any, times: int) -> Sequence[Traced]:

@@ -55,6 +55,12 @@ class Step(keras.Model):
         return {"result": result, "state": state}
 
 
+class Cache(keras.Model):
+    def call(self, inputs):
+        kept = keras.ops.slice_update(inputs["kept"], [0, inputs["place"], 0], inputs["x"][:, None])
+        return {"kept": kept, "mean": keras.ops.mean(kept, 1)}
+
+
 age, kind = keras.Input((1,), name="age"), keras.Input((1,), dtype="string", name="kind")
 joined = L.Concatenate()([age, L.StringLookup(vocabulary=["cat", "dog"], output_mode="one_hot")(kind)])
 masked = keras.Input((None, 3))
@@ -65,6 +71,7 @@ for model, example in (
     (keras.Sequential([keras.Input((None, 6)), Distances()]), None),
     (Compiled(), rows),
     (Step(), {"x": rows[:, :3], "state": rows[:, :4]}),
+    (Cache(), {"x": rows[:, :3], "kept": np.zeros((2, 4, 3), np.float32), "place": np.array(1, np.int32)}),
     (keras.Model({"age": age, "kind": kind}, L.Dense(2)(joined)), None),
     (keras.Model(masked, L.GlobalAveragePooling1D()(L.TimeDistributed(L.Dense(2))(x))), None),
 ):
@@ -81,6 +88,7 @@ def test_layers_of_tensorflow() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, env={**os.environ, "KERAS_BACKEND": "tensorflow"}, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     lines = [line.split() for line in done.stdout.splitlines()]
-    assert len(lines) == 6
+    assert len(lines) == 7
     assert int(lines[2][1]) < 15
     assert lines[3][2:] == ["state", "x", "->", "result", "state_output"]
+    assert lines[4][2:] == ["kept", "place", "x", "->", "kept_output", "mean"]

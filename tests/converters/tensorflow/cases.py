@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.compiler.tf2xla.ops import gen_xla_ops as XLA
 
 R = tf.raw_ops
 F, D, I, L, B, S = tf.float32, tf.float64, tf.int32, tf.int64, tf.bool, tf.string  # noqa: E741
@@ -202,6 +203,9 @@ INDEXED: list[Case] = [
     ("diagonals", lambda x: [tf.linalg.diag_part(x), tf.linalg.diag(x[..., 0]), tf.linalg.set_diag(x, x[..., 0]), tf.linalg.trace(x),
      tf.linalg.diag(x[..., 0], k=1), tf.linalg.diag_part(x, k=-1)], [([None, 4, 4], F)]),
     ("dynamic parts", lambda x: tf.dynamic_partition(x, tf.constant([0, 1, 0, 1]), 2), [([4, None], F)]),
+    ("XlaDynamicUpdateSlice", lambda x, y, i: [XLA.xla_dynamic_update_slice(x, y[:1], [0, i, 1]), XLA.xla_dynamic_slice(x, [i, 0, i], [1, 2, 2])],
+     [([None, 4, 3], F), ([None, 4, 2], F), ([], I)]),
+    ("XlaDynamicUpdateSlice of whole axes", lambda x, y, i: XLA.xla_dynamic_update_slice(x, y, [i, i, 0]), [([5, 4, 3], F), ([2, 3, 3], F), ([], I)]),
     ("DynamicStitch", lambda x: tf.dynamic_stitch([[0, 2], [1, 2]], [x[:2], x[2:]]), [([4, None], F)]),
     ("TopKV2", lambda x: tf.math.top_k(x, 2), [([None, 5], F)]),
     ("sort", lambda x: [tf.sort(x), tf.argsort(x, direction="DESCENDING", stable=True)], [([None, 5], F)]),
@@ -227,6 +231,8 @@ PICTURES: list[Case] = [
      [([None, 7, 8, 3], F)]),
     ("MaxPoolWithArgmax", lambda x: tf.nn.max_pool_with_argmax(x + constant(1, 7, 8, 3), 2, 2, "VALID"), [([None, 7, 8, 3], F)]),
     ("ExtractImagePatches", lambda x: tf.image.extract_patches(x, [1, 3, 2, 1], [1, 2, 2, 1], [1, 1, 2, 1], "SAME"), [([None, 7, 8, 3], F)]),
+    *[(f"ExtractImagePatches of open sizes, {size}", lambda x, size=size: tf.image.extract_patches(x, [1, 4, size, 1], [1, 2, size, 1], [1, 1, 1, 1], "VALID"),
+       [([1, None, None, 2], F)]) for size in (2, 5)],
     ("Dilation2D", lambda x: tf.nn.dilation2d(x, constant(3, 3, 3), [1, 2, 1, 1], "SAME", "NHWC", [1, 1, 2, 1]), [([None, 7, 8, 3], F)]),
     ("FusedBatchNormV3", lambda x: tf.compat.v1.nn.fused_batch_norm(x, constant(3), constant(3, seed=1), constant(3), tf.abs(constant(3)) + 1,
      is_training=False)[0], [([None, 4, 5, 3], F)]),
@@ -247,6 +253,11 @@ PICTURES: list[Case] = [
 
 PRODUCTS: list[Case] = [
     ("MatMul", lambda x: [x @ constant(3, 4), tf.matmul(x, x, transpose_b=True), tf.matmul(x, x, transpose_a=True)], [([None, 3], F)]),
+    (
+        "MatMul of codes",
+        lambda x: tf.matmul(*(tf.cast(tf.clip_by_value(item * 50, -127, 127), tf.int8) for item in (x, constant(3, 4))), output_type=tf.int32),
+        [([None, 3], F)],
+    ),
     ("BatchMatMulV2", lambda x: tf.matmul(x, x, adjoint_a=True), [([None, 2, 3, 4], F)]),
     ("Einsum", lambda x: [tf.einsum("bij,bkj->bik", x, x), tf.einsum("bii->b", x[:, :, :4])], [([None, 4, 5], F)]),
     ("MatrixDeterminant", tf.linalg.det, [([None, 3, 3], F)]),

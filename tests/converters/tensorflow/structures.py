@@ -166,6 +166,7 @@ SCENES: list[Case] = [
         score_threshold=-0.5)], [([7, 4], F)]),
     *[(f"CombinedNonMaxSuppression of {kinds}", lambda x, y, kinds=kinds: _several(x, y, kinds, kinds == 1), [([None, 6, kinds, 4], F), ([None, 6, 3], F)])
       for kinds in (1, 3)],
+    ("CombinedNonMaxSuppression of probabilities", lambda x, y: _several(x, tf.sigmoid(y), 3, False), [([None, 6, 3, 4], F), ([None, 6, 3], F)]),
 ]  # fmt: skip
 
 RECURRENT: list[Case] = [

@@ -148,6 +148,42 @@ def test_open_sizes_of_an_example() -> None:
     assert list(fixed.graph.inputs[0].shape) == [2, 3]
 
 
+class Picture(tf.Module):
+    """Two inputs of which each has a number of rows of its own, and one that has that of the first."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32, name) for name in ("rows", "boxes", "weights")])
+    def __call__(self, rows: Any, boxes: Any, weights: Any) -> Any:
+        return rows * weights, tf.reduce_sum(rows) + boxes
+
+
+def test_first_axes_have_one_name_where_they_are_equal() -> None:
+    shapes = [str(value.shape[0]) for value in onward.convert(Picture()).graph.inputs]
+    assert shapes == ["batch", "boxes_0", "batch"]
+    lengths = [np.zeros((length, 2), np.float32) for length in (3, 1, 3)]
+    assert [str(value.shape[0]) for value in onward.convert(Picture(), tuple(lengths)).graph.inputs] == shapes
+
+
+class Counter(tf.Module):
+    """What a run gives depends on the runs before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runs = tf.Variable(3.0)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32)])
+    def __call__(self, x: Any) -> Any:
+        made = x + self.runs
+        self.runs.assign_add(1.0)
+        return made
+
+
+def test_variables_that_a_run_changes_stay_as_they_were() -> None:
+    source = Counter()
+    certificate = Certificate.of(onward.convert(source))
+    assert certificate is not None and any("changes its variables" in note for note in certificate.notes)
+    assert source.runs.numpy() == 3
+
+
 def test_all_unsupported_operators_at_once() -> None:
     def both(x: Any) -> Any:
         return tf.io.decode_base64(tf.strings.as_string(x)), tf.io.encode_base64(tf.strings.as_string(x))

@@ -14,10 +14,12 @@ from typing import Any
 from onward.converters import channels_last
 from onward.converters.request import Request
 from onward.converters.tensorflow import capture
+from onward.converters.tensorflow.batches import apart
 from onward.converters.tensorflow.bridge import walker_of
 from onward.converters.tensorflow.capture import Captured
 from onward.converters.tensorflow.emitter import Emitter, Tensor, data_type
-from onward.converters.tensorflow.graph import Walker, check_supported
+from onward.converters.tensorflow.graph import Walker, check_supported, operators_of
+from onward.converters.tensorflow.operators.control_flow import may_not_end
 from onward.converters.tensorflow.reference import reference_of
 from onward.converters.tensorflow.values import recorder
 from onward.errors import UnsupportedModel
@@ -37,6 +39,7 @@ def convert(request: Request) -> tuple[Model, Any]:
     """The model of a function, module, SavedModel or frozen graph, and what it is to reproduce. `methods` names the signature."""
     captured = capture.captured(request.source, request.example_inputs, request.dynamic_shapes, request.methods, request.input_names, request.output_names)
     check_supported(captured.graph, captured.outputs)
+    captured.apart = apart(captured, not any(may_not_end(captured.graph, op) for op in operators_of(captured.graph, captured.outputs)))
     name = getattr(request.source, "__name__", "") or type(request.source).__name__
     c = Emitter(name, request.opset or OPSET)
     c.fixed = request.opset is not None
@@ -61,7 +64,7 @@ def _inputs(walker: Walker, captured: Captured) -> list[Tensor]:
             raise UnsupportedModel(f"the number of axes of input '{name}' is open: pass example_inputs or an input_signature")
         shape: list[Any] = []
         for axis, extent in enumerate(tensor.shape.as_list()):
-            shape.append(extent if extent is not None else "batch" if axis == 0 else f"{name}_{axis}")
+            shape.append(extent if extent is not None else "batch" if axis == 0 and name not in captured.apart else f"{name}_{axis}")
         shape += [2] * tensor.dtype.is_complex
         made.append(walker.tensor(_input(walker.c, name, tensor, shape), tensor.dtype, tensor.shape))
     return made

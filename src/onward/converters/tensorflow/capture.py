@@ -21,6 +21,9 @@ SOURCES = ("Placeholder", "PlaceholderV2", "IteratorGetNext", "QueueDequeue", "Q
 FILLING = ("InitializeTable", "InitializeTableV2", "InitializeTableFromTextFile", "InitializeTableFromTextFileV2", "LookupTableImport", "LookupTableImportV2")
 """Operators of a frozen graph that fill its tables."""
 
+WRITING = ("Assign", "ResourceScatter")
+"""How the names of operators begin that change a variable."""
+
 
 @dataclass
 class Captured:
@@ -35,9 +38,20 @@ class Captured:
     """What is translated: that of the function, with functions for branches and loops."""
     notes: list[str] = field(default_factory=list)
     example: dict[str, np.ndarray] | None = None
+    written: list[tuple[Any, Any]] = field(default_factory=list)
+    """Variables that a run may change, and what they hold before it."""
+    apart: set[str] = field(default_factory=set)
+    """Inputs whose first axis is not that of the others."""
 
     def __call__(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """What the function computes. Raises what TensorFlow raises for data that it does not take."""
+        """What the function computes; its variables stay as they are. Raises what TensorFlow raises for data that it does not take."""
+        try:
+            return self._called(feeds)
+        finally:
+            for variable, value in self.written:
+                variable.assign(value)
+
+    def _called(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         given = [self._given(feeds[name], tensor) for name, tensor in zip(self.names, self.inputs, strict=True)]
         signature = self.concrete.structured_input_signature
         if signature is None:
@@ -86,6 +100,11 @@ def captured(source: Any, example: Any, shapes: Any, methods: Names, inputs: Nam
     tensors = [[graph.get_tensor_by_name(tensor.name) for tensor in items] for items in (own, concrete.outputs)]
     found = Captured(concrete, names, tensors[0], labels, tensors[1], graph, notes)
     found.example = _example(found, example)
+    definition = concrete.graph.as_graph_def()
+    kinds = {node.op for part in (definition.node, *(function.node_def for function in definition.library.function)) for node in part}
+    if any(kind.startswith(WRITING) for kind in kinds):
+        found.written = [(variable, variable.numpy()) for variable in getattr(concrete, "variables", None) or ()]
+        notes.append("a run of the source changes its variables: in this model every run begins with the values that they had when it was converted")
     return found
 
 

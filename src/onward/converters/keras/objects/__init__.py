@@ -24,7 +24,7 @@ from onward.converters.keras.objects.values import recorder
 from onward.converters.keras.objects.walker import Walker, graph_of
 from onward.converters.keras.registry import LAYERS
 from onward.converters.request import Request
-from onward.errors import FormatError, InvalidArgument, UnsupportedModel
+from onward.errors import ConversionError, FormatError, InvalidArgument, UnsupportedModel
 from onward.ir import Model
 from onward.passes.rewrite import remove_dead
 
@@ -45,7 +45,8 @@ def load(path: Any, trust: bool = False) -> Any:
     try:
         return keras.saving.load_model(str(path), compile=False, safe_mode=not trust)
     except Exception as problem:
-        raise FormatError(f"'{path}' cannot be read by keras: {str(problem).strip().splitlines()[0][:300]}") from problem
+        said = " ".join(line.strip() for line in str(problem).splitlines() if line.strip())
+        raise FormatError(f"'{path}' cannot be read by keras: {said[:600]}") from problem
 
 
 def convert(request: Request) -> tuple[Model, Any]:
@@ -66,7 +67,7 @@ def convert(request: Request) -> tuple[Model, Any]:
         dtype = keras.backend.standardize_dtype(symbol.dtype)
         walker.enter(symbol, Tensor(c.input(name, onnx_type(dtype), shape), dtype, tuple(symbol.shape)))
     graph = graph_of(model)
-    results = graph._outputs_struct if graph is not None else model(structure)
+    results = graph._outputs_struct if graph is not None else _called(model, structure)
     tensors = keras.tree.flatten(walker.evaluate(results))
     walker.check(ADVICE)
     usual = list(getattr(graph, "output_names", ())) if graph is not None else []
@@ -82,6 +83,15 @@ def convert(request: Request) -> tuple[Model, Any]:
     notes = [f"input '{name}' has fixed sizes {list(symbol.shape)}" for name, symbol in zip(names, symbols) if any(symbol.shape[1:])]
     notes += [STATEFUL.format(layer.path) for layer in model._flatten_layers() if getattr(layer, "stateful", False)]
     return made, replace(Source(model, symbols, structure, names, outputs, example).reference(notes), values=values)
+
+
+def _called(model: Any, structure: Any) -> Any:
+    """What the model gives for symbolic inputs. Raises ConversionError where its code cannot be followed with them."""
+    try:
+        return model(structure)
+    except Exception as problem:
+        said = " ".join(line.strip() for line in str(problem).splitlines() if line.strip())
+        raise ConversionError(f"the call of '{model.name}' ({type(model).__name__}) cannot be followed with symbolic tensors: {said[:600]}") from problem
 
 
 def _inputs_of(model: Any, example: Any) -> tuple[Any, list[np.ndarray] | None]:
@@ -102,7 +112,7 @@ def _inputs_of(model: Any, example: Any) -> tuple[Any, list[np.ndarray] | None]:
             flat = [item.astype(keras.backend.standardize_dtype(symbol.dtype)) for item, symbol in zip(flat, graph.inputs, strict=True)]
         return inputs, flat
     if given is not None:
-        symbols = [keras.KerasTensor((None, *item.shape[1:]), str(item.dtype), name=name) for item, name in zip(flat or [], _keys(given, "x"))]
+        symbols = [keras.KerasTensor((None, *item.shape[1:])[: item.ndim], str(item.dtype), name=name) for item, name in zip(flat or [], _keys(given, "x"))]
         return keras.tree.pack_sequence_as(given, symbols), flat
     shapes = getattr(model, "_build_shapes_dict", None)
     if not model.built or not shapes or len(shapes) != 1:

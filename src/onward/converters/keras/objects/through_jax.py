@@ -17,7 +17,7 @@ import keras.src.backend
 from keras.src.utils.backend_utils import DynamicBackend
 
 from onward.converters.keras.emitter import Emitter, Tensor, numpy_type
-from onward.errors import UnsupportedModel
+from onward.errors import UnsupportedModel, UnsupportedOperator
 
 
 class JaxBackend:
@@ -112,6 +112,8 @@ def translate(
         given, named = filled(arrays)
         return keras.tree.flatten(function(*given, **named))
 
+    if any(item.dtype == "string" for item in tensors):
+        raise UnsupportedOperator("JAX, through which it would be read, has no text")
     operands = [Operand(item.value, numpy_type(item.dtype), item.shape) for item in tensors]
     paths = {id(variable.value): (variable.value, variable.path) for variable in weights}
     found = write(c, called, operands, during=jax_in_place, weights=paths)

@@ -230,8 +230,8 @@ def shifted(c: Emitter, x: Tensor, kernel: Sequence[int], strides: Sequence[int]
         before = c.op("Div", needed, np.array([2]))
         value = c.op("Pad", value, c.op("Concat", before, c.op("Sub", needed, before), axis=0), c.number(empty, x), axes)
     else:
-        outputs = c.op("Add", c.op("Div", c.op("Sub", sizes, np.array(spans)), step), np.array([1]))
-    length = c.op("Add", c.op("Mul", c.op("Sub", outputs, np.array([1])), step), np.array([1]))
+        outputs = c.op("Div", c.op("Max", c.op("Add", sizes, np.array(strides) - np.array(spans)), np.array([0])), step)
+    length = c.op("Max", c.op("Add", c.op("Mul", c.op("Sub", outputs, np.array([1])), step), np.array([1])), np.array([0]))
     made = []
     for offset in np.ndindex(*kernel):
         start = np.array(offset) * np.array(rates)

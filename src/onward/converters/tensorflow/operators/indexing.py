@@ -301,3 +301,32 @@ def sparse_matmul(c: Emitter, op: Any, indices: Tensor, values: Tensor, shape: T
     whole = c.op("ScatterND", zeros, c.cast(indices, tf.int64), values, reduction="add")
     left = c.op("Transpose", whole, perm=[1, 0]) if op["adjoint_a"] else whole
     return c.op("MatMul", left, c.op("Transpose", dense, perm=[1, 0]) if op["adjoint_b"] else dense)
+
+
+def _within(c: Emitter, x: Tensor, begin: Tensor, sizes: Any) -> Value:
+    """Where a window begins, moved so that it lies in the tensor."""
+    return c.op("Max", c.op("Min", c.sizes(begin), c.op("Sub", c.shape(x), sizes)), np.array([0]))
+
+
+@operator("XlaDynamicSlice")
+def dynamic_slice(c: Emitter, op: Any, x: Tensor, begin: Tensor, sizes: Tensor) -> Value:
+    start = _within(c, x, begin, c.sizes(sizes))
+    return c.op("Slice", x, start, c.op("Add", start, c.sizes(sizes)))
+
+
+@operator("XlaDynamicUpdateSlice")
+def dynamic_update_slice(c: Emitter, op: Any, x: Tensor, update: Tensor, begin: Tensor) -> Value:
+    """Only the axes up to the last one along which the update does not reach from end to end are counted through."""
+    own = c.shape(update)
+    start = _within(c, x, begin, own)
+    partial = [axis for axis, (extent, new) in enumerate(zip(x.shape, update.shape, strict=True)) if extent is None or extent != new]
+    axes = range(max(partial) + 1 if partial else 0)
+    if not axes:
+        return c.op("Identity", update)
+    lines = []
+    for axis in axes:
+        extent = c.squeeze(c.slice(own, 0, axis, axis + 1), 0)
+        line = c.op("Add", c.op("Range", np.array(0), extent, np.array(1)), c.slice(start, 0, axis, axis + 1))
+        lines.append(c.op("Reshape", line, [-1 if place == axis else 1 for place in axes] + [1]))
+    grid = c.op("Concat", c.slice(own, 0, 0, len(axes)), [1], axis=0)
+    return c.op("ScatterND", x, c.op("Concat", *(c.op("Expand", line, grid) for line in lines), axis=-1), update)

@@ -10,8 +10,6 @@ from onward.converters.tensorflow.emitter import Emitter, Tensor
 from onward.converters.tensorflow.registry import operator
 from onward.ir import Value
 
-WHOLE = {tf.int8: tf.int32, tf.int16: tf.int32, tf.uint8: tf.uint32, tf.uint16: tf.uint32}
-
 
 def turned(c: Emitter, x: Tensor, is_turned: bool) -> Value:
     """A matrix, or its transpose."""
@@ -21,8 +19,12 @@ def turned(c: Emitter, x: Tensor, is_turned: bool) -> Value:
 @operator("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "SparseMatMul")
 def matmul(c: Emitter, op: Any, a: Tensor, b: Tensor) -> Value:
     names = ("transpose_a", "transpose_b") if op.type in ("MatMul", "SparseMatMul") else ("adj_x", "adj_y")
-    made = c.op("MatMul", *(turned(c, x, bool(op[name])) for x, name in zip((a, b), names)))
-    return made if op.dtype == a.dtype else c.cast(made, op.dtype)
+    sides = [turned(c, x, bool(op[name])) for x, name in zip((a, b), names)]
+    if {a.dtype, b.dtype} <= {tf.int8, tf.uint8} and op.dtype == tf.int32:
+        made: Value = c.op("MatMulInteger", *sides)
+        return made
+    wide = [side if x.dtype == op.dtype else c.cast(side, op.dtype) for x, side in zip((a, b), sides)]
+    return c.op("MatMul", *wide)
 
 
 @operator("Einsum")

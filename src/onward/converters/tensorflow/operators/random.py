@@ -18,6 +18,17 @@ def _uniform(c: Emitter, sizes: Tensor, dtype: tf.DType, low: float = 0.0, high:
     return c.op("RandomUniformLike", frame, low=low, high=high, dtype=int(data_type(kind)))
 
 
+@operator("StatelessRandomGetKeyCounter")
+def key(c: Emitter, op: Any, seed: Tensor) -> list[Value]:
+    """What the numbers would be computed from."""
+    return [c.array(np.zeros(1, np.uint64)), c.array(np.zeros(2, np.uint64))]
+
+
+@operator("StatelessRandomGetAlg")
+def algorithm(c: Emitter, op: Any) -> Value:
+    return c.array(np.array(1, np.int32))
+
+
 @operator("RandomUniform", "StatelessRandomUniform", "StatelessRandomUniformV2")
 def uniform(c: Emitter, op: Any, sizes: Tensor, *seeds: Tensor) -> Value:
     return _uniform(c, sizes, op.dtype)
