@@ -139,9 +139,9 @@ def fingerprint(text: Text) -> Traced:
     pair = _of_16(size, first, words[3], words[4], factor)
     pair = _either(length > 16, _of_32(first, second, words, factor), pair)
     pair = _either(length > 32, _of_64(first, second, words, factor), pair)
-    *pair, factor = _either(length > 64, _of_many(text, first), (*pair, factor))
+    left, right, factor = _either(length > 64, _of_many(text, first), (*pair, factor))
     few = _mixed(((first & 255) + ((words[7] & 255) << 8)) * K2 ^ (size + ((words[8] & 255) << 2)) * K0) * K2
-    return _chosen(length >= 4, _paired(*pair, factor), _chosen(length > 0, few, size * 0 + K2))
+    return _chosen(length >= 4, _paired(left, right, factor), _chosen(length > 0, few, size * 0 + K2))
 
 
 def _either(condition: Traced, yes: Sequence[Traced], no: Sequence[Traced]) -> list[Traced]:
