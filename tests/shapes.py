@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ def features(images: np.ndarray, kernels: np.ndarray, bias: np.ndarray) -> np.nd
     return pooled.reshape(len(images), -1)
 
 
+@functools.cache
 def train() -> dict[str, Any]:
     """Fixed convolution kernels (edges at eight angles), a hidden layer and a classifier trained by gradient descent."""
     generator = np.random.default_rng(0)
