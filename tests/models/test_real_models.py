@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
+import onnx.shape_inference
 import pytest
 
 import onward
@@ -50,18 +53,25 @@ def test_optimised_model_is_valid_and_equal(model_folder: Path, name: str, tmp_p
         assert relative_error(array, references[f"large:double:{output}"]) <= TOLERANCE
 
 
+def _without_weights(model: Any) -> Any:
+    """The model with its large tensors as inputs: their shapes say all, and onnx copies the rest several times."""
+    large = [tensor for tensor in model.graph.initializer if tensor.ByteSize() > 4096]
+    for tensor in large:
+        model.graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+        model.graph.initializer.remove(tensor)
+    return model
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_unknown_after_shape_inference(model_folder: Path, name: str) -> None:
     """Every value has a rank, and every size that onnx's own inference finds is found."""
-    import onnx
-
     for variant in VARIANTS:
         path = model_folder / f"{name}_{variant}.onnx"
         inferred = onward.infer_shapes(path)
         types = {value.name: value.shape for value in inferred.graph.values()}
         unknown = [item for item, shape in types.items() if item and (shape is None or None in shape)]
         assert not unknown, f"{variant}: {unknown[:10]}"
-        peer = onnx.shape_inference.infer_shapes(onnx.load(path, load_external_data=False), data_prop=True)
+        peer = onnx.shape_inference.infer_shapes(_without_weights(onnx.load(path, load_external_data=False)), data_prop=True)
         for value in peer.graph.value_info:
             for found, item in zip(types[value.name] or (), value.type.tensor_type.shape.dim):
                 assert not item.HasField("dim_value") or found == item.dim_value, (variant, value.name)

@@ -99,8 +99,11 @@ class Builder:
 
     def emit(self, type: Type, text: str) -> Value:  # noqa: A002
         """An instruction with a result."""
-        name = self.fresh()
-        self.line(f"{name} = {text}")
+        if self.closed:
+            self.label(self.fresh("dead")[1:])
+        self.counter += 1
+        name = f"%t{self.counter}"
+        self.lines.append(f"  {name} = {text}")
         return Value(self, type, name)
 
     def label(self, name: str) -> None:
@@ -118,14 +121,14 @@ class Builder:
     def constant(self, type: Type, value: Any) -> Value:  # noqa: A002
         """A number, in every lane."""
         if type.lanes > 1:
-            item = literal(type.with_lanes(1), value)
-            body = ", ".join(f"{type.with_lanes(1)} {item}" for _ in range(type.lanes))
-            return Value(self, type, f"<{body}>")
+            single = type.with_lanes(1)
+            return Value(self, type, f"splat ({single.text} {literal(single, value)})")
         return Value(self, type, literal(type, value))
 
     def vector_constant(self, type: Type, values: Sequence[Any]) -> Value:  # noqa: A002
         """A vector of given numbers."""
-        body = ", ".join(f"{type.with_lanes(1)} {literal(type.with_lanes(1), value)}" for value in values)
+        single = type.with_lanes(1)
+        body = ", ".join([f"{single.text} {literal(single, value)}" for value in values])
         return Value(self, type, f"<{body}>")
 
     def iota(self, type: Type) -> Value:  # noqa: A002
@@ -137,7 +140,7 @@ class Builder:
     def binary(self, instruction: str, left: Value, right: Value) -> Value:
         """A two-operand LLVM instruction."""
         assert left.type == right.type, f"{instruction} of {left.type} and {right.type}"
-        return self.emit(left.type, f"{instruction} {left.type} {left}, {right}")
+        return self.emit(left.type, f"{instruction} {left.type.text} {left.name}, {right.name}")
 
     def unsigned_divide(self, left: Value, right: Value) -> Value:
         """Integer quotient of unsigned operands."""
@@ -297,7 +300,7 @@ class Builder:
             return value
         if not value.name.startswith("%"):
             kind = value.type.with_lanes(lanes)
-            return Value(self, kind, "<" + ", ".join(f"{value.type} {value}" for _ in range(lanes)) + ">")
+            return Value(self, kind, f"splat ({value.type.text} {value.name})")
         kind = value.type.with_lanes(lanes)
         single = self.emit(kind, f"insertelement {kind} poison, {value.type} {value}, i64 0")
         return self.emit(kind, f"shufflevector {kind} {single}, {kind} poison, <{lanes} x i32> zeroinitializer")
@@ -540,7 +543,7 @@ class Builder:
         return value if value is not None else pointer
 
     def _call(self, callee: str, result: Type | None, arguments: Sequence[Value]) -> Value | None:
-        listed = ", ".join(f"{argument.type} {argument}" for argument in arguments)
+        listed = ", ".join([f"{argument.type.text} {argument.name}" for argument in arguments])
         if result is None:
             self.line(f"call void {callee}({listed})")
             return None
@@ -548,8 +551,8 @@ class Builder:
 
     def intrinsic(self, name: str, result: Type | None, *arguments: Value) -> Value:
         """Calls an LLVM intrinsic by its full name."""
-        types = ", ".join(str(argument.type) for argument in arguments)
-        self.module.declarations.setdefault(name, f"declare {result or 'void'} @{name}({types})")
+        if name not in self.module.declarations:
+            self.module.declarations[name] = f"declare {result or 'void'} @{name}({', '.join([argument.type.text for argument in arguments])})"
         value = self._call(f"@{name}", result, arguments)
         return value if value is not None else Value(self, POINTER, "null")
 

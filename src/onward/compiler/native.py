@@ -63,7 +63,7 @@ def assembly(text: str, target: Target) -> str:
     return m.emit_assembly(_module(text, target, m))
 
 
-WORTH_A_PROCESS = 1_500_000
+WORTH_A_PROCESS = 1_100_000
 """Characters of LLVM text that pay for starting another process: about half a second of compiling."""
 
 

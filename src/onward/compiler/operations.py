@@ -326,7 +326,7 @@ def _emit_integer_alone(b: Builder, name: str, x: Value, signed: bool) -> Value:
 def _divide(b: Builder, name: str, x: Value, y: Value, signed: bool) -> Value:
     """Quotients rounded towards zero; remainders with the sign of the divisor (or of the dividend: truncated)."""
     zero, one = b.constant(x.type, 0), b.constant(x.type, 1)
-    if not y.name.startswith(("%", "<")) and int(y.name) not in (0, -1):
+    if y.known not in (None, 0, -1):
         safe, bad = y, None
     else:
         bad = y == zero

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
 
 
 _LLVM = {"f16": "half", "bf16": "bfloat", "f32": "float", "f64": "double", "ptr": "ptr"}
+_WHOLE = re.compile(r"(?:splat \(i\d+ )?(-?\d+)\)?")
 _FLOATS = frozenset({"f16", "bf16", "f32", "f64"})
 
 
@@ -20,29 +23,35 @@ class Type:
 
     kind: str
     lanes: int = 1
+    text: str = field(init=False, repr=False, compare=False)
+    """The type in LLVM's notation, made once: it stands several times in every instruction."""
+    bits: int = field(init=False, repr=False, compare=False)
+    """Bits of one lane."""
+    is_float: bool = field(init=False, repr=False, compare=False)
+    """Whether it is a floating-point type."""
+
+    def __post_init__(self) -> None:
+        name = _LLVM.get(self.kind, self.kind)
+        object.__setattr__(self, "text", f"<{self.lanes} x {name}>" if self.lanes > 1 else name)
+        object.__setattr__(self, "bits", {"ptr": 64, "bf16": 16}.get(self.kind) or int(self.kind[1:]))
+        object.__setattr__(self, "is_float", self.kind in _FLOATS)
 
     def __str__(self) -> str:
-        name = _LLVM.get(self.kind, self.kind)
-        return f"<{self.lanes} x {name}>" if self.lanes > 1 else name
-
-    @property
-    def is_float(self) -> bool:
-        """Whether it is a floating-point type."""
-        return self.kind in _FLOATS
-
-    @property
-    def bits(self) -> int:
-        """Bits of one lane."""
-        return {"ptr": 64, "bf16": 16}.get(self.kind) or int(self.kind[1:])
+        return self.text
 
     def with_lanes(self, lanes: int) -> Type:
         """The same kind with another number of lanes."""
-        return Type(self.kind, lanes)
+        return _type(self.kind, lanes)
 
     @property
     def mangled(self) -> str:
         """The name in overloaded intrinsics."""
         return f"v{self.lanes}{self.kind}" if self.lanes > 1 else self.kind if self.kind != "ptr" else "p0"
+
+
+@functools.cache
+def _type(kind: str, lanes: int) -> Type:
+    return Type(kind, lanes)
 
 
 POINTER = Type("ptr")
@@ -62,6 +71,12 @@ class Value:
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def known(self) -> int | None:
+        """The whole number that it is in every lane, where that stands in the text."""
+        found = _WHOLE.fullmatch(self.name)
+        return int(found[1]) if found else None
 
     def _binary(self, other: Value, integer: str, real: str) -> Value:
         return self.b.binary(real if self.type.is_float else integer, self, other)

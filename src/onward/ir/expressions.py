@@ -172,7 +172,7 @@ def _sort_key(monomial: Monomial) -> tuple[int, str]:
 class Expression:
     """A non-constant polynomial over atoms. Build it from `Symbol(...)` with ordinary arithmetic."""
 
-    __slots__ = ("terms", "_hash", "_symbols")
+    __slots__ = ("terms", "_hash", "_symbols", "_opaque")
 
     terms: dict[Monomial, int]
 
@@ -180,6 +180,7 @@ class Expression:
         self.terms = terms
         self._hash = hash(frozenset(terms.items()))
         self._symbols: frozenset[str] | None = None
+        self._opaque: frozenset[Hashable] | None = None
 
     # -- structure ---------------------------------------------------------------------------------------------
     def __eq__(self, other: object) -> bool:
@@ -207,16 +208,18 @@ class Expression:
         return self._symbols
 
     @property
-    def opaque(self) -> set[Hashable]:
+    def opaque(self) -> frozenset[Hashable]:
         """The payloads of all opaque atoms, nested ones included."""
-        found: set[Hashable] = set()
-        for atom in self.atoms:
-            if isinstance(atom, OpaqueAtom):
-                found.add(atom.payload)
-            for operand in atom.operands:
-                if isinstance(operand, Expression):
-                    found |= operand.opaque
-        return found
+        if self._opaque is None:
+            found: set[Hashable] = set()
+            for atom in self.atoms:
+                if isinstance(atom, OpaqueAtom):
+                    found.add(atom.payload)
+                for operand in atom.operands:
+                    if isinstance(operand, Expression):
+                        found |= operand.opaque
+            self._opaque = frozenset(found)
+        return self._opaque
 
     def coefficient(self, symbol: Expression) -> Dimension | None:
         """The factor of `symbol` when the expression is affine in it; None when it is not."""

@@ -202,8 +202,8 @@ class Accumulation:
         return self._move(pointer, count, step, self.product.right_element)
 
     def _move(self, pointer: Value, count: Value, step: Dimension, element: Type) -> Value:
-        if isinstance(step, int) and not count.name.startswith("%"):
-            return self.b.offset(pointer, self.b.constant(I64, int(count.name) * step), element)
+        if isinstance(step, int) and count.known is not None:
+            return self.b.offset(pointer, self.b.constant(I64, count.known * step), element)
         return self.b.offset(pointer, count * self.point.index(step), element)
 
     def _multiply(self, left: Value, right: Value, loop: Loop, count: int) -> None:
