@@ -16,7 +16,7 @@ from onnx import helper, numpy_helper
 import onward
 from onward.compiler.targets import Target
 from onward.errors import InvalidArgument, RunError
-from onward.runtime import OrtValue, SessionOptions, cache, executable
+from onward.runtime import OrtValue, SessionOptions, cache, executable, garbage
 from tests.shapes import draw, predict, to_model, train
 
 NETWORK = train()
@@ -186,3 +186,18 @@ def test_code_that_belongs_to_no_model_is_kept_and_repaired(folder: Path) -> Non
         file.write_bytes(file.read_bytes()[:-1] + b"?")
     assert cache.code_of("support", target, make) == b"code" and len(made) == 3
     assert cache.code_of("support", target, make) == b"code" and len(made) == 3
+
+
+def test_a_system_whose_memory_cannot_be_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def library(name: object) -> object:
+        asked.append(name)
+        raise TypeError("no name")
+
+    monkeypatch.setattr(garbage.ctypes, "CDLL", library)
+    garbage.release(garbage.LARGE - 1, garbage.MANY - 1)
+    assert not asked, "not worth it"
+    garbage.release(0, garbage.MANY)
+    garbage.release(garbage.LARGE, 0)
+    assert asked == [None, None]

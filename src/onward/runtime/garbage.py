@@ -6,9 +6,10 @@ in a process with PyTorch and TensorFlow, whose objects are looked through too, 
 
 from __future__ import annotations
 
+import ctypes
 import gc
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 LARGE = 1 << 26
 """Bytes of a model's weights that are worth a look through all objects of the process."""
@@ -32,3 +33,10 @@ def release(size: int, kernels: int) -> None:
     """Lets go of a compiled model, whose nodes refer to one another, if its weights take `size` bytes, or it has so many `kernels`, that it is worth it."""
     if size >= LARGE or kernels >= MANY:
         gc.collect()
+        give_back()
+
+
+def give_back() -> None:
+    """Memory that is free within the C library goes back to the system, where glibc is it: it keeps 50 to 110 MB after a large compilation."""
+    with suppress(OSError, TypeError, AttributeError):  # no such library, or no such function in it
+        ctypes.CDLL(None).malloc_trim(0)
