@@ -201,6 +201,106 @@ def test_a_mask_that_is_true_for_every_size_is_dropped() -> None:
     assert operators_of(same(model, {"batch": 2, "seq": 3})) == {"Relu": 1}
 
 
+MASK_OF_PACKED_SEQUENCES = """
+    g (int64[batch, seq] tokens, float[batch, 2, seq, 4] x) => (float[batch, 2, seq, 4] y)
+    <int64 zero = {0}, int64 one = {1}, int64[1] first = {0}, int64[1] second = {1}, int64[1] last = {-1}, int64[1] huge = {9223372036854775807},
+     int64[2] before = {0, 1}, int64[3] of_query = {0, 1, 3}, int64[4] of_batch = {-1, 1, 1, 1}, float nothing = {0}, float much = {-1e38}, float half = {0.5}> {
+        shape = Shape(tokens)
+        b0 = Shape<start = 0, end = 1>(tokens)
+        b = Squeeze(b0)
+        s0 = Shape<start = 1, end = 2>(tokens)
+        s = Squeeze(s0)
+        number = Range(zero, s, one)
+        row = Unsqueeze(number, first)
+        places = Expand(row, shape)
+        start = Slice(places, first, second, second)
+        earlier = Sub(start, one)
+        longer = Concat<axis = 1>(earlier, places)
+        left = Slice(longer, first, last, second)
+        right = Slice(longer, second, huge, second)
+        step = Sub(right, left)
+        goes_on = Equal(step, one)
+        breaks = Not(goes_on)
+        count = Cast<to = 7>(breaks)
+        packed = CumSum(count, one)
+        batch_number = Range(zero, b, one)
+        batches = Reshape(batch_number, of_batch)
+        of_key = Unsqueeze(row, before)
+        queries = Unsqueeze(number, of_query)
+        key_shape0 = Max(batches, of_key)
+        key_shape = Shape(key_shape0)
+        query_shape0 = Max(batches, queries)
+        query_shape = Shape(query_shape0)
+        key_batch = Expand(batches, key_shape)
+        key_batch1 = Unsqueeze(key_batch, last)
+        key_place = Expand(of_key, key_shape)
+        key_place1 = Unsqueeze(key_place, last)
+        at_key = Concat<axis = -1>(key_batch1, key_place1)
+        query_batch = Expand(batches, query_shape)
+        query_batch1 = Unsqueeze(query_batch, last)
+        query_place = Expand(queries, query_shape)
+        query_place1 = Unsqueeze(query_place, last)
+        at_query = Concat<axis = -1>(query_batch1, query_place1)
+        key = GatherND(places, at_key)
+        query = GatherND(places, at_query)
+        seen = LessOrEqual(key, query)
+        pack_of_key = GatherND(packed, at_key)
+        pack_of_query = GatherND(packed, at_query)
+        one_pack = Equal(pack_of_key, pack_of_query)
+        both = And(seen, one_pack)
+        mask = Where(both, nothing, much)
+        turned = Transpose<perm = [0, 1, 3, 2]>(x)
+        product = MatMul(x, turned)
+        scores = Mul(product, half)
+        masked = Add(scores, mask)
+        weights = Softmax<axis = -1>(masked)
+        y = MatMul(weights, x)
+    }"""
+
+
+def test_a_mask_of_what_is_before_is_an_attribute_whatever_the_sizes() -> None:
+    """transformers asks of each token whether its sequence begins anew; where positions are counted, none does."""
+    result = same(parse(MASK_OF_PACKED_SEQUENCES), {"batch": 2, "seq": 5})
+    assert operators_of(result) == {"Attention": 1}
+    assert result.graph.nodes[0].attribute("is_causal") == 1
+
+
+@pytest.mark.parametrize("spoil", [("LessOrEqual(key, query)", "LessOrEqual(query, key)"), ("GatherND(places, at_key)", "GatherND(tokens, at_key)")])
+def test_other_masks_stay(spoil: tuple[str, str]) -> None:
+    result = same(parse(MASK_OF_PACKED_SEQUENCES.replace(*spoil)), {"batch": 2, "seq": 5})
+    attention = next(node for node in result.graph.nodes if node.op_type == "Attention")
+    assert len(attention.inputs) == 4 and not attention.attribute("is_causal", 0)
+
+
+def test_elements_at_a_grid_are_the_array_with_other_axes() -> None:
+    """Of indices in another order it is transposed, and elements of equal numbers are that number."""
+    model = parse("""
+        g (float[rows, columns] x, int64[rows, columns] i) => (float[columns, 1, rows] y, int64[rows, columns] z)
+        <int64 zero = {0}, int64 one = {1}, int64[1] last = {-1}, int64[2] of_column = {1, 2}, int64[2] of_row = {0, 1}, int64[1, 6] sevens = {7, 7, 7, 7, 7, 7}> {
+            r0 = Shape<start = 0, end = 1>(x)
+            r = Squeeze(r0)
+            c0 = Shape<start = 1, end = 2>(x)
+            c = Squeeze(c0)
+            rows1 = Range(zero, r, one)
+            columns1 = Range(zero, c, one)
+            row = Unsqueeze(rows1, of_row)
+            column = Unsqueeze(columns1, of_column)
+            both = Add(row, column)
+            shape = Shape(both)
+            row_all = Expand(row, shape)
+            column_all = Expand(column, shape)
+            row_last = Unsqueeze(row_all, last)
+            column_last = Unsqueeze(column_all, last)
+            grid = Concat<axis = -1>(row_last, column_last)
+            y = GatherND(x, grid)
+            z0 = GatherElements<axis = 1>(sevens, i)
+            z = Add(z0, i)
+        }""")
+    assert "GatherND" not in operators_of(same(model, {"rows": 1, "columns": 4})) and "GatherElements" not in operators_of(
+        same(model, {"rows": 1, "columns": 4})
+    )
+
+
 def test_large_results_of_little_data_are_not_folded() -> None:
     model = parse("""
         g (float[100, 100] x) => (float[100, 100] y, float[4] z) <int64[2] size = {100, 100}, int64[1] few = {4}> {

@@ -28,6 +28,9 @@ WRITTEN_OUT = {
     "reshape to a constant shape",
     "attention of packed heads",
     "transpose around a function",
+    "elements at a grid",
+    "elements of equal numbers",
+    "attention to what is before",
     "sum of bytes written out",
     "elementwise product of bytes written out",
 }

@@ -15,7 +15,7 @@ from onward.ir import DataType, Model, Node, TensorType, Value
 from onward.ir.expressions import Dimension, Expression
 from onward.operators import Schema, find_schema
 from onward.operators.lowering import Lowering
-from onward.passes.uniform import uniform_element
+from onward.passes.uniform import element_at, uniform_element
 
 
 class Facts:
@@ -106,6 +106,11 @@ class Facts:
         if array not in self._uniform:
             self._uniform[array] = uniform_element(array)
         return self._uniform[array]
+
+    def element(self, value: Value, *last: int) -> tuple[list[Expression], Any]:
+        """Indices that are symbols (but for the `last` of them) and the element there: a number, an expression, None where it is not known."""
+        array = self.array(value)
+        return ([], None) if array is None else element_at(array, *last)
 
     def schema(self, node: Node) -> Schema | None:
         """The schema of a node's operator."""

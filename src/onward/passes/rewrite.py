@@ -161,7 +161,7 @@ class Builder:
                 if value is not None and not value.name:
                     self._adopt(graph, value, node, index)
             last = count == len(self.nodes) - 1
-            base = self.anchor.name or self.anchor.op_type
+            base = self.anchor.name or self.anchor.outputs[0].name
             node.name = base if last else f"{base}/{node.op_type}_{count}"
             node.metadata = dict(self.anchor.metadata)
             for value in node.outputs:

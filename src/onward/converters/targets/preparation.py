@@ -6,10 +6,10 @@ from types import ModuleType
 
 from onward.ir import Model
 from onward.passes.optimize import optimize
-from onward.passes.rules import activation, all_rules, attention, normalization, softmax
+from onward.passes.rules import activation, all_rules, attention, gathering, logic, normalization, softmax
 
-OPERATORS = (activation, softmax, normalization, attention)
-"""Families of rules that recognise an operator in what is written out."""
+OPERATORS = (activation, softmax, normalization, attention, logic, gathering)
+"""Families of rules that recognise an operator in what is written out, and conditions and indices that are always the same."""
 
 
 def recognized(model: Model, *more: ModuleType) -> Model:

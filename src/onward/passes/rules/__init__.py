@@ -11,6 +11,7 @@ from onward.passes.rules import (
     attention,
     batch_normalization,
     convolution,
+    gathering,
     logic,
     normalization,
     quantization,
@@ -23,6 +24,7 @@ from onward.passes.rules import (
 FAMILIES = (
     arithmetic,
     logic,
+    gathering,
     shaping,
     reshaping,
     transposition,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from onward.ir import Dimension, Node, Value
+from onward.ir.expressions import Expression
 from onward.passes.match import Match
 from onward.passes.pattern import Pattern, Wildcard, any_of, bind, constant, op, rest, wildcards
 from onward.passes.rewrite import Builder, Rule
@@ -24,6 +25,13 @@ biased = any_of(scores + mask, scores)
 weights = op.Softmax(biased, axis=-1)
 # PyTorch's exporter: a query that sees no key has no weights.
 filled = op.Where(op.IsNaN(weights), 0, weights)
+
+
+LOWEST = -1e30
+"""What is added to a score of single precision that shall not count."""
+
+key, query = wildcards("key query")
+is_before = any_of(op.LessOrEqual(key, query).shared(), op.GreaterOrEqual(query, key).shared())
 
 
 def _number(match: Match, name: str) -> float | None:
@@ -53,13 +61,39 @@ def _attention(builder: Builder, match: Match) -> Value | None:
     if (match.shape(keys) or ())[:3] != values[:3]:
         return None
     inputs: list[Value | None] = [match.q, keys, match.v]
-    if "mask" in match.bound:
+    if "mask" in match.bound and not _adds_nothing(match):
         shape = match.shape("mask")
         # A mask that is shorter than the keys would cover the first keys only.
         if not shape or len(shape) < 2 or shape[-1] != values[2] or match.dtype("mask") != match.dtype("q"):
             return None
         inputs.append(match.mask if shape[-2] == queries[2] else _for_each_query(builder, match, queries[2]))
     return builder.node("Attention", inputs, {"scale": factor})
+
+
+def _adds_nothing(match: Match) -> bool:
+    """Whether a mask is one column of zeros, as PyTorch's exporter makes it of a mask of truths that says yes for every size."""
+    shape = match.shape("mask")
+    return shape is not None and shape[-1:] in ((), (1,)) and match.facts.uniform(match.mask) == 0
+
+
+def _sees_those_before(match: Match) -> bool:
+    """Whether a mask lets each query see the keys whose index is no greater than its own."""
+    queries, keys, lost = match.shape("q") or (), match.shape("k") or (), match.data("lost")
+    if queries[-2:-1] != keys[-2:-1] or lost.size != 1 or lost.max() > LOWEST or match.option(match.root, "is_causal"):
+        return False
+    return _is_index(match, "key", -1, keys[-2]) and _is_index(match, "query", -2, queries[-2])
+
+
+def _is_index(match: Match, name: str, axis: int, extent: Dimension) -> bool:
+    """Whether each element is its own index along an axis of that extent."""
+    indices, element = match.facts.element(match.bound[name])
+    shape = match.shape(name) or ()
+    return len(shape) >= -axis and shape[axis] == extent and isinstance(element, Expression) and element == indices[axis]
+
+
+def _causal(builder: Builder, match: Match) -> Value:
+    given = {name: item.value for name, item in match.root.attributes.items()}
+    return builder.node("Attention", (match.q, match.k, match.v), {**given, "is_causal": 1})
 
 
 def _for_each_query(builder: Builder, match: Match, queries: Dimension) -> Value:
@@ -138,6 +172,7 @@ def _rule(name: str, attention: Pattern) -> Rule:
 
 RULES = (
     _rule("attention", any_of(filled, weights)),
+    Rule("attention to what is before", op.Attention(q, k, v, op.Where(is_before, 0, constant("lost")).shared()), _causal, when=_sees_those_before),
     Rule("attention of repeated heads", op.Attention(q, _repeated("k"), _repeated("v"), rest("others")), _shared_heads),
     Rule(
         "attention of packed heads",

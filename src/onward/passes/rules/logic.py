@@ -41,6 +41,11 @@ def _broadcast(builder: Builder, match: Match, taken: Value) -> Value | None:
     return None
 
 
+def _same(builder: Builder, match: Match) -> Value:
+    """x, expanded where the condition is larger."""
+    return match.x if match.facts.has_same_type(match.x, match.root.outputs[0]) else builder.Expand(match.x, builder.Shape(match.condition))
+
+
 def _is_integer(match: Match) -> bool:
     """Without NaN, of which no comparison holds."""
     dtype = match.dtype("x")
@@ -53,9 +58,9 @@ RULES = (
     Rule("where between equals", op.Where(condition, x, x), x),
     Rule("where not", op.Where(op.Not(condition), x, y), op.Where(condition, y, x)),
     Rule("not twice", op.Not(op.Not(x)), x),
-    Rule("and true", op.And(condition, x), x, when=_always),
+    Rule("and true", op.And(condition, x), _same, when=_always),
     Rule("and false", op.And(condition, x), condition, when=_never),
-    Rule("or false", op.Or(condition, x), x, when=_never),
+    Rule("or false", op.Or(condition, x), _same, when=_never),
     Rule("or true", op.Or(condition, x), condition, when=_always),
     Rule("exclusive or false", op.Xor(condition, x), x, when=_never),
     Rule("and itself", op.And(x, x), x),

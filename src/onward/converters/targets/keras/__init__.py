@@ -19,7 +19,7 @@ from onward.converters.targets.keras.layers import FUNCTIONS, numbers, plain
 from onward.converters.targets.keras.network import Network, Taken
 from onward.converters.targets.keras.quantized import LAYERS, with_dequantized_weights
 from onward.converters.targets.keras.statements import Path as Module
-from onward.converters.targets.keras.statements import Statement, named, parsed, path_of
+from onward.converters.targets.keras.statements import Statement, named, parsed, path_of, used
 from onward.converters.targets.keras.words import KerasWords, storage
 from onward.converters.targets.preparation import recognized
 from onward.converters.targets.printing.module import (
@@ -95,9 +95,10 @@ def network_of(model: Model, constants: Mapping[str, Any] | None = None) -> tupl
     outputs = [_output(network, item) for item in program.outputs.values()]
     network.rename_like_automatic()
     lists = [items[0] if len(items) == 1 and items[0].isidentifier() else f"[{', '.join(items)}]" for items in (inputs, outputs)]
-    body = _registered(network)
-    body += _functions(model, network, f"return keras.Model({', '.join(lists)}, name='model')", taken)
-    return module_text(model, "Keras", PRELUDE, body), network
+    functions = _functions(model, network, f"return keras.Model({', '.join(lists)}, name='model')", taken)
+    shared = "".join(network.classes.values())
+    network.classes = {name: text for name, text in network.classes.items() if re.search(rf"\b{name}\(", functions) or f"(Shared, {name})" in shared}
+    return module_text(model, "Keras", PRELUDE, _registered(network) + functions), network
 
 
 def _or_generated(write: Callable[[Network], Any], *where: Any) -> Callable[[Network], Any]:
@@ -125,7 +126,7 @@ def _functions(model: Model, network: Network, end: str, taken: set[str]) -> str
     """The functions of the module: those of blocks that occur several times, and that of the whole."""
     blocks = Blocks(taken | network.classes.keys(), _titles(model))
     last = Statement(ast.parse(end).body[0])
-    statements = parsed(network.lines, network.modules)
+    statements = used(parsed(network.lines, network.modules), last)
     results = last.read({name for item in statements for name in item.defined})
     body = [*blocks.body(statements, results), last]
     lines, _ = named(body, {name: name for name in network.inputs}, network.inputs, blocks.names.taken)

@@ -12,6 +12,7 @@ from onward.converters.targets.keras.layers import concatenation, merged, number
 from onward.converters.targets.keras.products import Product, dense, product_of
 from onward.converters.targets.keras.recurrent import LAYERS, bidirectional
 from onward.converters.targets.keras.words import FLOATS
+from onward.converters.targets.printing.native import without_expansion
 from onward.ir.datatypes import DataType
 from onward.operators.native import Call, Native, call_of
 from onward.program.array import Array, Constant
@@ -108,10 +109,8 @@ def _mask(call: Call) -> tuple[str, Array | None]:
     array, usual = call.inputs[3], "layers.MultiHeadAttention"
     if array is None or _is_causal(array) or _is_nothing(array):
         return usual, None
-    before = call_of(array)
-    if before is not None and before.node.op_type == "Expand":
-        array = before.inputs[0]
-        before = call_of(array) if array is not None else None
+    array = without_expansion(array)
+    before = call_of(array) if array is not None else None
     if array is None or array.rank != 4 or call.attributes.get("is_causal"):
         return "", None
     if array.dtype == DataType.BOOL:

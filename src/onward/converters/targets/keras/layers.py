@@ -12,7 +12,7 @@ from onward import program as P
 from onward.converters.targets.channels_last import Padding, padding_of, repetitions
 from onward.converters.targets.keras.words import FLOATS
 from onward.converters.targets.printing.naming import module_of, number
-from onward.converters.targets.printing.native import NativeRules, Writer
+from onward.converters.targets.printing.native import NativeRules, Writer, is_broadcast_at_run_time
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Expression
 from onward.operators.layout.channels_last import DOMAIN, channels_first
@@ -176,9 +176,9 @@ MERGING = {"Add": "Add", "Sub": "Subtract", "Mul": "Multiply"}
 def merged(call: Call) -> Native | None:
     """A layer of two arrays of one shape."""
     left, right = call.inputs
-    if left is None or right is None or not is_float(call) or left.shape != right.shape or left.rank < 2:
+    if left is None or right is None or not is_float(call) or left.rank < 2:
         return None
-    if any(numbers(item) is not None for item in (left, right)) or left is right:
+    if any(numbers(item) is not None for item in (left, right)) or left is right or left.shape != right.shape and not is_broadcast_at_run_time(left, right):
         return None
     kind = MERGING[call.node.op_type]
 

@@ -73,6 +73,17 @@ def parsed(lines: Sequence[str], modules: Sequence[str]) -> list[Statement]:
     return result
 
 
+def used(statements: Sequence[Statement], last: Statement) -> list[Statement]:
+    """Those whose results the last of all, or others of them, read; inputs and layers that have a name of their own stay."""
+    variables = {name for item in statements for name in item.defined}
+    needed, found = set(last.read(variables)), []
+    for item in reversed(statements):
+        if needed.intersection(item.defined) or any(isinstance(node, ast.keyword) and node.arg == "name" for node in ast.walk(item.tree)):
+            needed.update(item.read(variables))
+            found.append(item)
+    return found[::-1]
+
+
 def named(statements: Sequence[Statement], given: Mapping[str, str], results: Sequence[str], reserved: set[str]) -> tuple[list[str], dict[str, str]]:
     """The lines of statements whose variables are called after what they are, and these names. `given` are arguments and their names.
 

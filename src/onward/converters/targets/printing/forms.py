@@ -133,7 +133,7 @@ def wish(array: Array) -> str:
     """What a variable would like to be called: as its value in the model, else after the operator that it belongs to."""
     kind = type(array).__name__.lower()
     if not array.label.startswith(kind) or not array.label[len(kind) :].isdigit():
-        return array.label
+        return array.label.rpartition("/")[2].lower() if "/" in array.label else array.label
     origins: Sequence[Any] = array.origins
     return origins[0].op_type.lower() if origins else kind
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from onward.operators.native import Call, Native
+from onward.ir.expressions import Expression
+from onward.operators.native import Call, Native, call_of
+from onward.program.array import Array
 
 if TYPE_CHECKING:
     from onward.converters.targets.printing.printer import Printer
@@ -17,6 +19,22 @@ A call of several results is one expression that gives them all, or a text for e
 
 Rule = Callable[[Call], Writer | Native | None]
 """Looks at a call and says how it is written; None leaves it to the operator's definition."""
+
+
+def is_broadcast_at_run_time(left: Array, right: Array) -> bool:
+    """Whether two arrays of one rank have sizes that are not known to agree, of which the languages themselves take 1 for any other."""
+    pairs = [(a, b) for a, b in zip(left.shape, right.shape) if a != b]
+    open_sizes = [pair for pair in pairs if 1 not in pair]
+    return left.rank == right.rank and bool(open_sizes) and all(isinstance(item, Expression) for pair in open_sizes for item in pair)
+
+
+def without_expansion(mask: Array | None) -> Array | None:
+    """A mask of scores before an exporter gave it a row for each query, if it was given one: attention does that itself."""
+    call = call_of(mask) if mask is not None else None
+    if mask is None or call is None or call.node.op_type != "Expand":
+        return mask
+    before = call.inputs[0]
+    return before if before.rank == mask.rank and before.shape[-1] == mask.shape[-1] else mask
 
 
 class NativeRules:

@@ -5,21 +5,22 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from onward.converters.targets.printing.native import Writer
+from onward.converters.targets.printing.native import without_expansion
 from onward.converters.targets.torch.rules.layers import NEURAL, arguments, number_of
 from onward.converters.targets.torch.rules.registry import rule
 from onward.converters.targets.torch.words import whole
 from onward.ir.datatypes import DataType
-from onward.operators.native import Call
+from onward.operators.native import Call, Native
 
 if TYPE_CHECKING:
     from onward.converters.targets.printing.printer import Printer
 
 
 @rule("Attention")
-def attention(call: Call) -> Writer | None:
+def attention(call: Call) -> Native | None:
     """F.scaled_dot_product_attention, without a cache, windows or the scores as a result."""
     q, k, v, mask = call.inputs[:4]
+    mask = without_expansion(mask)
     given = call.attributes
     if any(item is not None for item in call.inputs[4:]) or len(call.node.outputs) > 1 or q.dtype not in NEURAL or {k.dtype, v.dtype} != {q.dtype}:
         return None
@@ -49,7 +50,7 @@ def attention(call: Call) -> Writer | None:
         found = f"F.scaled_dot_product_attention({arguments(*texts, attn_mask=None if mask is None else printer.array(mask), **options)})"
         return f"{found}.transpose(1, 2).flatten(2)" if q.rank == 3 else found
 
-    return write
+    return Native(write, tuple(item for item in (q, k, v, mask) if item is not None))
 
 
 def _heads(printer: Printer, wish: str, text: str, count: int) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from onward import program as P
 from onward.converters.targets.printing.forms import parameters_of
-from onward.converters.targets.printing.native import Writer
+from onward.converters.targets.printing.native import Writer, is_broadcast_at_run_time
 from onward.converters.targets.torch.modules import numbers
 from onward.converters.targets.torch.rules.registry import rule
 from onward.converters.targets.torch.words import whole
@@ -189,7 +189,7 @@ def product(call: Call) -> Writer | None:
 
 @rule("Add")
 def biased(call: Call) -> Native | None:
-    """With the product before it, one layer."""
+    """With the product before it, one layer; a sum where the definition would look at sizes that PyTorch compares itself."""
     for source, bias in (call.inputs, call.inputs[::-1]):
         before = call_of(source)
         if before is None or before.node.op_type != "MatMul" or before.node.domain not in ("", "ai.onnx") or bias.rank != 1:
@@ -198,6 +198,9 @@ def biased(call: Call) -> Native | None:
         made = linear(call, left, right, bias) if right.rank == 2 and left.rank >= 2 else None
         if made is not None:
             return Native(made, (left,))
+    left, right = call.inputs
+    if is_broadcast_at_run_time(left, right):
+        return Native(lambda printer: f"({printer.array(left)} + {printer.array(right)})", (left, right))
     return None
 
 
