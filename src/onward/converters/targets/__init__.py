@@ -14,7 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from onward import operators
+from onward.converters.targets.between_bytes import steps_of, with_float_operators
 from onward.converters.targets.printing.storage import SMALL, restored
 from onward.converters.targets.proof import Subject, prove
 from onward.errors import InvalidArgument, UnsupportedModel
@@ -31,6 +34,9 @@ TARGETS = {
 
 NATIVE = ("sklearn", "tflite", "xgboost")
 """Targets without a language of their own."""
+
+LAYERED = ("jax", "keras", "tensorflow", "torch")
+"""Targets that have words of their own for operators on floats."""
 
 SOURCE = "-source"
 """`numpy-source` is the text where `numpy` is the object."""
@@ -70,17 +76,18 @@ def produce(
     if output is not None and native_file and not Path(output).absolute().parent.is_dir():
         raise InvalidArgument(f"there is no folder '{Path(output).parent}' for '{Path(output).name}'")
     subject = subject_of(model, name, given)
+    said = said_by(model, name)
     certificate = prove(subject, TARGETS[name], given, examples, tolerance, progress) if verify else None
     if output is not None:
         path = Path(output)
         if native_file:
             _save(page, subject, path, given)
         else:
-            page.write(model, path, given)
+            page.write(said, path, given)
         if certificate is not None:
             beside = path / "certificate.json" if path.is_dir() else path.with_name(f"{path.name}.certificate.json")
             beside.write_text(certificate + "\n", encoding="utf-8")
-    return page.source_of(model, given)[0] if to.endswith(SOURCE) else subject.result
+    return page.source_of(said, given)[0] if to.endswith(SOURCE) else subject.result
 
 
 def _save(page: Any, subject: Subject, path: Path, constants: Mapping[str, Any]) -> None:
@@ -116,8 +123,18 @@ def subject_of(model: Model, name: str, constants: Mapping[str, Any]) -> Subject
     page = page_of(name)
     if name in NATIVE:
         return page.native(model, constants)  # type: ignore[no-any-return]
-    result, types = page.convert(model, constants), storage_of(page)
-    return Subject(result, model, lambda *inputs: [restored(found, value.dtype, types) for found, value in zip(page.run(result, inputs), model.graph.outputs)])
+    said = said_by(model, name)
+    result, types = page.convert(said, constants), storage_of(page)
+
+    def function(*inputs: Any) -> list[np.ndarray]:
+        return [restored(found, value.dtype, types) for found, value in zip(page.run(result, inputs), model.graph.outputs)]
+
+    return Subject(result, model, function, steps={} if said is model else steps_of(said))
+
+
+def said_by(model: Model, name: str) -> Model:
+    """The model in the form that a target is given: those that have layers say what operators on bytes stand for."""
+    return with_float_operators(model) if name in LAYERED else model
 
 
 def storage_of(page: Any) -> Mapping[DataType, DataType]:

@@ -36,7 +36,8 @@ class Subject:
     """What is proved: `function` of a model's inputs gives the arrays of its outputs, in their order, by way of `result`.
 
     `model` has those outputs that the result gives. `data` are the sets of inputs by name that try what it can tell apart (None: random
-    numbers of several kinds and sizes), `tolerances` the greatest relative differences by data type.
+    numbers of several kinds and sizes), `tolerances` the greatest relative differences by data type, `steps` the distance of neighbouring numbers
+    in outputs that are rounded to few.
     """
 
     result: Any
@@ -45,6 +46,7 @@ class Subject:
     data: Mapping[str, Mapping[str, np.ndarray]] | None = None
     tolerances: Mapping[Any, float] = field(default_factory=lambda: TOLERANCES)
     notes: tuple[str, ...] = ()
+    steps: Mapping[str, float] = field(default_factory=dict)
 
 
 def prove(
@@ -64,7 +66,7 @@ def prove(
     if examples is not None:
         data["given"] = {**_given(examples, [value.name for value in model.graph.inputs if value.name not in constants and value.tensor is None]), **constants}
     trial = _Trial(subject, data, constants)
-    reference = certificate.Reference(title, data, None, tolerances=subject.tolerances, notes=subject.notes)
+    reference = certificate.Reference(title, data, None, tolerances=subject.tolerances, notes=subject.notes, steps=subject.steps)
     try:
         found = certificate.conclude(model.copy(), reference, trial.runs(progress), tolerance)
     except ConversionMismatch as mismatch:
