@@ -163,6 +163,23 @@ def test_first_axes_have_one_name_where_they_are_equal() -> None:
     assert [str(value.shape[0]) for value in onward.convert(Picture(), tuple(lengths)).graph.inputs] == shapes
 
 
+def test_ragged_and_sparse_inputs() -> None:
+    table = constant(20, 4)
+
+    @tf.function(input_signature=[tf.RaggedTensorSpec([None, None], tf.int32), tf.SparseTensorSpec([None, 6], tf.float32)])
+    def both(words: Any, features: Any) -> Any:
+        return {"mean": tf.reduce_mean(tf.gather(table, words), 1), "product": tf.sparse.sparse_dense_matmul(features, constant(6, 3)), "same": words + 1}
+
+    for example in (None, (tf.ragged.constant([[1, 2], [3]]), tf.sparse.from_dense(constant(2, 6)))):
+        model = onward.convert(both, example)
+        assert [value.name for value in model.graph.inputs] == [
+            "words_values", "words_row_splits", "features_indices", "features_values", "features_dense_shape",
+        ]  # fmt: skip
+        assert len(model.graph.outputs) == 4
+        certificate = Certificate.of(model)
+        assert certificate is not None and len(certificate.shapes) > 3
+
+
 class Counter(tf.Module):
     """What a run gives depends on the runs before."""
 

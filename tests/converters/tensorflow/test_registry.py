@@ -11,6 +11,7 @@ pytest.importorskip("tensorflow")
 from tensorflow.python.framework import op_def_registry  # noqa: E402
 
 from onward.converters.tensorflow.capture import SOURCES  # noqa: E402
+from onward.converters.tensorflow.refusals import REFUSALS  # noqa: E402
 from onward.converters.tensorflow.registry import COMPLEX, OPERATORS, STRUCTURE  # noqa: E402
 
 PEER = Path(__file__).with_name("peer_operators.txt").read_text().split()
@@ -32,6 +33,14 @@ def test_names_are_those_of_tensorflow(capsys: pytest.CaptureFixture[str]) -> No
     with capsys.disabled():
         print(f" {len(names)} operators of TensorFlow")
     assert len(names) > len(PEER)
+
+
+def test_what_is_refused_with_a_reason_has_no_translation() -> None:
+    import onward.converters.tensorflow  # noqa: F401 (registers)
+
+    assert not REFUSALS.keys() & {*OPERATORS, *COMPLEX, *STRUCTURE}
+    assert not [name for name in REFUSALS if op_def_registry.get(name) is None]
+    assert {"SampleDistortedBoundingBox", "SampleDistortedBoundingBoxV2"} <= REFUSALS.keys()
 
 
 def test_what_the_peer_has() -> None:

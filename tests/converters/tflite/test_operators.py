@@ -102,3 +102,14 @@ def test_tables_and_variables(tmp_path: Path) -> None:
     model, certificate = converted(bytes(data), tmp_path)
     kinds = {node.metadata.get("onward.class") for node in model.graph.nodes}
     assert "HASHTABLE_FIND" in kinds and certificate.differences
+
+
+def test_every_signature_is_compared(tmp_path: Path) -> None:
+    module = tf.Module()
+    module.double = tf.function(lambda x: {"made": x * weights(3), "x": x + 1}, input_signature=[spec(None, 3)])
+    module.other = tf.function(lambda x: {"most": tf.reduce_max(x, 1)}, input_signature=[spec(None, 4)])
+    tf.saved_model.save(module, str(tmp_path / "saved"), {"other": module.other, "double": module.double})
+    data = bytes(tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "saved")).convert())
+    for method, outputs in (("double", {"made", "x_output"}), ("other", {"most"})):
+        model, certificate = converted(data, tmp_path, methods=[method])
+        assert certificate.differences.keys() == outputs == {value.name for value in model.graph.outputs}

@@ -39,7 +39,8 @@ def convert(request: Request) -> tuple[Model, Any]:
     """The model of a function, module, SavedModel or frozen graph, and what it is to reproduce. `methods` names the signature."""
     captured = capture.captured(request.source, request.example_inputs, request.dynamic_shapes, request.methods, request.input_names, request.output_names)
     check_supported(captured.graph, captured.outputs)
-    captured.apart = apart(captured, not any(may_not_end(captured.graph, op) for op in operators_of(captured.graph, captured.outputs)))
+    parts = {name for _, names in captured.composites for name in names}
+    captured.apart = parts | apart(captured, not any(may_not_end(captured.graph, op) for op in operators_of(captured.graph, captured.outputs)))
     name = getattr(request.source, "__name__", "") or type(request.source).__name__
     c = Emitter(name, request.opset or OPSET)
     c.fixed = request.opset is not None

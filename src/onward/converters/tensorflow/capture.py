@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from onward.converters.tensorflow.composites import parts_of
 from onward.converters.tensorflow.emitter import REAL, as_array
 from onward.converters.tensorflow.functionalization import functional, is_inside
 from onward.errors import ConversionError, FormatError, InvalidArgument, UnsupportedModel
@@ -42,6 +43,8 @@ class Captured:
     """Variables that a run may change, and what they hold before it."""
     apart: set[str] = field(default_factory=set)
     """Inputs whose first axis is not that of the others."""
+    composites: list[tuple[Any, list[str]]] = field(default_factory=list)
+    """Ragged and sparse inputs, and the names of their tensors."""
 
     def __call__(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What the function computes; its variables stay as they are. Raises what TensorFlow raises for data that it does not take."""
@@ -58,10 +61,10 @@ class Captured:
             made = self.concrete(*given)
         else:
             left = iter(given)
-            leaves = [next(left) if isinstance(leaf, tf.TypeSpec) else leaf for leaf in tf.nest.flatten(signature)]
-            arguments, keywords = tf.nest.pack_sequence_as(signature, leaves)
+            leaves = [next(left) if isinstance(leaf, tf.TypeSpec) else leaf for leaf in tf.nest.flatten(signature, expand_composites=True)]
+            arguments, keywords = tf.nest.pack_sequence_as(signature, leaves, expand_composites=True)
             made = self.concrete(*arguments, **keywords)
-        results = [item for item in tf.nest.flatten(made) if isinstance(item, tf.Tensor)]
+        results = [item for item in tf.nest.flatten(made, expand_composites=True) if isinstance(item, tf.Tensor)]
         return {label: as_array(item.numpy()) for label, item in zip(self.labels, results, strict=True)}
 
     @staticmethod
@@ -99,6 +102,7 @@ def captured(source: Any, example: Any, shapes: Any, methods: Names, inputs: Nam
     graph = functional(concrete.graph, concrete.outputs)
     tensors = [[graph.get_tensor_by_name(tensor.name) for tensor in items] for items in (own, concrete.outputs)]
     found = Captured(concrete, names, tensors[0], labels, tensors[1], graph, notes)
+    found.composites = _composites(concrete, names)
     found.example = _example(found, example)
     definition = concrete.graph.as_graph_def()
     kinds = {node.op for part in (definition.node, *(function.node_def for function in definition.library.function)) for node in part}
@@ -161,6 +165,10 @@ def _traced(function: Any, example: Any, shapes: Any, notes: list[str]) -> Any:
     def specification(item: Any, is_open: bool) -> Any:
         if isinstance(item, (bool, str, bytes)) or item is None:
             return item
+        if isinstance(item, tf.RaggedTensor):
+            return tf.RaggedTensorSpec([None] * item.shape.rank, item.dtype, item.ragged_rank, item.row_splits.dtype)
+        if isinstance(item, tf.SparseTensor):
+            return tf.SparseTensorSpec([None] * item.shape.rank if is_open else item.shape, item.dtype)
         tensor = tf.convert_to_tensor(item)
         return tf.TensorSpec([None] * len(tensor.shape) if is_open else tensor.shape, tensor.dtype)
 
@@ -213,11 +221,23 @@ def _names_of_inputs(concrete: Any, own: Sequence[Any], given: Names) -> list[st
         return list(given)
     signature = concrete.structured_input_signature
     specifications = [leaf for leaf in tf.nest.flatten(signature) if isinstance(leaf, tf.TypeSpec)] if signature else []
-    names = []
-    for place, tensor in enumerate(own):
-        name = getattr(specifications[place], "name", None) if len(specifications) == len(own) else None
-        names.append(name or tensor.op.name)
+    names: list[str] = []
+    for specification in specifications if sum(len(parts_of(leaf)) for leaf in specifications) == len(own) else [None] * len(own):
+        name = getattr(specification, "name", None) or own[len(names)].op.name
+        names += [f"{name}_{part}" if part else name for part in parts_of(specification)]
     return names if len(set(names)) == len(names) else [tensor.op.name for tensor in own]
+
+
+def _composites(concrete: Any, names: Sequence[str]) -> list[tuple[Any, list[str]]]:
+    """The ragged and sparse inputs of a function, and the names of the tensors of each."""
+    signature = concrete.structured_input_signature
+    found, left = [], iter(names)
+    for specification in tf.nest.flatten(signature) if signature else []:
+        if isinstance(specification, tf.TypeSpec):
+            own = [next(left, "") for _ in parts_of(specification)]
+            if len(own) > 1:
+                found.append((specification, own))
+    return found
 
 
 def _names_of_outputs(concrete: Any, taken: Names, given: Names | None) -> list[str]:
@@ -228,7 +248,7 @@ def _names_of_outputs(concrete: Any, taken: Names, given: Names | None) -> list[
         raise InvalidArgument(f"the model has {count} outputs, {len(given)} names were given")
     if given:
         return list(given)
-    pairs = nest.flatten_with_joined_string_paths(concrete.structured_outputs) if concrete.structured_outputs is not None else []
+    pairs = nest.flatten_with_joined_string_paths(concrete.structured_outputs, expand_composites=True) if concrete.structured_outputs is not None else []
     paths = [path for path, leaf in pairs if leaf is not None]
     if len(paths) != count:
         paths = [str(place) for place in range(count)]
@@ -248,7 +268,7 @@ def _example(found: Captured, example: Any) -> dict[str, np.ndarray] | None:
     if isinstance(example, dict) and set(found.names) <= set(example):
         given = [example[name] for name in found.names]
     else:
-        given = [item for item in tf.nest.flatten(example) if not isinstance(item, bool) and item is not None]
+        given = [item for item in tf.nest.flatten(example, expand_composites=True) if not isinstance(item, bool) and item is not None]
     if len(given) != len(found.names):
         raise InvalidArgument(f"the model has the inputs {', '.join(found.names)}; the example has {len(given)} tensors")
     made = {}

@@ -16,6 +16,7 @@ from tensorflow.python.framework.function_def_to_graph import function_def_to_gr
 
 from onward.converters.tensorflow import operators  # noqa: F401 (registers the translations)
 from onward.converters.tensorflow.emitter import Emitter, Resource, Tensor, as_array
+from onward.converters.tensorflow.refusals import REFUSALS
 from onward.converters.tensorflow.registry import COMPLEX, OPERATORS, STRUCTURE, Translation
 from onward.errors import ConversionError, InvalidArgument, OnwardError, UnsupportedOperator
 from onward.ir import Value
@@ -240,7 +241,8 @@ def check_supported(graph: Any, outputs: Sequence[Any]) -> None:
         constant = not op.op_def.is_stateful and all(tensor.op.type == "Const" for tensor in op.inputs)
         if translation_of(op.type, dtypes) is None and not constant:
             of = " of complex numbers" if op.type in OPERATORS else ""
-            missing.setdefault(f"{op.type}{of}", at(op))
+            reason = f": {REFUSALS[op.type]}" if op.type in REFUSALS else ""
+            missing.setdefault(f"{op.type}{of}", f"{at(op)}{reason}")
     if missing:
         listed = "\n".join(f"  {name}{where}" for name, where in missing.items())
         first = next(iter(missing)).split(" ")[0]

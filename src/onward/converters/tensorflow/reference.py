@@ -11,6 +11,7 @@ import tensorflow as tf
 from onward.converters.certificate import Reference
 from onward.converters.comparison import tolerances_with
 from onward.converters.tensorflow.capture import Captured
+from onward.converters.tensorflow.composites import fill
 from onward.converters.tensorflow.double import in_double
 from onward.converters.tensorflow.emitter import Emitter, data_type
 from onward.converters.tensorflow.graph import operators_of
@@ -70,14 +71,17 @@ def _data(captured: Captured, words: Sequence[str]) -> dict[str, dict[str, np.nd
     for what, (size, scale, limit) in plans.items():
         shapes = _shapes(captured, size)
         if shapes is not None:
-            made[what] = {name: _filled(tensor.dtype, shapes[name], scale, limit, random, words) for name, tensor in inputs.items()}
+            feeds = {name: _filled(tensor.dtype, shapes[name], scale, limit, random, words) for name, tensor in inputs.items()}
+            for specification, names in captured.composites if size else ():
+                fill(specification, names, feeds, size, random)
+            made[what] = feeds
     return made
 
 
 def _shapes(captured: Captured, size: int) -> dict[str, list[int]] | None:
     """The shapes of the inputs with open sizes of `size`, or those of the example for 0."""
     if size == 0:
-        return None if captured.example is None else {name: list(array.shape) for name, array in captured.example.items()}
+        return None if captured.example is None or captured.composites else {name: list(array.shape) for name, array in captured.example.items()}
     shapes = {}
     for name, tensor in zip(captured.names, captured.inputs, strict=True):
         own = size + (size > 1 and name in captured.apart)

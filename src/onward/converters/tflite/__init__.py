@@ -38,6 +38,8 @@ class Signature:
     subgraph: int
     inputs: list[str]
     outputs: list[str]
+    called: tuple[str, list[str], list[str]]
+    """What the file calls it, its inputs and its outputs."""
 
 
 def load(path: Any, trust: bool = False) -> File:
@@ -56,7 +58,9 @@ def convert(request: Request) -> tuple[Model, Any]:
     model, signature, given, made = _written(source, request)
     exactly = _written(source, request, exact=True)[0] if _is_quantised(source.content) else None
     kinds = {node.op_type for node in model.graph.nodes}
-    reference = reference_of(source.data, signature.subgraph, signature.inputs, signature.outputs, given, made, exactly, "NonMaxSuppression" in kinds)
+    reference = reference_of(
+        source.data, signature.called if signature.subgraph else None, signature.inputs, signature.outputs, given, made, exactly, "NonMaxSuppression" in kinds
+    )
     if kinds & RANDOM:
         reference = replace(reference, random=True, notes=(*reference.notes, "the source draws random numbers: only shapes and types were compared"))
     return model, reference
@@ -92,17 +96,18 @@ def _signature(walker: Walker, request: Request) -> Signature:
     chosen = found[request.methods[0]] if request.methods else next((item for item in found.values() if not item.subgraph_index), None)
     number = chosen.subgraph_index if chosen is not None else 0
     subgraph = walker.subgraph(number)
-    sides = []
+    sides, called = [], []
     for numbers, named, given, what in (
         (subgraph.inputs, chosen.inputs if chosen else [], request.input_names, "inputs"),
         (subgraph.outputs, chosen.outputs if chosen else [], request.output_names, "outputs"),
     ):
         if given and len(given) != len(numbers):
             raise InvalidArgument(f"the model has {len(numbers)} {what}, {len(given)} names were given")
-        sides.append(list(given) if given else _names(numbers, named, subgraph))
+        called.append(_names(numbers, named, subgraph))
+        sides.append(list(given) if given else called[-1])
     taken = set(sides[0])
     outputs = [f"{name}_output" if name in taken else name for name in sides[1]]
-    return Signature(number, sides[0], outputs)
+    return Signature(number, sides[0], outputs, (chosen.signature_key or "" if chosen else "", called[0], called[1]))
 
 
 def _names(numbers: Any, named: list[Record], subgraph: Record) -> list[str]:

@@ -36,22 +36,27 @@ def interpreter_class() -> tuple[Any, Any, str] | None:
 
 
 def reference_of(
-    data: bytes, subgraph: int, inputs: list[str], outputs: list[str], given: list[Tensor], made: list[Tensor], exactly: Model | None, ties: bool
+    data: bytes,
+    called: tuple[str, list[str], list[str]] | None,
+    inputs: list[str],
+    outputs: list[str],
+    given: list[Tensor],
+    made: list[Tensor],
+    exactly: Model | None,
+    ties: bool,
 ) -> Reference:
     """What the interpreter computes with its own kernels; `exactly` is the model without the rounding to codes. Without an
-    interpreter nothing can be compared: the notes say so. `ties` says that the source puts equal numbers in no order that is told:
+    interpreter nothing can be compared: the notes say so. `called` are the names by which the file knows a function that is not its first,
+    its inputs and its outputs. `ties` says that the source puts equal numbers in no order that is told:
     they are not tried then."""
     notes = tuple(f"input '{name}' has fixed sizes {list(tensor.shape)}" for name, tensor in zip(inputs, given) if -1 not in tensor.shape)
     found = interpreter_class()
     if found is None:
         return Reference("TFLite", data_of(inputs, given, ties), None, notes=(*notes, NOT_RUN))
-    if subgraph:
-        note = "the interpreter runs other subgraphs only by signature: not compared"
-        return Reference(found[2], data_of(inputs, given, ties), None, notes=(*notes, note))
     if ties:
         notes = (*notes, "boxes of equal scores are suppressed in no order that is told: not tried")
     steps = {name: _step(tensor) for name, tensor in zip(outputs, made)}
-    outcome = runner(data, found, inputs, outputs)
+    outcome = runner(data, found, inputs, outputs) if called is None else _caller(data, found, called, inputs, outputs)
     return Reference(found[2], data_of(inputs, given, ties), outcome, exactly=_session(exactly), tolerances=TOLERANCES, notes=notes, steps=steps)
 
 
@@ -99,6 +104,23 @@ def runner(data: bytes, found: tuple[Any, Any, str], inputs: list[str], outputs:
         except (ValueError, RuntimeError):
             return None
         return {name: _text(result) if result.dtype == object else result for name, result in zip(outputs, results, strict=True)}
+
+    return run
+
+
+def _caller(
+    data: bytes, found: tuple[Any, Any, str], called: tuple[str, list[str], list[str]], inputs: list[str], outputs: list[str]
+) -> Callable[[Any], Mapping[str, np.ndarray] | None]:  # fmt: skip
+    """The same for a function of the file that has a name."""
+    key, given, made = called
+
+    def run(feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray] | None:
+        function = _interpreter(data, found).get_signature_runner(key)
+        try:
+            results = function(**{own: np.asarray(feeds[name]) for own, name in zip(given, inputs, strict=True)})
+        except (ValueError, RuntimeError):
+            return None
+        return {name: _text(results[own]) if results[own].dtype == object else results[own] for own, name in zip(made, outputs, strict=True)}
 
     return run
 
