@@ -10,9 +10,10 @@ import onnxruntime
 import pandas as pd
 import pytest
 import scipy.sparse
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, VotingClassifier
-from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.impute import KNNImputer, MissingIndicator, SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import (
@@ -98,6 +99,30 @@ def each(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.drop(columns=["sex", "port", "deck", "age", "siblings"])
 
 
+def cleaned(rows: pd.DataFrame) -> pd.DataFrame:
+    """What pandas' columns have and NumPy's arrays have not."""
+    rows = rows.copy()
+    rows["known"] = rows["age"].notna() & ~rows["port"].isnull()
+    rows["age"] = rows["age"].fillna(30).clip(lower=5, upper=60)
+    rows["deck"] = rows["deck"].map({"A": 1, "B": 2}).fillna(0)
+    rows["port"] = rows["port"].fillna("S").map({"S": 0.25, "C": 0.5})
+    rows["child"] = rows["age"].between(0, 18, inclusive="left")
+    rows["fare"] = rows["fare"].where(rows["class"].isin([1, 2]), 0.0).abs().values
+    return rows[["known", "age", "deck", "child", "fare"]].assign(port=rows["port"].mask(rows["port"].isna(), 1))
+
+
+class Shares(BaseEstimator, TransformerMixin):
+    """An estimator as people write it: quantiles, and how frequent a category is."""
+
+    def fit(self, rows: pd.DataFrame, y: Any = None) -> Shares:
+        self.bounds_ = np.nanquantile(np.asarray(rows[["fare"]], float), [0.05, 0.95], axis=0)
+        self.shares_ = rows["sex"].value_counts(normalize=True).to_dict()
+        return self
+
+    def transform(self, rows: pd.DataFrame) -> np.ndarray:
+        return np.column_stack([np.clip(np.asarray(rows[["fare"]], float), *self.bounds_), rows["sex"].map(self.shares_).fillna(0.0)])
+
+
 PIPELINES: dict[str, Any] = {
     "regression": make_pipeline(prepared(), LogisticRegression()),
     "forest": make_pipeline(prepared("passthrough"), RandomForestClassifier(10, random_state=0)),
@@ -111,6 +136,8 @@ PIPELINES: dict[str, Any] = {
         HistGradientBoostingClassifier(max_iter=5, categorical_features="from_dtype"),
     ),
     "function": make_pipeline(FunctionTransformer(each), LogisticRegression()),
+    "columns": make_pipeline(FunctionTransformer(cleaned), LogisticRegression()),
+    "user's estimator": make_pipeline(Shares(), StandardScaler(), LogisticRegression()),
 }  # fmt: skip
 
 
@@ -183,6 +210,23 @@ def test_sparse_rows() -> None:
     rows = scipy.sparse.random(40, 5, 0.4, "csr", random_state=0)
     model = onward.convert(LogisticRegression().fit(rows, np.arange(40) % 3), rows)
     assert [value.shape[1] for value in model.graph.inputs] == [5]
+
+
+def test_columns_that_the_model_does_not_look_at() -> None:
+    rows = PASSENGERS.assign(since=pd.Timestamp("2024-01-01"), mixed=["a", 1] * (ROWS // 2))[["since", "age", "mixed", "sex"]]
+    chosen = ColumnTransformer([("n", make_pipeline(SimpleImputer(), StandardScaler()), ["age"]), ("t", OneHotEncoder(), ["sex"])])
+    model = check(make_pipeline(chosen, LogisticRegression()).fit(rows, SURVIVED), rows)
+    assert [value.name for value in model.graph.inputs] == ["age", "sex"]
+    assert any("since, mixed" in note for note in Certificate.of(model).notes)
+    with pytest.raises(ConversionError, match="column 'mixed' holds int and str"):
+        onward.convert(ColumnTransformer([("t", OneHotEncoder(), ["mixed"])]).fit(rows.astype({"mixed": str})), rows)
+
+
+def test_neighbours_beside_nullable_numbers() -> None:
+    """What is equally near is tried with numbers that a nullable type of whole numbers does not take."""
+    rows = PASSENGERS[["class", "age", "siblings"]].assign(age=PASSENGERS["age"].round(-1))
+    chosen = ColumnTransformer([("n", KNNImputer(), ["class", "age"]), ("s", SimpleImputer(), ["siblings"])]).fit(rows)
+    assert any("equally near" in note for note in Certificate.of(check(chosen, rows, outside=False)).notes)
 
 
 def test_refusals() -> None:

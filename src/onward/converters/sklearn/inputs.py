@@ -10,9 +10,10 @@ import numpy as np
 
 from onward.converters.builder import ModelBuilder
 from onward.converters.sklearn.data import generated, parts_of
-from onward.converters.sklearn.operators.encoders import is_missing
 from onward.converters.tracing import Array, Frame, RowCount, Trace
 from onward.converters.tracing.array import TEXT
+from onward.converters.tracing.categories import is_missing
+from onward.converters.tracing.frame import NoInput, Unusable
 from onward.errors import ConversionError, InvalidArgument
 from onward.ir.datatypes import DataType
 
@@ -60,6 +61,8 @@ class Column:
     def original(self, fed: np.ndarray) -> np.ndarray:
         """(rows,): values as the estimator takes them."""
         vector = fed.reshape(-1)
+        if vector.dtype.kind == "f" and getattr(self.pandas, "kind", "") in ("i", "u"):
+            return np.round(vector)  # a nullable type takes no others, and numbers are changed a little to try what is equally near
         if self.dtype != TEXT or not self.has_missing:
             return vector
         return np.array([self.missing if item == "" else item for item in vector], object)
@@ -140,9 +143,11 @@ class Table:
     columns: list[Column]
     example: Any
     notes: tuple[str, ...] = ()
+    unusable: dict[str, str] = field(default_factory=dict)
+    """Columns that are no inputs, which only matters where the estimator looks at them, and why."""
 
     def traced(self, b: ModelBuilder, names: Sequence[str]) -> Frame:
-        found = {}
+        found: dict[Any, Any] = {}
         for column, name in zip(self.columns, _named(names, [str(column.name) for column in self.columns])):
             column.input = name
             wide = _input(b, name, column.dtype, 1)
@@ -151,7 +156,9 @@ class Table:
         first = next(iter(found.values())).trace
         for array in found.values():
             array.trace = first
-        return Frame(found)
+        if not self.unusable:
+            return Frame(found)
+        return Frame({name: Unusable(self.unusable[name]) if name in self.unusable else found[name] for name in self.example.columns})
 
     def data(self, source: Any) -> dict[str, Any]:
         random = np.random.default_rng(0)
@@ -175,7 +182,8 @@ class Table:
         return sets
 
     def _fed(self, rows: Any) -> dict[str, np.ndarray]:
-        return {column.input: column.fed(_values(rows, place)) for place, column in enumerate(self.columns)}
+        places = [place for place in range(rows.shape[1]) if not self.unusable or rows.columns[place] not in self.unusable]
+        return {column.input: column.fed(_values(rows, place)) for place, column in zip(places, self.columns)}
 
     def rows(self, given: Mapping[str, np.ndarray]) -> Any:
         """The DataFrame or matrix of objects of some feeds."""
@@ -187,8 +195,12 @@ class Table:
             return made
         import pandas
 
-        return pandas.DataFrame({column.name: pandas.Series(vector).astype(column.pandas) if vector.dtype != column.pandas else vector
+        made = pandas.DataFrame({column.name: pandas.Series(vector).astype(column.pandas) if vector.dtype != column.pandas else vector
                                  for column, vector in zip(self.columns, vectors)})  # fmt: skip
+        for place, name in enumerate(self.example.columns if self.unusable else ()):
+            if name in self.unusable:
+                made.insert(place, name, self.example[name].iloc[np.arange(len(made)) % len(self.example)].to_numpy())
+        return made
 
 
 class Records(Table):
@@ -331,17 +343,27 @@ def _table(source: Any, example: Any, names: list[str]) -> Table:
         raise ConversionError(f"columns of the example share a name: {', '.join(names)}")
     categories = [list(found) for part in parts_of(source) for found in getattr(part, "categories_", ())]
     knows_missing = any(is_missing(item) for found in categories for item in found if any(isinstance(other, str) for other in found))
-    columns = [_column(example, place, name, knows_missing) for place, name in enumerate(names)]
+    columns, unusable = [], {}
+    for place, name in enumerate(names):
+        try:
+            columns.append(_column(example, place, name, knows_missing))
+        except NoInput as problem:
+            if isinstance(example, np.ndarray):
+                raise
+            unusable[name] = str(problem)
+    if not columns:
+        raise ConversionError("; ".join(unusable.values()))
+    notes = (f"columns that the model does not look at are no inputs: {', '.join(unusable)}",) if unusable else ()
     texts = [column for column in columns if column.dtype == TEXT]
     marked = next((column.name for column in texts if column.has_missing), None)
     empty = next((column.name for column in texts if "" in column.known), None)
     if marked is None:
-        return Table(columns, example)
+        return Table(columns, example, notes, unusable)
     if empty is not None:
         raise ConversionError(f"column '{empty}' has empty texts and column '{marked}' missing values, both of which would be empty text; replace one of them")
     for column in texts:
         column.has_missing = True
-    return Table(columns, example, ("empty text stands for a missing value",))
+    return Table(columns, example, ("empty text stands for a missing value", *notes), unusable)
 
 
 def _records(rows: Sequence[Mapping[Any, Any]], kind: type[Records] = Records) -> Records:
@@ -376,7 +398,10 @@ def _column(example: Any, place: int, name: str, knows_missing: bool) -> Column:
         return Column(name, TEXT, missing, sorted(set(present)), kind, bool(absent) or knows_missing, closed=closed, gaps=bool(absent))
     if not all(isinstance(item, (int, float, bool, np.number, np.bool_)) for item in present):
         odd = next(item for item in present if not isinstance(item, (int, float, bool, np.number, np.bool_)))
-        raise ConversionError(f"column '{name}' holds {type(odd).__name__} ({odd!r:.40}); expected numbers only, truth values or text only")
+        kinds = " and ".join(sorted({type(item).__name__ for item in present}))
+        raise NoInput(
+            f"column '{name}' holds {kinds} ({odd!r:.40}); expected numbers only, truth values or text only: make columns of these of it outside of the model"
+        )
     whole = bool(present) and all(float(item).is_integer() for item in present)
     dtype = kind if isinstance(kind, np.dtype) and kind != TEXT else np.array(present, np.float64 if absent or closed or kind is None else None).dtype
     if kind is not None and not isinstance(kind, np.dtype) and not closed:

@@ -15,10 +15,11 @@ from sklearn.neighbors._base import KNeighborsMixin, RadiusNeighborsMixin
 from onward.converters.certificate import EXAMPLE, Reference
 from onward.converters.comparison import difference, exceeds
 from onward.converters.sklearn.data import parts_of
-from onward.converters.sklearn.inputs import Inputs, Matrix
+from onward.converters.sklearn.inputs import Inputs, Matrix, Table
 from onward.converters.sklearn.places import Call, Results, observed
 from onward.converters.sklearn.tracer import euclidean
 from onward.converters.tracing import replaced
+from onward.converters.tracing.frame import NoInput
 from onward.errors import InvalidArgument
 from onward.ir import Value
 
@@ -114,7 +115,8 @@ class Judge:
     def first_results(self, given: bool) -> dict[Call, np.ndarray]:
         """What the estimator and its parts give for the first data that it takes.
 
-        Raises InvalidArgument where it refuses a row of the example, or of what was made up in its place for a DataFrame.
+        Raises InvalidArgument where it refuses a row of the example, or of what was made up in its place for a DataFrame; NoInput
+        where the example has columns that are no inputs, too.
         """
         required = given or not isinstance(self.inputs, Matrix)
         for what in ["a row of it", EXAMPLE, *self.data]:
@@ -129,6 +131,8 @@ class Judge:
             except Exception as problem:
                 if required:
                     said = f"{type(self.source).__name__} refuses {'the example inputs' if given else 'columns of numbers'}: {str(problem)[:300]}"
+                    if isinstance(self.inputs, Table) and self.inputs.unusable:
+                        raise NoInput("; ".join([said, *self.inputs.unusable.values()])) from problem
                     raise InvalidArgument(said if given else f"{said}; pass example_inputs, some rows of the DataFrame") from problem
                 continue
             self.kinds = {label: array.dtype for label, array in found.items()}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from onward.converters.tracing import Array, Frame, RowCount
+from onward.converters.tracing.frame import NoInput
 from onward.errors import UnsupportedOperator
 from onward.ir import Value
 
@@ -136,6 +137,8 @@ class Traced(Results):
         begin = len(trace.b.graph.nodes) if trace is not None else 0
         try:
             result = call()
+        except NoInput:
+            raise
         except Exception as problem:
             self.problems.append(_told(self.paths[id(instance)], instance, name, problem))
             like = self.known.get(self.next_call(instance, name))
@@ -171,7 +174,7 @@ class Traced(Results):
 
 def series_of(item: Any) -> list[Array]:
     """The traced arrays of an argument."""
-    return [item] if isinstance(item, Array) else list(item.arrays.values()) if isinstance(item, Frame) else []
+    return [item] if isinstance(item, Array) else [array for array in item.arrays.values() if isinstance(array, Array)] if isinstance(item, Frame) else []
 
 
 def _told(path: str, instance: Any, name: str, problem: Exception) -> str:

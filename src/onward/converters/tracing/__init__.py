@@ -5,7 +5,7 @@ graph (`ufuncs.py`, `functions.py`, one function each), with NumPy's own rules f
 as a branch on a value does, raises `UnsupportedOperator` and names the line.
 """
 
-from onward.converters.tracing import functions, ufuncs  # noqa: F401 (register what can be traced)
+from onward.converters.tracing import columns, functions, ufuncs  # noqa: F401 (register what can be traced)
 from onward.converters.tracing.array import Array, RowCount, Trace, as_array
 from onward.converters.tracing.frame import Frame, joined, series
 from onward.converters.tracing.loops import repeat

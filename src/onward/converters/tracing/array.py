@@ -6,6 +6,7 @@ import operator
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -312,18 +313,27 @@ class Array(NDArrayOperatorsMixin):
     def toarray(self) -> Array:
         return self
 
+    @property
+    def values(self) -> Array:
+        return self
+
     def view(self, *_: Any) -> Array:
         return self
 
     def __getattr__(self, name: str) -> Any:
+        if name in METHODS_OF_COLUMNS:
+            return partial(METHODS_OF_COLUMNS[name], self)
         function = {"argsort": np.argsort, "round": np.round}.get(name) or (getattr(np, name, None) if name in METHODS else None)
         if function is None:
             raise AttributeError(f"a traced array has no attribute '{name}'")
         return lambda *arguments, **options: FUNCTIONS[function](self, *arguments, **options)
 
 
+METHODS_OF_COLUMNS: dict[str, Callable[..., Any]] = {}
+"""What columns of pandas have beside NumPy's methods (`columns.py`)."""
+
 METHODS = frozenset({
-    "sum", "mean", "var", "std", "max", "min", "prod", "any", "all", "argmax", "argmin", "cumsum", "clip", "squeeze", "take",
+    "sum", "mean", "var", "std", "max", "min", "prod", "any", "all", "argmax", "argmin", "cumsum", "squeeze", "take",
     "swapaxes", "repeat", "nonzero", "diagonal",
 })  # fmt: skip
 

@@ -9,23 +9,45 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from onward.converters.tracing.array import FUNCTIONS, TEXT, Array, as_array, refusal
+from onward.errors import ConversionError
+
+
+class NoInput(ConversionError):
+    """A column of a table holds what no input of a graph can hold."""
+
+
+class Unusable:
+    """A column that a graph cannot have as an input, for the reason given: whatever is done with it raises NoInput."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise NoInput(self.reason)
 
 
 class Frame(NDArrayOperatorsMixin):
     """Columns of shape (rows,) by name. What works on matrices takes it for one where all columns are numbers.
 
-    Names need not be text: the columns of a matrix of objects are numbered.
+    Names need not be text: the columns of a matrix of objects are numbered. A column that is `Unusable` may be there as long as nothing
+    is done with it.
     """
 
     __array_priority__ = 1001
     ndim = 2
 
-    def __init__(self, columns: dict[Any, Array]) -> None:
+    def __init__(self, columns: dict[Any, Any]) -> None:
         self.arrays = columns
 
     @property
     def trace(self) -> Any:
-        return next(iter(self.arrays.values())).trace
+        return self._first.trace
+
+    @property
+    def _first(self) -> Array:
+        return next(array for array in self.arrays.values() if isinstance(array, Array))
 
     @property
     def columns(self) -> Any:
@@ -34,8 +56,7 @@ class Frame(NDArrayOperatorsMixin):
 
     @property
     def shape(self) -> tuple[Any, int]:
-        first = next(iter(self.arrays.values()))
-        return first.shape[0], len(self.arrays)
+        return self._first.shape[0], len(self.arrays)
 
     @property
     def dtype(self) -> np.dtype:
@@ -114,12 +135,19 @@ class Frame(NDArrayOperatorsMixin):
         return Frame({name: array.astype(kinds[name]) if name in kinds else array for name, array in self.arrays.items()})
 
     def fillna(self, value: Any) -> Frame:
-        """Columns with missing numbers replaced: by one number, or by name."""
+        """Columns with missing values replaced: by one number, or by name."""
         numbers = value if isinstance(value, dict) else dict.fromkeys(self.arrays, value)
-        return Frame({
-            name: FUNCTIONS[np.where](np.isnan(array), np.asarray(numbers[name], array.dtype), array) if name in numbers else array
-            for name, array in self.arrays.items()
-        })  # fmt: skip
+        return Frame({name: array.fillna(numbers[name]) if name in numbers else array for name, array in self.arrays.items()})
+
+    def isna(self) -> Frame:
+        """Where values are missing."""
+        return Frame({name: array.isna() for name, array in self.arrays.items()})
+
+    isnull = isna
+
+    def clip(self, lower: Any = None, upper: Any = None, **_: Any) -> Frame:
+        """Columns within bounds."""
+        return Frame({name: array.clip(lower, upper) for name, array in self.arrays.items()})
 
     def to_numpy(self, dtype: Any = None, **_: Any) -> Array:
         """The columns as a matrix."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from onward.converters.tracing.array import FUNCTIONS, Array, RowCount, as_array
+from onward.converters.tracing.frame import Frame
 
 _lock = threading.RLock()
 
@@ -76,6 +77,7 @@ def _makers() -> dict[str, Any]:
 
     def taken(original: Any) -> Any:
         def make(item: Any, dtype: Any = None, **options: Any) -> Any:
+            item = item.matrix() if isinstance(item, Frame) else item
             if isinstance(item, Array):
                 made = item if dtype is None else item.astype(dtype, copy=False)
                 return made.copy() if options.get("copy") is True else made

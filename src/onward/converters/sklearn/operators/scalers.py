@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from onward.converters.sklearn.operators.encoders import is_missing
 from onward.converters.sklearn.registry import method
 from onward.converters.tracing import Array, Frame, as_array, series
 from onward.converters.tracing.array import TEXT
+from onward.converters.tracing.categories import is_missing
 from onward.converters.tracing.ufuncs import boxcox, isnan, log1p
 from onward.errors import UnsupportedOperator
 
