@@ -162,7 +162,7 @@ def test_packing_puts_each_panel_in_the_order_of_use(shape: tuple[int, ...], bat
 def test_panels_made_part_by_part_are_those_made_at_once(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packing, "PART", 100)
     array = np.random.default_rng(0).standard_normal((3, 6, 37), np.float32)
-    make = packing.packing_of((0, 2, 1), 0, (3, 6, 37), (37 * 6, 1, 6), batch, 4, 6, 1, 1, np.dtype(np.float32))
+    make = packing.packing_of((0, 2, 1), 0, (3, 6, 37), (37 * 6, 1, 6), batch, 4, 6, 1, 1, 1, np.dtype(np.float32))
     parts = list(make(array))
     assert len(parts) == (1 if batch else 10)
     np.testing.assert_array_equal(np.concatenate([part.ravel() for part in parts]), pack_panels(array, batch, 4).ravel())

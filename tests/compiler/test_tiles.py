@@ -18,6 +18,7 @@ from onward.compiler.driver import compile_program
 from onward.compiler.native import assembly
 from onward.compiler.schedule import contraction
 from onward.compiler.schedule.matrix import MatrixSchedule
+from onward.compiler.schedule.splitting import split
 from onward.compiler.targets import Target
 from onward.converters.builder import ModelBuilder
 from onward.deploy import build
@@ -62,6 +63,11 @@ def run(inputs: Mapping[str, P.Input], result: P.Array, feeds: Mapping[str, np.n
     return first
 
 
+def multiplied(numbers: np.ndarray, precision: str) -> np.ndarray:
+    """What is multiplied in place of some numbers."""
+    return rounded(numbers) if precision == "bfloat16" else numbers.astype(np.float64)
+
+
 def close(got: np.ndarray, want: np.ndarray, terms: np.ndarray) -> None:
     """A sum and its exact value, where the terms have a sum `terms` of their magnitudes."""
     assert got.shape == want.shape
@@ -73,8 +79,8 @@ SIZES = [(2, 5, 3), (3, 7, 5), (16, 32, 16), (17, 33, 31), (32, 64, 32), (33, 65
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("rows, depth, columns", SIZES)
-@pytest.mark.parametrize("kind", ["constant", "open", "run"])
-def test_products_of_bfloat16(target: str, rows: int, depth: int, columns: int, kind: str) -> None:
+@pytest.mark.parametrize("kind, precision", [("constant", "bfloat16"), ("open", "bfloat16"), ("run", "bfloat16"), ("constant", "float32"), ("open", "float32")])
+def test_products_of_floats(target: str, rows: int, depth: int, columns: int, kind: str, precision: str) -> None:
     """Weights, weights and a number of rows that only the run knows, and two operands of the run; with what follows a product."""
     g = np.random.default_rng(rows * depth + columns)
     feeds = {"x": g.standard_normal((rows, depth), np.float32), "w": g.standard_normal((depth, columns), np.float32)}
@@ -83,8 +89,9 @@ def test_products_of_bfloat16(target: str, rows: int, depth: int, columns: int, 
     if kind == "run":
         inputs["w"] = P.Input((depth, columns), DataType.FLOAT, "w")
     product = P.matmul(inputs["x"], inputs.get("w", P.constant(feeds["w"])))
-    got = run(inputs, P.maximum(product + P.constant(bias), P.constant(np.zeros((), np.float32))), feeds, target)
-    close(got, np.maximum(rounded(feeds["x"]) @ rounded(feeds["w"]) + bias, 0), np.abs(feeds["x"]).astype(np.float64) @ np.abs(feeds["w"]) + np.abs(bias))
+    got = run(inputs, P.maximum(product + P.constant(bias), P.constant(np.zeros((), np.float32))), feeds, target, precision)
+    left, right = (multiplied(feeds[name], precision) for name in "xw")
+    close(got, np.maximum(left @ right + bias, 0), np.abs(left) @ np.abs(right) + np.abs(bias))
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -104,11 +111,11 @@ def test_products_of_bytes(target: str, rows: int, depth: int, columns: int, kin
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("is_open", [False, True])
+@pytest.mark.parametrize("is_open, precision", [(False, "bfloat16"), (True, "float32")])
 @pytest.mark.parametrize(
     "groups, channels, filters, kernel, step", [(1, 3, 33, 7, 2), (1, 20, 40, 3, 1), (1, 64, 32, 1, 2), (2, 24, 35, 3, 2), (3, 5, 7, 2, 1)]
 )
-def test_convolutions(target: str, is_open: bool, groups: int, channels: int, filters: int, kernel: int, step: int) -> None:
+def test_convolutions(target: str, is_open: bool, precision: str, groups: int, channels: int, filters: int, kernel: int, step: int) -> None:
     """Rows in three loops, a reduction in three, groups as a batch, and a left operand in any order of its axes."""
     g = np.random.default_rng(channels)
     count, height, width = 2, 9 + kernel, 12 + kernel
@@ -122,11 +129,11 @@ def test_convolutions(target: str, is_open: bool, groups: int, channels: int, fi
         "sum", (given.shape[0], groups, filters, *out), (channels, kernel, kernel),
         lambda n, m, f, i, j, c, a, b: given[n, m, c, i * step + a, j * step + b] * weights[m, f, c, a, b],
     )  # fmt: skip
-    got = run({"x": given}, total * 2.0, {"x": x}, target)
+    got = run({"x": given}, total * 2.0, {"x": x}, target, precision)
     windows = np.lib.stride_tricks.sliding_window_view(x, (kernel, kernel), (3, 4))[:, :, :, ::step, ::step]
     want, terms = (
         2 * np.einsum("nmcijab,mfcab->nmfij", left, right, optimize=True)
-        for left, right in ((rounded(windows), rounded(w)), (np.abs(windows).astype(np.float64), np.abs(w)))
+        for left, right in ((multiplied(windows, precision), multiplied(w, precision)), (np.abs(windows).astype(np.float64), np.abs(w)))
     )
     close(got, want, terms)
 
@@ -146,18 +153,19 @@ def test_a_batch_and_a_left_operand_that_lies_across(target: str) -> None:
     close(run({"x": left, "w": w}, total, one, target), rounded(across[:1]) @ rounded(feeds["w"]), np.abs(across[:1]).astype(np.float64) @ np.abs(feeds["w"]))
 
 
-@pytest.mark.parametrize("base", ["generic", "avx2", "host"])
-def test_other_vectors(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+@pytest.mark.parametrize("base", ["avx2", "host"])
+def test_other_vectors(base: str, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The epilogue with narrower vectors, and without masks; the sums are the same."""
+    if not replace(Target.parse(base)).has_fma:
+        pytest.skip("without it, the products of the emulation are rounded by themselves")
     g = np.random.default_rng(2)
     feeds = {"x": g.standard_normal((37, 70), np.float32)}
     x, w = P.Input((37, 70), DataType.FLOAT, "x"), P.constant(g.standard_normal((70, 45), np.float32))
-    want = run({"x": x}, P.matmul(x, w), feeds, "amx-emulated")
-    target = replace(Target.parse(base), tiles="emulated")
-    if not target.has_fma:
-        pytest.skip("products of the emulation are rounded by themselves")
+    want = run({"x": x}, P.matmul(x, w), feeds, "amx-emulated", precision)
+    target = replace(Target.parse(base), tiles="emulated", narrow=precision == "bfloat16")
     monkeypatch.setattr(Target, "parse", lambda name: target)
-    np.testing.assert_array_equal(run({"x": x}, P.matmul(x, w), feeds, base), want)
+    np.testing.assert_array_equal(run({"x": x}, P.matmul(x, w), feeds, base, precision), want)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -182,19 +190,52 @@ def test_the_order_of_sums(target: str) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_what_is_no_number_stays_in_its_rows_and_columns(target: str) -> None:
-    """Zeros that fill tiles up meet no number that is none."""
-    left, right = np.ones((33, 40), np.float32), np.ones((40, 50), np.float32)
-    left[1, 39], left[32, 0], right[39, 49], right[3, 2] = np.inf, np.nan, -np.inf, 3e38
+@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+def test_what_is_no_number_stays_in_its_rows_and_columns(target: str, precision: str) -> None:
+    """Zeros that fill tiles up meet no number that is none, and the parts of an infinity do not cancel one another."""
+    g = np.random.default_rng(5)
+    left, right = g.standard_normal((35, 40), np.float32), g.standard_normal((40, 50), np.float32)
+    left[1, 39], left[32, 0], right[39, 49], right[3, 2], right[7, 3], left[33, 1] = np.inf, np.nan, -np.inf, 3e37, -np.inf, -np.inf
+    right[1, 4] = 0
+    if precision == "float32":  # bfloat16 rounds it to an infinity
+        left[34, 2], right[2] = 3.4028e38, g.standard_normal(50) / 8
+    with np.errstate(invalid="ignore", over="ignore"):
+        want = (multiplied(left, precision) @ multiplied(right, precision)).astype(np.float32)
     x = P.Input(left.shape, DataType.FLOAT, "x")
-    with np.errstate(invalid="ignore"):
-        want = (rounded(left) @ rounded(right)).astype(np.float32)
-    np.testing.assert_allclose(run({"x": x}, P.matmul(x, P.constant(right)), {"x": left}, target), want, rtol=1e-6)
+    got = run({"x": x}, P.matmul(x, P.constant(right)), {"x": left}, target, precision)
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-4)
+
+
+# -- float32 in three parts -----------------------------------------------------------------------------------------
+def test_parts_are_the_number() -> None:
+    g = np.random.default_rng(6)
+    numbers = np.concatenate([np.ldexp(g.standard_normal(2000), g.integers(-100, 120, 2000)).astype(np.float32), np.float32([0, 3.4028e38, -3.4028e38])])
+    parts = split(numbers, 3)
+    assert all(np.array_equal(part, rounded(part)) for part in parts)
+    np.testing.assert_array_equal(sum(part.astype(np.float64) for part in parts), numbers)
+    assert np.all(np.abs(parts[2]) <= np.abs(numbers) * 2.0**-16)
+    odd = np.float32([np.inf, -np.inf, np.nan])
+    np.testing.assert_array_equal(split(odd, 3), [odd, np.zeros(3), np.zeros(3)])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("depth, scale", [(40, 1), (768, 2.0**-80), (4608, 1), (10000, 1)])
+def test_sums_are_better_than_those_of_vectors(target: str, depth: int, scale: float) -> None:
+    """Relative errors in norm, against double precision, however small the numbers are."""
+    g = np.random.default_rng(depth)
+    left, right = (g.standard_normal((20, depth)) * scale).astype(np.float32), g.standard_normal((depth, 30), np.float32)
+    x = P.Input(left.shape, DataType.FLOAT, "x")
+    want = left.astype(np.float64) @ right
+    ours, theirs = (
+        np.linalg.norm(run({"x": x}, P.matmul(x, P.constant(right)), {"x": left}, name, "float32") - want) / np.linalg.norm(want) for name in (target, "host")
+    )
+    assert ours < 2.2e-7
+    assert ours < 0.8 * theirs
 
 
 def test_every_access_is_inside_its_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONWARD_CHECKED", "1")
-    test_convolutions("amx-emulated", True, 2, 24, 35, 3, 2)
+    test_convolutions("amx-emulated", True, "float32", 2, 24, 35, 3, 2)
     test_products_of_bytes("amx-emulated", 33, 65, 33, "run")
 
 
@@ -228,7 +269,7 @@ def test_sizes_that_are_worth_it(precision: str, rows: int, depth: int, columns:
     monkeypatch.setattr(contraction, "is_worth_it", RULE)
     x = P.Input((rows, depth), DataType.FLOAT, "x")
     text = text_of({"x": x}, P.matmul(x, P.constant(np.ones((depth, columns), np.float32))), "amx", precision, monkeypatch)
-    assert ("tdpbf16ps" in text) == (wanted and precision == "bfloat16")
+    assert text.count("void @llvm.x86.tdpbf16ps(i8 ") == wanted * (4 if precision == "bfloat16" else 24)
     x = P.Input((rows, depth), DataType.UINT8, "x")
     text = text_of({"x": x}, P.matmul(x, P.constant(np.ones((depth, columns), np.int8)), DataType.INT32), "amx", precision, monkeypatch)
     assert ("tdpbusd" in text) == wanted
@@ -270,6 +311,18 @@ def test_the_processor_s_own_instructions(kind: type, instruction: str, monkeypa
     assert found == ["ldtilecfg", *["tilezero"] * 4, *["tileloadd"] * 4, *[instruction] * 4, *["tilestored"] * 4, "tilerelease"]
     operands = re.findall(rf"{instruction}\s+%tmm(\d), %tmm(\d), %tmm(\d)", code)
     assert sorted((total, left, right) for right, left, total in operands) == [("0", "4", "6"), ("1", "4", "7"), ("2", "5", "6"), ("3", "5", "7")]
+    assert not re.search("spill|reload", code, re.IGNORECASE)
+
+
+@on_x86
+def test_the_processor_s_own_instructions_for_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two passes: 12 loads for the 20 products of small parts, 4 for those of the large ones."""
+    x = P.Input((128, 768), DataType.FLOAT, "x")
+    code = assembly(text_of({"x": x}, P.matmul(x, P.constant(np.ones((768, 1000), np.float32))), "amx", "float32", monkeypatch), Target.parse("amx"))
+    found = re.findall(r"^\s+(ldtilecfg|tile\w+|tdp\w+)\b", code, re.MULTILINE)
+    load, multiply = "tileloadd", "tdpbf16ps"
+    small = [*[load] * 4, *[multiply] * 4, *([load] * 2 + [multiply] * 4) * 4]
+    assert found == ["ldtilecfg", *["tilezero"] * 4, *small, *[load] * 4, *[multiply] * 4, *["tilestored"] * 4, "tilerelease"]
     assert not re.search("spill|reload", code, re.IGNORECASE)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import platform
 import sys
 
@@ -33,5 +34,6 @@ def prepare(target: str) -> None:
     missing = [name for name in AMX if not found.get(name)]
     if missing:
         raise InvalidArgument(f"ONWARD_CPU=amx needs a processor with AMX, and {binding.get_host_cpu_name()} lacks {', '.join(missing)}; {instead}")
-    if ctypes.CDLL(None).syscall(ARCH_PRCTL, REQUEST_STATE, TILE_DATA) != 0:
-        raise InvalidArgument(f"ONWARD_CPU=amx: the system does not let this process use the tiles of AMX; {instead}")
+    if ctypes.CDLL(None, use_errno=True).syscall(ARCH_PRCTL, REQUEST_STATE, TILE_DATA) != 0:
+        reason = os.strerror(ctypes.get_errno())
+        raise InvalidArgument(f"ONWARD_CPU=amx: the system does not let this process use the tiles of AMX ({reason}); {instead}")

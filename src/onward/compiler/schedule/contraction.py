@@ -40,6 +40,6 @@ def schedule_of(root: Root, layouts: LayoutPlanner, target: Target) -> MatrixSch
     """The schedule of a contraction: with tiles where the target has some and they suit it."""
     schedule = MatrixSchedule(root, layouts, target)
     product = tile_product_of(schedule.left.dtype, schedule.right.dtype, target)
-    if product is None or not can_have_tiles(schedule) or not is_worth_it(schedule, product):
+    if product is None or not can_have_tiles(schedule, product) or not is_worth_it(schedule, product):
         return schedule
     return TiledSchedule(root, layouts, target, product)

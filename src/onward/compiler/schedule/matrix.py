@@ -309,7 +309,7 @@ class MatrixSchedule:
 
         A single tile, which streams the panels once, asks for what it needs soon.
         """
-        panel, bits = self.panels.steps * self.width * self.form.group, self.form.right_element.bits
+        panel, bits = self.panels.steps * self.panels.parts * self.width * self.form.group, self.form.right_element.bits
         if not self.packed or not isinstance(panel, int) or panel * bits < 8 * SMALL_PANEL:
             return None
         per_line = CACHE_LINE * 8 // bits
@@ -465,7 +465,7 @@ class MatrixSchedule:
             place = place * self.point.index(self.extents[str(variable)]) + indices[str(variable)]
         place = place * self.point.index(self.panels.count) + panel
         group = b.constant(I64, self.form.group)
-        place = (place * self.point.index(self.panels.steps * self.width) + lane) * group
+        place = (place * self.point.index(self.panels.steps * self.panels.parts * self.width) + lane) * group
         return b.offset(arguments.pointer(self.right_buffer), place, self.form.right_element)
 
     def _loops(self) -> list[Loop]:

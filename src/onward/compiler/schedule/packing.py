@@ -7,18 +7,20 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from onward.compiler.schedule.splitting import split
+
 PART = 1 << 22
 """Elements that are packed at once, at least a panel of them."""
 
 
 def packing_of(
     axes: Sequence[int], origin: int, extents: Sequence[int], steps: Sequence[int], batch: int, width: int, run: int, group: int,
-    chunk: int, stored: np.dtype,
+    chunk: int, parts: int, stored: np.dtype,
 ) -> Callable[[np.ndarray], Iterator[np.ndarray]]:  # fmt: skip
     """What makes panels of a constant whose axes lie in the order `axes`, some at a time, so that memory for all is never needed.
 
     The operand begins at `origin` and has `extents` (batch, reduction, columns), `steps` elements apart; it is `stored` as
-    numbers of that type, rounded to the nearest. For the rest see `pack_panels`.
+    numbers of that type, rounded to the nearest, or split into `parts` of them chunk by chunk. For the rest see `pack_panels`.
     """
 
     def packing(array: np.ndarray) -> Iterator[np.ndarray]:
@@ -27,7 +29,12 @@ def packing_of(
         columns = extents[-1]
         some = max(1, columns) if math.prod(extents[:batch]) > 1 else width * max(1, PART // max(1, math.prod(extents[:-1]) * width))
         for first in range(0, columns, some):
-            yield pack_panels(whole[..., first : first + some], batch, width, run, group, chunk).astype(stored, copy=False)
+            panels = pack_panels(whole[..., first : first + some], batch, width, run, group, chunk)
+            if parts > 1:
+                chunks = panels.reshape(*panels.shape[:2], -1, chunk // group * width * group)
+                yield np.stack([part.astype(stored) for part in split(chunks, parts)], 3)
+            else:
+                yield panels.astype(stored, copy=False)
 
     return packing
 

@@ -13,7 +13,7 @@ from onward.compiler.schedule.packing import packing_of
 from onward.compiler.targets import Target
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, ceiling_divide, product, remainder
-from onward.program.array import Compute, compute
+from onward.program.array import compute
 from onward.program.scalar import Read, Scalar, cast, scalar, select
 
 
@@ -23,7 +23,7 @@ class Panels:
 
     The operand is read at the `outer` loops, those of the reduction (`inner`) and a `column`, which have `extents`. A step takes a
     `group` of neighbours along the last `run` of the reduction, in which all loops that follow each other without gaps are one; a run
-    is made of whole `chunk`s.
+    is made of whole `chunk`s. Where numbers are kept in several `parts` (`splitting.py`), each chunk has one of them after the other.
     """
 
     read: Read
@@ -38,6 +38,7 @@ class Panels:
     group: int
     chunk: int
     stored: DataType
+    parts: int = 1
 
     @property
     def count(self) -> Dimension:
@@ -47,7 +48,7 @@ class Panels:
     @property
     def size(self) -> Dimension:
         """Elements of all panels."""
-        return product([*(self.extents[str(loop)] for loop in self.outer), self.count, self.steps, self.width, self.group])
+        return product([*(self.extents[str(loop)] for loop in self.outer), self.count, self.steps, self.width, self.group, self.parts])
 
     def constant(self) -> Buffer:
         """Those of a constant, made while compiling."""
@@ -61,9 +62,9 @@ class Panels:
         steps = [0 if whole is None else int(whole.coefficient(loop)) for loop in loops]  # type: ignore[arg-type]
         origin = address if whole is None else whole.constant
         run = int(self.run)  # type: ignore[arg-type]
-        key: tuple[Hashable, ...] = (tuple(extents), tuple(steps), origin, self.width, len(self.outer), run, self.group, self.chunk, self.stored)
+        key: tuple[Hashable, ...] = (tuple(extents), tuple(steps), origin, self.width, len(self.outer), run, self.group, self.chunk, self.stored, self.parts)
         packing = packing_of(
-            axes, int(origin), extents, steps, len(self.outer), self.width, run, self.group, self.chunk, self.stored.numpy,  # type: ignore[arg-type]
+            axes, int(origin), extents, steps, len(self.outer), self.width, run, self.group, self.chunk, self.parts, self.stored.numpy,  # type: ignore[arg-type]
         )  # fmt: skip
         return Buffer("constant", self.stored, self.size, 0, constant, axes, "packed", packing, key)
 
@@ -73,26 +74,26 @@ class Panels:
 
     def kernel(self, buffer: Buffer, target: Target) -> Kernel:
         """Makes the panels of an operand that only the run knows."""
-        array = self._array()
+        array = compute(self.shape, lambda *position: cast(self.element(*position), self.stored))
         return map_into(array, View(buffer, contiguous_strides(array.shape)), self.layouts, target)
 
-    def _array(self) -> Compute:
-        """What `pack_panels` makes, as a map."""
-        loops = (*self.outer, *self.inner, self.column)
-        depth = self.extents[str(self.inner[-1])] if self.inner else 1
-        across = self.extents[str(self.column)]
-
-        def element(*position: Dimension) -> Scalar:
-            *places, step, lane, member = position
-            panel = places.pop(len(self.outer))
-            deep, column = step * self.group + member, panel * self.width + lane
-            result: Scalar = substitute(self.read, dict(zip(map(str, loops), (*places, *([deep] if self.inner else []), column))))
-            for place, extent, size in ((deep, depth, self.chunk), (column, across, self.width)):
-                if remainder(extent, size) != 0:
-                    result = select(scalar(place) < extent, result, 0)
-            return cast(result, self.stored)
-
+    @property
+    def shape(self) -> tuple[Dimension, ...]:
+        """The axes of what `pack_panels` makes, with one for each loop of the reduction."""
         outer = [self.extents[str(loop)] for loop in self.outer]
-        inner = [self.extents[str(loop)] for loop in self.inner[:-1]]
+        *inner, depth = [self.extents[str(loop)] for loop in self.inner] or [1]
         steps = ceiling_divide(depth, self.chunk) * (self.chunk // self.group)
-        return compute([*outer, self.count, *inner, steps, self.width, self.group], element)
+        return (*outer, self.count, *inner, steps, self.width, self.group)
+
+    def element(self, *position: Dimension) -> Scalar:
+        """The number at a place of these axes, before it is rounded or split."""
+        loops = (*self.outer, *self.inner, self.column)
+        *places, step, lane, member = position
+        panel = places.pop(len(self.outer))
+        deep, column = step * self.group + member, panel * self.width + lane
+        result: Scalar = substitute(self.read, dict(zip(map(str, loops), (*places, *([deep] if self.inner else []), column))))
+        depth, across = self.extents[str(self.inner[-1])] if self.inner else 1, self.extents[str(self.column)]
+        for place, extent, size in ((deep, depth, self.chunk), (column, across, self.width)):
+            if remainder(extent, size) != 0:
+                result = select(scalar(place) < extent, result, 0)
+        return result

@@ -9,11 +9,12 @@ matrix take both operands in tiles of such groups.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from onward.compiler.builder import Builder
 from onward.compiler.operations import storage_type
+from onward.compiler.schedule.splitting import PARTS, PASSES
 from onward.compiler.targets import Target
 from onward.compiler.values import BF16, F32, I8, I16, I32, I64, Type, Value
 from onward.ir.datatypes import DataType
@@ -83,7 +84,10 @@ def product_of(operand: DataType, target: Target, stored: DataType | None = None
 
 @dataclass(frozen=True)
 class TileProduct:
-    """An instruction that adds the product of two tiles to a third: rows of numbers, a row for each group of the other's columns."""
+    """An instruction that adds the product of two tiles to a third: rows of numbers, a row for each group of the other's columns.
+
+    Numbers may be kept in several `parts`; a product is then the sum of products of a part of each, made in `passes` over the reduction.
+    """
 
     instruction: str
     left: DataType
@@ -94,12 +98,15 @@ class TileProduct:
     left_element: Type
     right_element: Type
     total: Type
+    parts: int = 1
+    passes: tuple[tuple[tuple[int, int], ...], ...] = (((0, 0),),)
 
 
 def tile_product_of(left: DataType, right: DataType, target: Target) -> TileProduct | None:
     """The way to multiply operands of these types by tiles; None where there is none."""
-    if target.multiplies_bfloat16 and left == right == DataType.FLOAT:
-        return TileProduct("tdpbf16ps", DataType.BFLOAT16, DataType.BFLOAT16, 2, 32, BF16, BF16, F32)
+    if target.tiles and left == right == DataType.FLOAT:
+        narrow = TileProduct("tdpbf16ps", DataType.BFLOAT16, DataType.BFLOAT16, 2, 32, BF16, BF16, F32)
+        return narrow if target.narrow else replace(narrow, parts=PARTS, passes=PASSES)
     if target.tiles and (left, right) == (DataType.UINT8, DataType.INT8):
         return TileProduct("tdpbusd", left, right, 4, 64, I8, I8, I32)
     return None
