@@ -6,6 +6,7 @@ nothing more.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -45,8 +46,10 @@ def load(path: Any, trust: bool = False) -> Any:
     try:
         return keras.saving.load_model(str(path), compile=False, safe_mode=not trust)
     except Exception as problem:
-        said = " ".join(line.strip() for line in str(problem).splitlines() if line.strip())
-        raise FormatError(f"'{path}' cannot be read by keras: {said[:600]}") from problem
+        said = _said(problem)
+        if not trust and "safe_mode" in said:
+            raise FormatError(f"'{path}' holds code (a Lambda layer), which is run when it is read: pass trust=True, or --trust, if you trust it") from problem
+        raise FormatError(f"'{path}' cannot be read by keras: {said}") from problem
 
 
 def convert(request: Request) -> tuple[Model, Any]:
@@ -90,8 +93,12 @@ def _called(model: Any, structure: Any) -> Any:
     try:
         return model(structure)
     except Exception as problem:
-        said = " ".join(line.strip() for line in str(problem).splitlines() if line.strip())
-        raise ConversionError(f"the call of '{model.name}' ({type(model).__name__}) cannot be followed with symbolic tensors: {said[:600]}") from problem
+        raise ConversionError(f"the call of '{model.name}' ({type(model).__name__}) cannot be followed with symbolic tensors: {_said(problem)}") from problem
+
+
+def _said(problem: Exception) -> str:
+    """A message of Keras in one line, without its colours."""
+    return " ".join(re.sub("\x1b\\[[0-9;]*m", "", str(problem)).split())[:600]
 
 
 def _inputs_of(model: Any, example: Any) -> tuple[Any, list[np.ndarray] | None]:
