@@ -85,3 +85,7 @@ def test_what_is_missing_is_named() -> None:
     b.output(b.op("StringConcat", b.input("x", DataType.STRING, ["n"]), b.input("y", DataType.STRING, ["n"])), "z")
     with pytest.raises(UnsupportedOperator, match="TensorFlow Lite has no equivalent of .*Add"):
         onward.convert(b.model(), to="tflite")
+    b = ModelBuilder("double")
+    b.output(b.op("Sigmoid", b.input("x", DataType.DOUBLE, [2, 3])), "y")
+    with pytest.raises(UnsupportedOperator, match="Sigmoid, much that computes in float64"):
+        onward.convert(b.model(), to="tflite")

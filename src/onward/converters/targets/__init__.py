@@ -9,7 +9,6 @@ pages have `native(model, constants)`, the object and how it is compared with th
 from __future__ import annotations
 
 import importlib
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ import numpy as np
 
 from onward import operators
 from onward.converters.targets.between_bytes import steps_of, with_float_operators
+from onward.converters.targets.placing import placed, require_place
 from onward.converters.targets.printing.storage import SMALL, restored
 from onward.converters.targets.proof import Subject, prove
 from onward.errors import InvalidArgument, UnsupportedModel
@@ -73,39 +73,23 @@ def produce(
     operators.check(model, shapes=False)
     page = page_of(name)
     native_file = to == name and hasattr(page, "save")
-    if output is not None and native_file and not Path(output).absolute().parent.is_dir():
-        raise InvalidArgument(f"there is no folder '{Path(output).parent}' for '{Path(output).name}'")
+    if output is not None:
+        require_place(Path(output), native_file)
     subject = subject_of(model, name, given)
     said = said_by(model, name)
     certificate = prove(subject, TARGETS[name], given, examples, tolerance, progress) if verify else None
     if output is not None:
-        path = Path(output)
-        if native_file:
-            _save(page, subject, path, given)
-        else:
-            page.write(said, path, given)
-        if certificate is not None:
-            beside = path / "certificate.json" if path.is_dir() else path.with_name(f"{path.name}.certificate.json")
-            beside.write_text(certificate + "\n", encoding="utf-8")
+        with placed(Path(output), native_file, _weights_of(model)) as path:
+            page.save(subject, path, given) if native_file else page.write(said, path, given)
+            if certificate is not None:
+                beside = path / "certificate.json" if path.is_dir() else path.with_name(f"{path.name}.certificate.json")
+                beside.write_text(certificate + "\n", encoding="utf-8")
     return page.source_of(said, given)[0] if to.endswith(SOURCE) else subject.result
 
 
-def _save(page: Any, subject: Subject, path: Path, constants: Mapping[str, Any]) -> None:
-    """Writes a native file, or folder, and what stands beside it: elsewhere first, so that a failure leaves what was there."""
-    with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as place:
-        made, old = Path(place) / "made", Path(place) / "old"
-        made.mkdir()
-        page.save(subject, made / path.name, constants)
-        for item in sorted(made.iterdir()):
-            final = path.parent / item.name
-            if final.is_dir():
-                final.rename(old)
-            try:
-                item.replace(final)
-            except OSError:
-                if old.exists():
-                    old.rename(final)
-                raise
+def _weights_of(model: Model) -> int:
+    """How many bytes the weights have."""
+    return sum(value.tensor.nbytes for value in model.graph.initializers.values() if value.tensor is not None)
 
 
 def page_of(name: str) -> Any:

@@ -11,9 +11,26 @@ from typing import Any
 import numpy as np
 
 from onward.converters.targets import tensorflow as source
+from onward.converters.targets.printing.module import needs_double_precision
 from onward.converters.targets.proof import Subject
 from onward.errors import UnsupportedOperator
 from onward.ir import Model
+
+UNTYPED = re.compile(r"'tfl\.(\w+)' op (?:operand|result) #\d+ must be [^\n]*?but got 'tensor<(?:[^'\n]*x)?(\w+)>'")
+"""How TensorFlow's converter says that an operator of TensorFlow Lite does not take a type of elements."""
+
+TYPES = {
+    "f64": "float64",
+    "f16": "float16",
+    "bf16": "bfloat16",
+    "i1": "bool",
+    "ui8": "uint8",
+    "ui16": "uint16",
+    "ui32": "uint32",
+    "ui64": "uint64",
+    "i8": "int8",
+    "i16": "int16",
+}
 
 
 def native(model: Model, constants: Mapping[str, Any]) -> Subject:
@@ -34,7 +51,10 @@ def native(model: Model, constants: Mapping[str, Any]) -> Subject:
             missing = sorted(set(re.findall(r"\btf\.(\w+)(?= ?[({:])", str(problem))))
             if "TensorList" in str(problem):
                 missing.append("loops whose rows have an open size: of a recurrent layer only the number of steps may be open, not the batch")
+            missing += sorted({f"'{name}' of {TYPES.get(kind, kind)}" for name, kind in UNTYPED.findall(str(problem))})
             missing = missing or [str(problem)[:300]]
+            if needs_double_precision(model):
+                missing.append("much that computes in float64, as this model does (one in single precision may be converted)")
             raise UnsupportedOperator(f"TensorFlow Lite has no equivalent of {', '.join(missing)}") from problem
     names = [argument.name for argument in module.named.input_signature]
     results = list(module.named.get_concrete_function().structured_outputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -46,7 +47,9 @@ def write_program(module: Any, model: Model, constants: Mapping[str, Any], path:
     part = path.with_name(f".{path.name}{ENDING}")
     try:
         program = torch.export.export(module, arguments, dynamic_shapes=shapes)
-        torch.export.save(program, part)
+        buffer = io.BytesIO()  # PyTorch ends the process where a file has no more room
+        torch.export.save(program, buffer)
+        part.write_bytes(buffer.getbuffer())
         os.replace(part, path)
     except (RuntimeError, torch._dynamo.exc.TorchDynamoException) as problem:
         raise ConversionError(f"torch.export does not follow the module: {str(problem).splitlines()[0][:300]}") from problem
