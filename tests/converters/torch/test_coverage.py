@@ -9,7 +9,7 @@ import torch
 from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 import onward
-from onward.converters.torch.capture import _rules
+from onward.converters.torch.decomposition import _rules
 from onward.converters.torch.graph import ASSERTIONS
 from onward.converters.torch.registry import COMPLEX, OPERATORS, find, name_of
 from onward.converters.torch.symbols import SYMBOLIC

@@ -8,22 +8,21 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import torch
-from torch._decomp import decomposition_table
-from torch.export import Dim, ExportedProgram, default_decompositions, export
+from torch.export import Dim, ExportedProgram, export
 from torch.fx.experimental import _config as sizes
 from torch.utils import _pytree as pytree
 
-from onward.converters.torch import operators, rules  # noqa: F401 (registers the translations)
+from onward.converters.torch import operators  # noqa: F401 (registers the translations)
 from onward.converters.torch.buffers import as_it_is
 from onward.converters.torch.caches import register_caches
+from onward.converters.torch.decomposition import decomposed
 from onward.converters.torch.functions import capturable
-from onward.converters.torch.graph import all_calls, untranslated
+from onward.converters.torch.graph import all_calls
 from onward.converters.torch.order import orders
-from onward.converters.torch.registry import COMPLEX, OPERATORS, find, name_of
 from onward.converters.torch.scans import scanning
 from onward.converters.torch.stand_ins import standing_in
 from onward.converters.torch.torchscript import exported, parameters, scripts
@@ -274,51 +273,3 @@ def _has_one_row(example: Example) -> bool:
     """Whether a tensor has one row."""
     leaves = pytree.tree_leaves((example.arguments, example.keywords))
     return any(isinstance(item, torch.Tensor) and item.dim() > 0 and item.shape[0] == 1 for item in leaves)
-
-
-def decomposed(program: ExportedProgram) -> ExportedProgram:
-    """Without operators that write in place; those with a translation stay, others become simpler ones where PyTorch knows how.
-
-    An operator may have a translation for real numbers alone: where it is given complex ones, it is taken apart too.
-    """
-    tried: set[Any] = set()
-    while True:
-        targets = {node.target for node in untranslated(program.graph_module)}
-        if targets <= tried and not _writes(program.graph_module):
-            return program
-        tried |= targets
-        # With example inputs PyTorch adds checks of the inputs' sizes, which it cannot run again where inputs are nested.
-        example = program._example_inputs
-        program._example_inputs = None
-        try:
-            with rules.taking_graphs_apart():
-                made = program.run_decompositions(_rules(frozenset(tried)))
-        finally:
-            program._example_inputs = example
-        made._example_inputs = example
-        program = made
-
-
-def _writes(module: torch.fx.GraphModule) -> bool:
-    """Whether a node writes into its arguments."""
-    schemas = (getattr(node.target, "_schema", None) for node in all_calls(module))
-    return any(schema is not None and schema.is_mutable for schema in schemas)
-
-
-def _rules(apart: frozenset[Any] = frozenset()) -> dict[Any, Any]:
-    """How PyTorch takes operators apart, without those that have a translation, unless they are among `apart`."""
-    table = {**_every_rule()}
-    for target in table.keys() - apart:
-        if find(OPERATORS, name_of(target)) or find(COMPLEX, name_of(target)):
-            del table[target]
-    return table
-
-
-@cache
-def _every_rule() -> dict[Any, Any]:
-    table: dict[Any, Any] = dict(default_decompositions().items())
-    for target, rule in decomposition_table.items():
-        if isinstance(target, torch._ops.OpOverload):
-            table.setdefault(target, rule)
-    table.update(rules.overloads())
-    return table

@@ -195,11 +195,17 @@ def draws(module: fx.GraphModule) -> list[str]:
     """The operators that draw random numbers, each with its place in the source; dropout that is off does not."""
     found: dict[str, None] = {}
     for node in all_calls(module):
-        name = name_of(node.target)
-        off = "dropout" in name and len(node.args) > 2 and not node.args[2]
-        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()) and not off:
-            found[f"{name}{_at(node)}"] = None
+        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()) and not _is_off(node):
+            found[f"{name_of(node.target)}{_at(node)}"] = None
     return list(found)
+
+
+def _is_off(node: fx.Node) -> bool:
+    """Whether an operator that draws in training is told that it is not in training, or to drop nothing (attention, recurrent layers)."""
+    parameters = node.target._schema.arguments  # type: ignore[union-attr]
+    given = {**dict(zip((parameter.name for parameter in parameters), node.args)), **node.kwargs}
+    switches = (parameter for parameter in parameters if parameter.name in ("train", "training", "dropout_p"))
+    return any(not given.get(parameter.name, parameter.default_value) for parameter in switches)
 
 
 def check_supported(module: fx.GraphModule) -> None:
