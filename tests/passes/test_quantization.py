@@ -96,9 +96,9 @@ def residual_block(w: Writer) -> tuple[bytes, list[int]]:
     depthwise = w.quantized(w.node("Conv", pooled, w.weights((16, 1, 3, 3), 0), w.bias(16), group=16, pads=[1] * 4), 0.02, middle)
     last = w.quantized(w.node("Conv", depthwise, w.weights((16, 16, 1, 1), 0)), 0.02, middle)
     total = w.quantized(w.node("Relu", w.node("Add", last, pooled)), 0.04, low)
-    flat = w.quantized(w.node("Reshape", total, w.constant([2, -1], np.int64)), 0.04, low)
+    flat = w.quantized(w.node("Reshape", total, w.constant([16, -1], np.int64)), 0.04, low)
     result = w.node("Gemm", flat, w.weights((7, 16 * 16), 0), w.bias(7), transB=1)
-    return w.model(w.quantized(result, 0.1, middle), [2, 5, 8, 7]), [2, 5, 8, 7]
+    return w.model(w.quantized(result, 0.1, middle), [16, 5, 8, 7]), [16, 5, 8, 7]
 
 
 def products(w: Writer) -> tuple[bytes, list[int]]:
