@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 
 from onward.converters.torch.emitter import Emitter, Scalar, Tensor, is_static, may_be_one
 from onward.converters.torch.operators.unary import result_dtype
@@ -170,7 +171,7 @@ def split_with_sizes(c: Emitter, x: Tensor, sizes: list[Any], dim: int = 0) -> A
     return c.op("Split", x, list(sizes), axis=x.axis(dim), outputs=len(sizes))
 
 
-@aten("split.Tensor", "split_copy.Tensor", "unsafe_split.Tensor", "chunk", "unsafe_chunk", "tensor_split.sections")
+@aten("split.Tensor", "split_copy.Tensor", "unsafe_split.Tensor")
 def split(c: Emitter, x: Tensor, size: Any, dim: int = 0) -> Any:
     """In as many parts as PyTorch counted, each as long as it said."""
     axis = x.axis(dim)
@@ -183,6 +184,28 @@ def split(c: Emitter, x: Tensor, size: Any, dim: int = 0) -> Any:
     if not is_static(size):
         raise UnsupportedOperator("parts whose number or length depends on sizes that are not known")
     return [c.slice(x, axis, size * place, size * (place + 1)) for place in starts]
+
+
+@aten("chunk", "unsafe_chunk")
+def chunk(c: Emitter, x: Tensor, chunks: int, dim: int = 0) -> Any:
+    """Parts of one length, rounded up; the last may be shorter."""
+    if all(is_static(part.shape[x.axis(dim)]) for part in c.result):
+        return split(c, x, None, dim)
+    length = c.op("Div", c.op("Add", c.size(x, dim), c.number(chunks - 1, torch.int64)), c.number(chunks, torch.int64))
+    bounds = [Scalar(c.op("Mul", length, c.number(place, torch.int64)), torch.int64) for place in range(len(c.result) + 1)]
+    return [c.slice(x, x.axis(dim), start, end) for start, end in zip(bounds, bounds[1:])]
+
+
+@aten("tensor_split.sections")
+def tensor_split(c: Emitter, x: Tensor, sections: int, dim: int = 0) -> Any:
+    """Parts of which the first are longer by one where the length is no multiple of their number."""
+    if all(is_static(part.shape[x.axis(dim)]) for part in c.result):
+        return split(c, x, None, dim)
+    number = c.number(sections, torch.int64)
+    length, rest = (c.op(operator, c.size(x, dim), number) for operator in ("Div", "Mod"))
+    places = [c.number(place, torch.int64) for place in range(sections + 1)]
+    bounds = [Scalar(c.op("Add", c.op("Mul", length, place), c.op("Min", rest, place)), torch.int64) for place in places]
+    return [c.slice(x, x.axis(dim), start, end) for start, end in zip(bounds, bounds[1:])]
 
 
 @aten("unbind.int", "unbind_copy.int")
