@@ -203,6 +203,7 @@ def test_convert_with_a_table_as_example(command: Command, tmp_path: Path) -> No
     for command_line in (("convert", str(tmp_path / "m.joblib"), "-o", str(tmp_path / "m.onnx")), ("verify", str(tmp_path / "m.onnx"))):
         done = command(*command_line, *options)
         assert done.returncode == 0 and "prediction" in done.stdout, done.stderr
+    assert command("diff", str(tmp_path / "m.onnx"), str(tmp_path / "m.joblib"), *options).stdout.strip() == "no difference"
 
 
 def test_convert_again_by_the_certificate_alone(command: Command, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from onward.cli.commands import Inputs, ModelPath, Seed, Sizes, app
+from onward.cli.commands import ModelPath, Seed, Sizes, app
 from onward.cli.editing import Output
 
 if TYPE_CHECKING:
@@ -108,7 +108,9 @@ def diff(
     first: ModelPath,
     second: Annotated[Path, typer.Argument(help="Another ONNX file, or the source that the first was converted from.", exists=True)],
     values: Annotated[bool, typer.Option("--values", help="Compare what two ONNX models compute, value by value of the same name.")] = False,
-    inputs: Inputs = [],  # noqa: B006
+    inputs: Annotated[
+        list[str], typer.Option("--input", "-i", metavar="[NAME=]FILE", help="An input from .npy, .npz or .pb; for a source of tables a .csv, as in convert.")
+    ] = [],  # noqa: B006
     sizes: Sizes = [],  # noqa: B006
     seed: Seed = 0,
     framework: From = None,
@@ -132,7 +134,7 @@ def diff(
             feeds = prepare_feeds(model, inputs, sizes, seed)
             found.append(divergence(model, onward.load(second), feeds, tolerance=tolerance))
     else:
-        given = prepare_feeds(model, inputs, sizes, seed) if inputs else None
+        given = _arrays(inputs) if _is_table(inputs) else prepare_feeds(model, inputs, sizes, seed) if inputs else None
         found.append(divergence(model, second, given, tolerance=tolerance, trust=trust, framework=framework))
     differences = [str(item) for item in found if item is not None]
     for item in differences:
@@ -183,6 +185,10 @@ def _names(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
+def _is_table(files: list[str]) -> bool:
+    return len(files) == 1 and files[0].endswith(".csv")
+
+
 def _arrays(files: list[str]) -> Any:
     """Examples as a source takes them: one table or array, several arrays in order, or none."""
     if not files:
@@ -190,7 +196,7 @@ def _arrays(files: list[str]) -> Any:
     from onward.cli.feeds import read_arrays
     from onward.converters.request import read_table
 
-    if len(files) == 1 and files[0].endswith(".csv"):
+    if _is_table(files):
         return read_table(Path(files[0]))
     arrays = read_arrays(files)
     return arrays[0] if len(arrays) == 1 else tuple(arrays)

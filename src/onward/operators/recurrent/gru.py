@@ -63,7 +63,7 @@ class _Step:
 
         def gate(number: int, n: P.Dimension, unit: P.Dimension) -> P.Scalar:
             place = number * size + unit
-            return self.f(current[n, place] + gates[n, place] + layer.bias(number, GATES, unit))
+            return self.f(layer.biased(current[n, place] + gates[n, place], number, GATES, unit))
 
         if self.linear_before_reset:
             hidden = layer.hidden(state, 2 * size, size)

@@ -68,7 +68,7 @@ class _Step:
 
         def gate(number: int, n: P.Dimension, unit: P.Dimension, seen: P.Scalar | None) -> P.Scalar:
             place = number * size + unit
-            total = current[n, place] + hidden[n, place] + self.layer.bias(number, GATES, unit)
+            total = self.layer.biased(current[n, place] + hidden[n, place], number, GATES, unit)
             if self.peepholes is not None and seen is not None:
                 total = total + self.peepholes[place] * seen
             return total

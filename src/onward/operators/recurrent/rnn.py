@@ -38,7 +38,7 @@ def recurrent_network(
             hidden = layer.hidden(states[0], 0, layer.size)
 
             def element(n: P.Dimension, unit: P.Dimension) -> P.Scalar:
-                return f(current[n, unit] + hidden[n, unit] + layer.bias(0, 1, unit))
+                return f(layer.biased(current[n, unit] + hidden[n, unit], 0, 1, unit))
 
             return (P.compute(hidden.shape, element),)
 

@@ -41,9 +41,9 @@ class Layer:
         shape = (state.shape[0], count)
         return P.reduce("sum", shape, (self.size,), lambda n, gate, k: state[n, k] * r[first + gate, k])
 
-    def bias(self, gate: int, gates: int, unit: Dimension) -> P.Scalar:
-        """Both biases of one unit of a gate, added."""
-        return self.one_bias(gate, gates, unit, False) + self.one_bias(gate, gates, unit, True)
+    def biased(self, total: P.Scalar, gate: int, gates: int, unit: Dimension) -> P.Scalar:
+        """The sum with both biases of one unit of a gate added, if there are any."""
+        return total if self.b is None else total + (self.one_bias(gate, gates, unit, False) + self.one_bias(gate, gates, unit, True))
 
     def one_bias(self, gate: int, gates: int, unit: Dimension, recurrent: bool) -> P.Scalar:
         """The bias of one unit of a gate: that of the inputs, or the recurrent one."""
