@@ -272,6 +272,18 @@ def test_other_masks_stay(spoil: tuple[str, str]) -> None:
     assert len(attention.inputs) == 4 and not attention.attribute("is_causal", 0)
 
 
+@pytest.mark.parametrize("kind, seen, hidden", [("float", "0", "-3e38"), ("bool", "1", "0")])
+@pytest.mark.parametrize("causal", [True, False])
+def test_a_mask_in_numbers_of_what_is_before_is_an_attribute(kind: str, seen: str, hidden: str, causal: bool) -> None:
+    rows = [[place <= row if causal else place >= row for place in range(3)] for row in range(3)]
+    numbers = ", ".join(seen if item else hidden for row in rows for item in row)
+    kinds = "float[2, 4, 3, 8] q, float[2, 4, 3, 8] k, float[2, 4, 3, 8] v"
+    text = f"g ({kinds}) => (float[2, 4, 3, 8] y) <{kind}[1, 1, 3, 3] mask = {{{numbers}}}> {{ y = Attention(q, k, v, mask) }}"
+    result = same(parse(text, 23))
+    (attention,) = result.graph.nodes
+    assert attention.attribute("is_causal", 0) == causal and len(attention.inputs) == (3 if causal else 4)
+
+
 def test_elements_at_a_grid_are_the_array_with_other_axes() -> None:
     """Of indices in another order it is transposed, and elements of equal numbers are that number."""
     model = parse("""

@@ -84,6 +84,17 @@ def _sees_those_before(match: Match) -> bool:
     return _is_index(match, "key", -1, keys[-2]) and _is_index(match, "query", -2, queries[-2])
 
 
+def _is_triangle(match: Match) -> bool:
+    """Whether a mask whose sizes are known says the same in numbers, or in truths."""
+    queries, keys, mask = match.shape("q") or (), match.shape("k") or (), match.data("mask")
+    if mask.ndim < 2 or not queries[-2:-1] == keys[-2:-1] == mask.shape[-2:-1] == mask.shape[-1:] or match.option(match.root, "is_causal"):
+        return False
+    seen = np.tri(mask.shape[-1], dtype=bool)
+    if mask.dtype == bool:
+        return bool((mask == seen).all())
+    return not mask[..., seen].any() and bool((mask[..., ~seen] <= LOWEST).all())
+
+
 def _is_index(match: Match, name: str, axis: int, extent: Dimension) -> bool:
     """Whether each element is its own index along an axis of that extent."""
     indices, element = match.facts.element(match.bound[name])
@@ -173,6 +184,7 @@ def _rule(name: str, attention: Pattern) -> Rule:
 RULES = (
     _rule("attention", any_of(filled, weights)),
     Rule("attention to what is before", op.Attention(q, k, v, op.Where(is_before, 0, constant("lost")).shared()), _causal, when=_sees_those_before),
+    Rule("attention to what is before, written out", op.Attention(q, k, v, constant("mask")), _causal, when=_is_triangle),
     Rule("attention of repeated heads", op.Attention(q, _repeated("k"), _repeated("v"), rest("others")), _shared_heads),
     Rule(
         "attention of packed heads",
