@@ -31,6 +31,7 @@ WRITTEN_OUT = {
     "elements at a grid",
     "elements of equal numbers",
     "attention to what is before",
+    "attention to what is before, written out",
     "sum of bytes written out",
     "elementwise product of bytes written out",
 }
