@@ -47,7 +47,6 @@ from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils.validation import check_array, check_is_fitted
 
 import onward
-from onward.converters import certificate as certificate_module
 from onward.converters import divergence, verify
 from onward.converters.certificate import Certificate
 from onward.converters.sklearn.data import thresholds
@@ -252,7 +251,6 @@ def test_neighbours_that_are_equally_near(estimator: Any, monkeypatch: pytest.Mo
     certificate = Certificate.of(onward.convert(estimator, rows))
     assert certificate is not None and any("equally near" in note for note in certificate.notes)
     monkeypatch.setattr(neighbours, "smallest", lambda a, count: smallest(-a, count))  # the farthest
-    monkeypatch.setattr(certificate_module, "SEEDS", 16)  # changes that excuse nothing are tried to the last: a fourth of them is enough
     with pytest.raises(ConversionMismatch):
         onward.convert(estimator, rows)
 
