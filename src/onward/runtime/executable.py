@@ -187,8 +187,9 @@ class Executable:
     ) -> list[np.ndarray]:
         """The outputs for contiguous inputs of the right dtypes, in the artifact's order.
 
-        `outputs` may give arrays to write to, which are not used where their sizes turn out to be others. `profile`, a list, receives (begin, end) nanoseconds of each kernel. `stop`
-        is the address of a word: once it is not 0, the run ends with Terminated.
+        `outputs` may give arrays to write to, which are not used where their sizes turn out to be others. `profile`, a list,
+        receives (begin, end) nanoseconds of each kernel. `stop` is the address of a word: once it is not 0, the run ends with
+        Terminated.
         """
         plan = self.plan(inputs)
         try:
