@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import pytest
 
 from onward import program as P
 from onward.compiler.artifact import Artifact, CompileOptions
 from onward.compiler.driver import compile_program
+from onward.compiler.schedule.matrix import MatrixSchedule
 from onward.operators.lowering import Program
 from onward.runtime.executable import Executable
 
@@ -38,3 +40,20 @@ def compare(
             scale = float(np.nanmax(np.abs(reference.astype(np.float64)), initial=1e-30))
             np.testing.assert_allclose(ours.astype(np.float64), reference.astype(np.float64), rtol=0, atol=tolerance * max(scale, 1e-30), err_msg=name)
     return artifact
+
+
+def text_of_contraction(make: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> str:
+    """The LLVM text of the only contraction that is compiled meanwhile."""
+    found: list[str] = []
+    original = MatrixSchedule.kernel
+
+    def keep(self: MatrixSchedule) -> object:
+        kernel = original(self)
+        found.append(kernel.text)
+        return kernel
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MatrixSchedule, "kernel", keep)
+        make()
+    (text,) = found
+    return text

@@ -16,18 +16,14 @@ from onnx import helper
 
 from onward import InferenceSession
 from onward import program as P
-from onward.compiler.artifact import CompileOptions
-from onward.compiler.driver import compile_program
 from onward.compiler.native import assembly
-from onward.compiler.schedule.matrix import MatrixSchedule
 from onward.compiler.schedule.packing import pack_panels
 from onward.compiler.schedule.products import product_of
 from onward.compiler.schedule.tiles import legal_tiles
 from onward.compiler.targets import Target
 from onward.ir.datatypes import DataType
-from onward.operators.lowering import Program
 from onward.operators.quantization.quantize_linear import dequantize_linear, quantize_linear
-from tests.compiler.native import compare
+from tests.compiler.native import compare, compile_arrays, text_of_contraction
 
 HOST = Target.parse("host")
 
@@ -84,22 +80,11 @@ def test_a_batch_of_products() -> None:
 
 def text_of_product(target: str | Target, monkeypatch: pytest.MonkeyPatch) -> str:
     """The machine code of a product that is large enough for the tallest tiles."""
-    found: list[str] = []
-    original = MatrixSchedule.kernel
-
-    def keep(self: MatrixSchedule) -> object:
-        kernel = original(self)
-        found.append(kernel.text)
-        return kernel
-
-    monkeypatch.setattr(MatrixSchedule, "kernel", keep)
     target = Target.parse(target) if isinstance(target, str) else target
     monkeypatch.setattr(Target, "parse", lambda name: target)
     x = P.Input((128, 256), DataType.UINT8, "x")
     product = P.matmul(x, P.constant(np.ones((256, 512), np.int8)), DataType.INT32)
-    compile_program(Program("test", (x,), {"y": product}, {}), CompileOptions())
-    (text,) = found
-    return assembly(text, target)
+    return assembly(text_of_contraction(lambda: compile_arrays([x], {"y": product}, "host"), monkeypatch), target)
 
 
 def with_dot_on_arm() -> Target:

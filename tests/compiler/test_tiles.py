@@ -17,7 +17,6 @@ from onward.compiler.artifact import Artifact, CompileOptions
 from onward.compiler.driver import compile_program
 from onward.compiler.native import assembly
 from onward.compiler.schedule import contraction
-from onward.compiler.schedule.matrix import MatrixSchedule
 from onward.compiler.schedule.splitting import split
 from onward.compiler.targets import Target
 from onward.converters.builder import ModelBuilder
@@ -30,6 +29,7 @@ from onward.operators.lowering import Program
 from onward.runtime.executable import Executable
 from onward.runtime.options import SessionOptions
 from onward.runtime.processor import AMX
+from tests.compiler.native import text_of_contraction
 
 RULE = contraction.is_worth_it
 HOST = Target.parse("host")
@@ -277,19 +277,7 @@ def test_sizes_that_are_worth_it(precision: str, rows: int, depth: int, columns:
 
 def text_of(inputs: Mapping[str, P.Input], result: P.Array, target: str, precision: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The LLVM text of the only contraction."""
-    found: list[str] = []
-    original = MatrixSchedule.kernel
-
-    def keep(self: MatrixSchedule) -> object:
-        kernel = original(self)
-        found.append(kernel.text)
-        return kernel
-
-    with monkeypatch.context() as patch:
-        patch.setattr(MatrixSchedule, "kernel", keep)
-        compiled(inputs, result, target, precision)
-    (text,) = found
-    return text
+    return text_of_contraction(lambda: compiled(inputs, result, target, precision), monkeypatch)
 
 
 def test_other_targets_have_none(monkeypatch: pytest.MonkeyPatch) -> None:

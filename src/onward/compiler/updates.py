@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from onward.compiler.rewrite import substitute
 from onward.compiler.roots import Root
 from onward.ir.expressions import Expression, Symbol
@@ -36,7 +38,7 @@ class Update:
 
 
 def update_of(root: Root) -> Update | None:
-    """A root as an update, or None."""
+    """A root as an update, or None. What is new may not be made of the source, which would be overwritten meanwhile."""
     body = root.body
     if root.reduce is not None or not isinstance(body, Select):
         return None
@@ -45,7 +47,7 @@ def update_of(root: Root) -> Update | None:
         return None
     for axis, variable in enumerate(root.variables):
         bounds = _bounds(body.condition, variable)
-        if bounds is not None:
+        if bounds is not None and not any(read.array is source for part in (*bounds, body.then) for read in part.reads()):
             return Update(root, source, axis, *bounds, body.then)
     return None
 
@@ -78,8 +80,15 @@ def _bounds(condition: Scalar, variable: Expression) -> tuple[Scalar, Scalar] | 
         side = "begin" if name.startswith("greater") else "end"
         if side in found or not right.dtype.is_integer:
             return None
-        found[side] = Operation("add", (right, scalar(1, right.dtype)), right.dtype) if name in ("greater", "less_equal") else right
+        found[side] = _next(right) if name in ("greater", "less_equal") else right
     return (found["begin"], found["end"]) if len(found) == 2 else None
+
+
+def _next(number: Scalar) -> Scalar:
+    """The number after it; the greatest of all, which no index reaches, stays."""
+    one = scalar(1, number.dtype)
+    before_last = scalar(int(np.iinfo(number.dtype.numpy).max) - 1, number.dtype)
+    return Operation("add", (Operation("minimum", (number, before_last), number.dtype), one), number.dtype)
 
 
 def _tests(condition: Scalar) -> Iterator[tuple[str, Scalar, Scalar | None]]:

@@ -77,7 +77,10 @@ def _adds_nothing(match: Match) -> bool:
 
 
 def _sees_those_before(match: Match) -> bool:
-    """Whether a mask lets each query see the keys whose index is no greater than its own."""
+    """Whether a mask lets each query see the keys whose index is no greater than its own.
+
+    What is hidden has no part in the result then, also where it is infinite or NaN, which a sum with the mask would spread.
+    """
     queries, keys, lost = match.shape("q") or (), match.shape("k") or (), match.data("lost")
     if queries[-2:-1] != keys[-2:-1] or lost.size != 1 or lost.max() > LOWEST or match.option(match.root, "is_causal"):
         return False
