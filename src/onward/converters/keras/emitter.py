@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,6 +163,12 @@ class Emitter(ModelBuilder):
             self._variables[id(variable)] = (variable, self.constant(self.array(variable.value, stored), variable.path))
         made = Tensor(self._variables[id(variable)][1], stored, tuple(variable.shape))
         return self.cast(made, self.compute_dtype) if follows and made.is_float else made
+
+    def rewritten(self, variable: Any, how: Callable[[np.ndarray], np.ndarray]) -> Tensor:
+        """A variable in another form: one initializer too, which has its path."""
+        if id(variable) not in self._variables:
+            self._variables[id(variable)] = (variable, self.constant(how(self.array(variable)), variable.path))
+        return self.described(self._variables[id(variable)][1])
 
     def cast(self, item: Tensor, dtype: str) -> Tensor:
         """The tensor in another data type."""

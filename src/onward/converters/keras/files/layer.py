@@ -12,6 +12,7 @@ import numpy as np
 
 from onward.converters.keras.emitter import Weight, numpy_type
 from onward.converters.keras.files.archive import Archive
+from onward.converters.keras.files.policy import Policy, inputs_quantizer, kernel_shape
 from onward.converters.keras.operations.network import many
 from onward.converters.keras.registry import LAYERS
 from onward.errors import FormatError, UnsupportedOperator
@@ -51,6 +52,20 @@ VARIABLES: dict[str, Sequence[Variable]] = {
 }  # fmt: skip
 """The weights of layers, in the order in which they make them."""
 
+GROUPED = frozenset({"kernel_zero", "embeddings_zero", "reverse_embeddings_zero", "g_idx"})
+"""Weights of layers whose codes are in groups."""
+PRODUCTS = ("Dense", "EinsumDense")
+TABLE = tuple(Variable(name) for name in ("embeddings", "embeddings_scale", "embeddings_zero", "g_idx"))
+REVERSE = tuple(Variable(f"reverse_embeddings{what}", lambda config: not config["tie_weights"]) for what in ("", "_scale", "_zero"))
+CODED: dict[tuple[str, str], Sequence[Variable]] = {
+    **{(kind, "int8"): (*VARIABLES[kind], Variable("kernel_scale")) for kind in PRODUCTS},
+    **{(kind, "int4"): (*VARIABLES[kind], Variable("kernel_scale"), Variable("kernel_zero"), Variable("g_idx")) for kind in PRODUCTS},
+    **{(kind, "float8"): (*VARIABLES[kind], Variable("inputs_scale"), Variable("inputs_amax_history"), Variable("kernel_scale")) for kind in PRODUCTS},
+    ("Embedding", "int8"): TABLE[:2], ("Embedding", "int4"): TABLE,
+    ("ReversibleEmbedding", "int8"): (*TABLE[:2], *REVERSE[:2]), ("ReversibleEmbedding", "int4"): (*TABLE, *REVERSE),
+}  # fmt: skip
+"""The weights of layers in a mode of codes, in the order in which files have them."""
+
 
 class SavedLayer:
     """A layer of a file. Attributes are its weights, its inner layers, what follows from its configuration, and that itself; each with
@@ -83,14 +98,24 @@ class SavedLayer:
         return "mask" in inspect.signature(LAYERS[self.kind]).parameters
 
     @property
+    def policy(self) -> Policy:
+        """The data types of the layer."""
+        return Policy.of(self.config.get("dtype"), self.path)
+
+    @property
     def compute_dtype(self) -> str:
         """The data type that the layer computes in."""
-        policy = self.config.get("dtype") or "float32"
-        if isinstance(policy, dict):
-            if policy["class_name"] != "DTypePolicy":
-                raise UnsupportedOperator(f"weights of the policy {policy['class_name']}: install Keras to read them")
-            policy = policy["config"]["name"]
-        return str(policy.removeprefix("mixed_"))
+        return self.policy.compute_dtype
+
+    @property
+    def quantization_mode(self) -> str | None:
+        """What codes the weights are; None for numbers."""
+        return self.policy.mode
+
+    @property
+    def inputs_quantizer(self) -> Any:
+        """How a layer with weights of codes rounds its inputs, None where it does not."""
+        return inputs_quantizer(self.kind, self.quantization_mode or "", self.config)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -104,7 +129,7 @@ class SavedLayer:
         for number, variable in enumerate(self._variables()):
             if variable.name == name:
                 return self._weight(number, variable)
-        if any(variable.name == name for variable in VARIABLES.get(self.kind, ())):
+        if any(variable.name == name for variable in self._possible()):
             return None
         function = DERIVED.get(self.kind, {}).get(name)
         if function is not None:
@@ -114,7 +139,12 @@ class SavedLayer:
         raise AttributeError(f"layer '{self.path}' ({self.kind}) says nothing of its '{name}'")
 
     def _variables(self) -> list[Variable]:
-        return [variable for variable in VARIABLES.get(self.kind, ()) if variable.when(self.config)]
+        grouped = self.policy.grouped
+        return [variable for variable in self._possible() if (grouped or variable.name not in GROUPED) and variable.when(self.config)]
+
+    def _possible(self) -> Sequence[Variable]:
+        mode = self.quantization_mode
+        return VARIABLES.get(self.kind, ()) if mode is None else CODED.get((self.kind, mode), ())
 
     def _weight(self, number: int, variable: Variable) -> Weight:
         name = variable.stored or variable.name
@@ -184,22 +214,40 @@ def _cell(kind: str, name: str) -> dict[str, Callable[[SavedLayer], Any]]:
     return {"cell": lambda layer: layer.inner({"class_name": kind, "config": layer.config}, "cell", name)}
 
 
-def _projection(attribute: str, name: str, activation: str | None = None) -> Callable[[SavedLayer], SavedLayer]:
-    """A projection of attention to heads, or from them: the kernel has the axes."""
+def _projection(attribute: str, name: str, heads: Sequence[str] = (), activation: str | None = None) -> Callable[[SavedLayer], SavedLayer]:
+    """A projection of attention to as many heads as one of these settings says, or from them."""
 
     def make(layer: SavedLayer) -> SavedLayer:
+        count = next((layer.config[key] for key in heads if key in layer.config), None)
         config = {**layer.config, "activation": activation, "bias_axes": "b" if layer.config["use_bias"] else None, "equation": "", "name": name}
         made = layer.inner({"class_name": "EinsumDense", "config": config}, attribute, name)
-        axes = "cdefgh"[: len(made.kernel.shape)]
-        made.config["equation"] = f"ab{axes[:2]},{axes}->ab{axes[2:]}" if attribute == "output_dense" else f"abc,{axes}->ab{axes[1:]}"
+        made.config["dtype"] = _stored_policy(made)
+        axes = "cde" if made.quantization_mode == "int4" else "cdefgh"[: len(made.kernel.shape)]
+        made.config["equation"] = f"abc,{axes}->ab{axes[1:]}" if heads else f"ab{axes[:2]},{axes}->ab{axes[2:]}"
+        made.config["output_shape"] = [count, None] if heads else [None]
         return made
 
     return make
 
 
+def _stored_policy(layer: SavedLayer) -> Any:
+    """The data types of a layer within another: files need not say that its weights are codes, which these tell themselves."""
+    number, policy = 2 if layer.config["use_bias"] else 1, layer.policy
+    scale = layer.archive.array(layer.place, layer.path, number, "kernel_scale")
+    if policy.mode is not None or scale is None:
+        return layer.config.get("dtype")
+    mode = "float8"
+    kernel = layer.archive.array(layer.place, layer.path, 0, "kernel")
+    if kernel is not None and kernel.dtype == np.int8:
+        mode = "int8" if kernel.ndim > 2 else "int4/-1" if scale.ndim < 2 else "int4/1"
+    return f"{mode}_from_{policy.compute_dtype}"
+
+
+QUERIES, KEYS = ("num_heads", "num_query_heads"), ("num_heads", "num_key_value_heads")
 HEADS = {
-    "query_dense": _projection("query_dense", "query"), "key_dense": _projection("key_dense", "key"), "value_dense": _projection("value_dense", "value"),
-    "gate_dense": _projection("gate_dense", "gate", "sigmoid"), "output_dense": _projection("output_dense", "attention_output"),
+    "query_dense": _projection("query_dense", "query", QUERIES), "key_dense": _projection("key_dense", "key", KEYS),
+    "value_dense": _projection("value_dense", "value", KEYS), "gate_dense": _projection("gate_dense", "gate", QUERIES, "sigmoid"),
+    "output_dense": _projection("output_dense", "attention_output"),
 }  # fmt: skip
 
 
@@ -239,6 +287,7 @@ def plain(item: Any) -> Any:
 
 WRAPPED: dict[str, Callable[[SavedLayer], Any]] = {"layer": lambda layer: layer.inner(layer.config["layer"], "layer")}
 DERIVED: dict[str, dict[str, Callable[[SavedLayer], Any]]] = {
+    "EinsumDense": {"original_kernel_shape": lambda layer: kernel_shape(layer.config["equation"], layer.shapes["input_shape"], layer.config["output_shape"])},
     "LSTM": _cell("LSTMCell", "lstm_cell"),
     "GRU": _cell("GRUCell", "gru_cell"),
     "SimpleRNN": _cell("SimpleRNNCell", "simple_rnn_cell"),

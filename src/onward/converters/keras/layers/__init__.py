@@ -12,10 +12,12 @@ from onward.converters.keras.layers import (
     normalization,
     pooling,
     preprocessing,
+    quantized,
     recurrent,
     reshaping,
 )
 
 __all__ = [
-    "activations", "attention", "categories", "cells", "convolution", "core", "merging", "normalization", "pooling", "preprocessing", "recurrent", "reshaping",
+    "activations", "attention", "categories", "cells", "convolution", "core", "merging", "normalization", "pooling", "preprocessing", "quantized", "recurrent",
+    "reshaping",
 ]  # fmt: skip

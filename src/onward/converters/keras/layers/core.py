@@ -4,29 +4,32 @@ from __future__ import annotations
 
 from typing import Any
 
-from onward.converters.keras.emitter import Tensor
+from onward.converters.keras.emitter import Emitter, Tensor
+from onward.converters.keras.layers import quantized
 from onward.converters.keras.registry import layer, operate
 from onward.converters.keras.walk import Walk
 
 
 @layer("Dense")
 def dense(w: Walk, owner: Any, inputs: Any) -> Any:
-    return _biased(w, owner, w.c.op("MatMul", inputs, w.c.tensor(owner.kernel, inputs.dtype)), inputs)
+    return _biased(w, owner, quantized.product(w.c, owner, inputs), inputs)
 
 
 @layer("EinsumDense")
 def einsum_dense(w: Walk, owner: Any, inputs: Any) -> Any:
-    return _biased(w, owner, operate(w.c, "Einsum", inputs, w.c.tensor(owner.kernel, inputs.dtype), subscripts=owner.equation), inputs)
+    return _biased(w, owner, quantized.product(w.c, owner, inputs, owner.equation), inputs)
 
 
 def _biased(w: Walk, owner: Any, product: Any, inputs: Tensor) -> Any:
-    found = product if owner.bias is None else w.c.op("Add", product, w.c.tensor(owner.bias, inputs.dtype))
+    found = product if owner.bias is None else w.c.op("Add", product, quantized.bias(w.c, owner, inputs.dtype))
     return w.activated(owner.activation, w.c.described(found))
 
 
 @layer("Embedding")
 def embedding(w: Walk, owner: Any, inputs: Any) -> Any:
     index = w.c.tensor(inputs) if inputs.dtype in ("int32", "int64") else w.c.tensor(inputs, "int32")
+    if owner.quantization_mode is not None:
+        return quantized.rows(w.c, owner, index)
     return w.c.tensor(w.c.op("Gather", owner.embeddings, index, axis=0), owner.compute_dtype)
 
 
@@ -36,14 +39,18 @@ def reversible_embedding(w: Walk, owner: Any, inputs: Any, reverse: bool = False
     c = w.c
     if not reverse:
         return embedding(w, owner, inputs)
-    dtype = owner.reverse_dtype or owner.compute_dtype
-    x = c.tensor(inputs, dtype)
-    kernel = c.op("Transpose", c.tensor(owner.embeddings, dtype), perm=[1, 0]) if owner.tie_weights else c.tensor(owner.reverse_embeddings, dtype)
-    scores = c.op("MatMul", x, kernel)
+    coded = owner.quantization_mode is not None
+    dtype = owner.compute_dtype if coded else owner.reverse_dtype or owner.compute_dtype
+    scores = quantized.scores(c, owner, inputs) if coded else _scores(c, owner, c.tensor(inputs, dtype))
     if owner.logit_soft_cap is None:
         return scores
     cap = c.number(owner.logit_soft_cap, dtype)
     return c.op("Mul", c.op("Tanh", c.op("Div", scores, cap)), cap)
+
+
+def _scores(c: Emitter, owner: Any, x: Tensor) -> Any:
+    kernel = c.op("Transpose", c.tensor(owner.embeddings, x.dtype), perm=[1, 0]) if owner.tie_weights else c.tensor(owner.reverse_embeddings, x.dtype)
+    return c.op("MatMul", x, kernel)
 
 
 @layer("Masking")

@@ -134,7 +134,7 @@ class Walker(Walk):
     def _called(self, layer: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         kwargs.pop("training", None)
         kwargs = {name: item for name, item in kwargs.items() if item is not None}
-        function = _function_of(type(layer)) if call_of(layer) == layer.call else None
+        function = _function_of(type(layer))
         graph = graph_of(layer)
         if graph is not None and function is None:
             return self._model(graph, args, kwargs)

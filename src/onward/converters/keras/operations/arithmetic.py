@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -227,21 +228,20 @@ def softmax(c: Emitter, operation: Any, x: Any) -> Any:
     return c.op("Div", c.op("Exp", shifted), total) if name == "Softmax" else c.op("Sub", shifted, c.op("Log", total))
 
 
-def _factors(c: Emitter, *operands: Any) -> Any:
-    """As for arithmetic; Keras adds products of bytes up in 32 bits."""
-    if all(str(getattr(item, "dtype", "")) == "int8" for item in operands):
-        return [c.tensor(item, "int32") for item in operands]
-    return alike(c, *operands)
+def _are_bytes(operands: Sequence[Any]) -> bool:
+    """Whether Keras adds the products up in 32 bits."""
+    return all(str(getattr(item, "dtype", "")) == "int8" for item in operands)
 
 
 @operation("Matmul")
 def matmul(c: Emitter, operation: Any, x1: Any, x2: Any) -> Any:
-    return c.op("MatMul", *_factors(c, x1, x2))
+    return c.op("MatMulInteger", x1, x2) if _are_bytes([x1, x2]) else c.op("MatMul", *alike(c, x1, x2))
 
 
 @operation("Einsum")
 def einsum(c: Emitter, operation: Any, *operands: Any, **_: Any) -> Any:
-    return c.op("Einsum", *_factors(c, *operands), equation=operation.subscripts.replace(" ", ""))
+    factors = [c.tensor(item, "int32") for item in operands] if _are_bytes(operands) else alike(c, *operands)
+    return c.op("Einsum", *factors, equation=operation.subscripts.replace(" ", ""))
 
 
 @operation("Var", "Std")
