@@ -6,6 +6,7 @@ equal to the library's to the last bit.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,10 @@ import numpy as np
 from onward.converters.builder import ModelBuilder
 from onward.converters.certificate import Reference
 from onward.converters.columns import Rows
+from onward.converters.frames import dataframe_of
 from onward.converters.linear_leaves import LinearLeaves, linear_ensemble
 from onward.converters.request import Request
-from onward.converters.rounds import matrix_of, told
+from onward.converters.rounds import told
 from onward.converters.trees import (
     LESS,
     LESS_OR_EQUAL,
@@ -30,12 +32,15 @@ from onward.converters.trees import (
     malformed,
     tree_ensemble,
 )
-from onward.errors import FormatError, UnsupportedOperator
+from onward.errors import FormatError, InvalidArgument, UnsupportedOperator
 from onward.ir import Model, Value
 from onward.ir.datatypes import DataType
 
 ZERO = float(np.float32(1e-35))
 """Numbers up to this size are taken for 0 by the library, whatever they are compared with."""
+
+CATEGORIES = "pandas_categorical:"
+"""What the last line of a model's text begins with."""
 
 EXPONENTIAL = frozenset({"poisson", "gamma", "tweedie"})
 IDENTICAL = frozenset({
@@ -62,7 +67,8 @@ def load(path: Path, trust: bool = False) -> Any:
         return document
     try:
         trees, end, _ = document.text.partition("end of trees")
-        return lightgbm.Booster(model_str=f"{trees}{end}\n")  # damaged parameters, which no prediction needs, end the process
+        categories = f"\n{CATEGORIES}{json.dumps(_pandas_categories(document.text))}\n"
+        return lightgbm.Booster(model_str=f"{trees}{end}\n{categories}")  # damaged parameters, which no prediction needs, end the process
     except lightgbm.basic.LightGBMError as problem:
         raise FormatError(f"'{path}' is no model of LightGBM: {problem}") from problem
 
@@ -75,6 +81,7 @@ def checked(document: Document, path: Path) -> Document:
         for begin, end in (("tree", "end of trees"), ("\nparameters:", "\nend of parameters")):
             if begin in document.text and end not in document.text:
                 raise FormatError(f"it is cut short: there is no line '{end.strip()}'")
+        _pandas_categories(document.text)
         b = ModelBuilder("lightgbm")
         outputs(b, b.input("x", DataType.DOUBLE, ["rows", MOST]), document)
     return document
@@ -86,18 +93,20 @@ def convert(request: Request) -> tuple[Model, Reference]:
     A Booster gives one output, `prediction`, as its `predict` does; a classifier gives `label` and `probabilities`.
     """
     source = request.source
-    header, trees = _sections(_text(source))
+    text = _text(source)
+    header, trees = _sections(text)
     columns, _ = _sizes(header)
     b = ModelBuilder("lightgbm", request.opset)
-    rows = Rows(request, DataType.DOUBLE, columns)
+    features = header.get("feature_names", "").split()
+    rows = Rows(request, DataType.DOUBLE, columns, features, _categories_of_columns(text, header, dataframe_of(request.example_inputs)))
     results = outputs(b, rows.value(b), source)
     for value, label in zip(results.values(), request.names_of_outputs(list(results)), strict=True):
         b.output(value, label)
-    model, reference = rows.finished(b.model(), _reference(source, _parts(header, trees), columns), header.get("feature_names", "").split())
+    model, reference = rows.finished(b.model(), _reference(source, _parts(header, trees), columns))
     _, targets = _sizes(header)
 
     def sums(feeds: Mapping[str, np.ndarray], count: int) -> np.ndarray:
-        found = getattr(source, "booster_", source).predict(matrix_of(feeds), raw_score=True, num_iteration=count)
+        found = getattr(source, "booster_", source).predict(rows.original(feeds), raw_score=True, num_iteration=count)
         return np.asarray(found).reshape(-1, targets)
 
     return model, told(model, reference, range(targets, len(trees) + 1, targets), sums)
@@ -124,6 +133,44 @@ def _text(source: Any) -> str:
     booster = getattr(source, "booster_", source)
     rounds = booster.best_iteration if booster.best_iteration and booster.best_iteration > 0 else -1
     return str(booster.model_to_string(num_iteration=rounds))
+
+
+def categories_of(source: Any) -> dict[int, list[Any]]:
+    """By column, the categories that a model was trained on, where its text tells of which columns they are."""
+    text = _text(source)
+    return _categories_of_columns(text, _sections(text)[0], None)
+
+
+def _pandas_categories(text: str) -> list[list[Any]]:
+    """The categories of each column of the DataFrame that a model was trained on, as its text ends with them. Raises ValueError for another end."""
+    _, _, line = text.rpartition(CATEGORIES)
+    found = json.loads(line.strip() or "null") or []
+    if not isinstance(found, list) or not all(isinstance(item, list) for item in found):
+        raise ValueError(f"'{CATEGORIES}' is no list of lists")
+    return found
+
+
+def _categories_of_columns(text: str, header: dict[str, str], table: Any) -> dict[int, list[Any]]:
+    """By column, the categories in the order of their codes. The text has them without saying of which columns: these are the example's
+    columns of categories, or else those that it tells codes of.
+
+    Raises InvalidArgument for an example where neither are as many.
+    """
+    known = _pandas_categories(text)
+    if not known:
+        return {}
+    shown = [place for place, kind in enumerate(table.dtypes) if hasattr(kind, "categories")] if table is not None else []
+    told = {place: item.split(":") for place, item in enumerate(header.get("feature_infos", "").split()) if item[:1] not in "[n"}
+    if len(shown) == len(known):
+        return dict(zip(shown, known))
+    if len(told) == len(known) and all(max(map(int, codes)) < len(categories) for codes, categories in zip(told.values(), known)):
+        return dict(zip(told, known))
+    if table is not None:
+        raise InvalidArgument(
+            f"the model knows categories of {len(known)} columns and does not say which; the example has {len(shown)} columns of categories: pass rows of "
+            "the DataFrame that it was trained on, or a matrix of codes"
+        )
+    return {}
 
 
 def _classes(source: Any) -> np.ndarray | None:

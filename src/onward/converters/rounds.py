@@ -84,8 +84,3 @@ def told(model: Model, reference: Reference, ends: Sequence[int], sums: Callable
 
     given: Callable[[Any], Values] = values
     return replace(reference, values=given, rounds_of_trees=Rounds(len(ends), sums) if node is not None and ends else None)
-
-
-def matrix_of(feeds: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Rows of one input, or of one for each column."""
-    return np.concatenate(list(feeds.values()), axis=1)

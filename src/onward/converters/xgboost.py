@@ -20,11 +20,12 @@ import numpy as np
 from onward.converters.builder import ModelBuilder
 from onward.converters.certificate import Reference
 from onward.converters.columns import Rows
+from onward.converters.frames import dataframe_of
 from onward.converters.request import Request
-from onward.converters.rounds import matrix_of, told
+from onward.converters.rounds import told
 from onward.converters.trees import LESS, MEMBER, Tree, constant_tree, count, malformed, tree_ensemble
 from onward.converters.ubjson import decode
-from onward.errors import FormatError, UnsupportedOperator
+from onward.errors import FormatError, InvalidArgument, UnsupportedOperator
 from onward.ir import Model, Value
 from onward.ir.datatypes import DataType
 
@@ -57,6 +58,7 @@ class Document:
             found = json.loads(data) if path.suffix == ".json" else decode(data)
             document = cls({"attributes": {}, **found["learner"]})
             b = ModelBuilder("xgboost")
+            categories_of(document.learner)
             outputs(b, b.input("x", DataType.FLOAT, ["rows", count(document.learner["learner_model_param"]["num_feature"], "columns")]), document)
             return document
 
@@ -85,18 +87,20 @@ def convert(request: Request) -> tuple[Model, Reference]:
     A Booster gives one output, `prediction`, as its `predict` does; a classifier gives `label` and `probabilities`.
     """
     source = request.source
-    learner = _learner(source)
+    learner = learner_of(source)
     b = ModelBuilder("xgboost", request.opset)
-    rows = Rows(request, DataType.FLOAT, int(learner["learner_model_param"]["num_feature"]))
+    columns = int(learner["learner_model_param"]["num_feature"])
+    categories = categories_of(learner, dataframe_of(request.example_inputs))
+    rows = Rows(request, DataType.FLOAT, columns, learner.get("feature_names", []), categories, takes_unknown=False)
     results = outputs(b, rows.value(b), source)
     for value, label in zip(results.values(), request.names_of_outputs(list(results)), strict=True):
         b.output(value, label)
-    model, reference = rows.finished(b.model(), _reference(source, learner, _classes(source)), learner.get("feature_names", []))
-    ends, sums = _rounds(source, learner)
+    model, reference = rows.finished(b.model(), _reference(source, learner, _classes(source)))
+    ends, sums = _rounds(source, learner, rows)
     return model, told(model, reference, ends, sums)
 
 
-def _rounds(source: Any, learner: dict[str, Any]) -> tuple[list[int], Callable[[Mapping[str, np.ndarray], int], np.ndarray]]:
+def _rounds(source: Any, learner: dict[str, Any], given: Rows) -> tuple[list[int], Callable[[Mapping[str, np.ndarray], int], np.ndarray]]:
     """How many trees there are after each round, and what the first rounds add up to."""
     targets = _targets(learner)
     booster = learner["gradient_booster"].get("gbtree", learner["gradient_booster"])
@@ -106,15 +110,11 @@ def _rounds(source: Any, learner: dict[str, Any]) -> tuple[list[int], Callable[[
     ends = [first + width * int(end) for end in model.get("iteration_indptr", [])[1:]][: _iterations(source, learner)]
 
     def sums(feeds: Mapping[str, np.ndarray], count: int) -> np.ndarray:
-        import xgboost
-
         options: dict[str, Any] = {"iteration_range": (0, count)}
         if hasattr(source, "get_booster"):
-            found = source.predict(matrix_of(feeds), output_margin=True, **options)
+            found = source.predict(given.original(feeds), output_margin=True, **options)
         else:
-            names, types = source.feature_names, source.feature_types
-            rows = xgboost.DMatrix(matrix_of(feeds), feature_names=names, feature_types=types, enable_categorical=types is not None)
-            found = source.predict(rows, output_margin=True, **options)
+            found = source.predict(_data(source, given.original(feeds)), output_margin=True, **options)
         return np.asarray(found).reshape(-1, targets)
 
     return ends, sums
@@ -122,7 +122,7 @@ def _rounds(source: Any, learner: dict[str, Any]) -> tuple[list[int], Callable[[
 
 def outputs(b: ModelBuilder, x: Value, source: Any) -> dict[str, Value]:
     """What a Booster or estimator gives for rows in single precision."""
-    learner = _learner(source)
+    learner = learner_of(source)
     missing = _missing(source)
     if not np.isnan(missing):
         x = b.op("Where", b.op("Equal", x, b.constant(missing)), b.constant(np.array(np.nan, np.float32)), x)
@@ -135,7 +135,7 @@ def _booster(source: Any) -> Any:
     return source.get_booster() if hasattr(source, "get_booster") else source
 
 
-def _learner(source: Any) -> dict[str, Any]:
+def learner_of(source: Any) -> dict[str, Any]:
     """The library's own JSON of a model."""
     return source.learner if isinstance(source, Document) else json.loads(_booster(source).save_raw("json"))["learner"]  # type: ignore[no-any-return]
 
@@ -153,11 +153,9 @@ def _reference(source: Any, learner: dict[str, Any], classes: Any) -> Reference:
 
     booster = _booster(source)
 
-    def outputs(rows: np.ndarray) -> dict[str, np.ndarray]:
-        names, types = booster.feature_names, booster.feature_types
-        matrix = xgboost.DMatrix(rows, missing=_missing(source), feature_names=names, feature_types=types, enable_categorical=types is not None)
+    def outputs(rows: Any) -> dict[str, np.ndarray]:
         if classes is None:
-            return {"prediction": booster.predict(matrix, iteration_range=(0, _iterations(source, learner) or 0))}
+            return {"prediction": booster.predict(_data(booster, rows, _missing(source)), iteration_range=(0, _iterations(source, learner) or 0))}
         return {"label": np.asarray(source.predict(rows)).astype(np.int64), "probabilities": source.predict_proba(rows)}
 
     data = _rows(learner, columns)
@@ -165,6 +163,52 @@ def _reference(source: Any, learner: dict[str, Any], classes: Any) -> Reference:
     if not np.isnan(missing):
         data["its own mark of what is missing"] = np.where(np.isnan(data["missing values"]), missing, data["missing values"])
     return Reference(f"xgboost {xgboost.__version__}", data, outputs)
+
+
+def _data(booster: Any, rows: Any, missing: Any = np.nan) -> Any:
+    """Rows, or a DataFrame with categories, as a Booster takes them."""
+    import xgboost
+
+    if hasattr(rows, "columns"):
+        return xgboost.DMatrix(rows, missing=float(missing), enable_categorical=True)
+    names, types = booster.feature_names, booster.feature_types
+    return xgboost.DMatrix(rows, missing=missing, feature_names=names, feature_types=types, enable_categorical=types is not None)
+
+
+def categories_of(learner: dict[str, Any], table: Any = None) -> dict[int, list[Any]]:
+    """By column, the categories of the DataFrame that a model was trained on, in the order of their codes.
+
+    Up to 3.2 the library counts characters where it should count bytes, and loses the ends of texts that are not ASCII: then a `table` with as
+    many categories says what they were, and without one nothing is known of any column. Raises InvalidArgument for a table with others.
+    """
+    booster = learner["gradient_booster"]
+    kept = booster.get("gbtree", booster).get("model", {}).get("cats") or {}
+    found: dict[int, list[Any]] = {}
+    for place, data in enumerate(kept.get("enc", [])):
+        ends, values = data.get("offsets"), data["values"]
+        if ends is None:
+            found[place] = [int(item) for item in values]
+        elif len(ends) > 1:
+            if ends[0] < 0 or ends[-1] > len(values) or any(begin > end for begin, end in zip(ends, ends[1:])):
+                raise ValueError(f"categories of column {place} lie at {ends[0]} to {ends[-1]} of {len(values)} bytes")
+            text = bytes(item & 255 for item in values)
+            found[place] = [text[begin:end].decode("latin-1") for begin, end in zip(ends, ends[1:])]
+            if not text.isascii():
+                if table is None:
+                    return {}
+                found[place] = _shown(table, place, found[place])
+    return found
+
+
+def _shown(table: Any, place: int, lost: list[str]) -> list[Any]:
+    """The categories of a table's column."""
+    shown = getattr(table.dtypes.iloc[place], "categories", ()) if place < table.shape[1] else ()
+    if len(shown) != len(lost):
+        raise InvalidArgument(
+            f"column {place}: XGBoost has lost parts of its {len(lost)} categories, which are not ASCII, and the example's column has {len(shown)}; "
+            "pass rows of the DataFrame that it was trained on, or a matrix of codes"
+        )
+    return list(shown)
 
 
 def _missing(source: Any) -> np.ndarray:

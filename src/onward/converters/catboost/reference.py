@@ -9,6 +9,7 @@ import numpy as np
 
 from onward.converters.catboost.document import Document
 from onward.converters.certificate import Reference
+from onward.converters.frames import dataframe_of
 from onward.errors import InvalidArgument
 
 UNSEEN = "a category of no training data"
@@ -29,7 +30,8 @@ class Columns:
         """The example as one matrix of objects, in the order of the model's columns. Raises InvalidArgument for too few columns."""
         if example is None:
             return None
-        matrix = np.asarray(example.to_numpy() if hasattr(example, "to_numpy") else example, object)
+        table = dataframe_of(example)
+        matrix = np.asarray(example if table is None else table.to_numpy(), object)
         wanted = len(self.document.floats) + len(self.document.categories)
         if matrix.ndim != 2 or matrix.shape[1] < wanted:
             raise InvalidArgument(f"the example has shape {matrix.shape}; expected rows of {wanted} columns")

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from onward.converters.builder import ModelBuilder
+from onward.converters.frames import dataframe_of, is_missing
 from onward.converters.sklearn.data import generated, parts_of
 from onward.converters.tracing import Array, Frame, RowCount, Trace
 from onward.converters.tracing.array import TEXT
-from onward.converters.tracing.categories import is_missing
 from onward.converters.tracing.frame import NoInput, Unusable
 from onward.errors import ConversionError, InvalidArgument
 from onward.ir.datatypes import DataType
@@ -52,10 +52,10 @@ class Column:
         """(rows, 1): values as the graph takes them."""
         if self.dtype != TEXT:
             if self.pandas is not None and self.dtype.kind == "f":
-                return np.array([np.nan if _absent(item) else item for item in values], self.dtype).reshape(-1, 1)
+                return np.array([np.nan if is_missing(item) else item for item in values], self.dtype).reshape(-1, 1)
             return np.asarray(values, self.dtype).reshape(-1, 1)
         made = np.empty((len(values), 1), object)
-        made[:, 0] = ["" if _absent(item) else str(item) for item in values]
+        made[:, 0] = ["" if is_missing(item) else str(item) for item in values]
         return made
 
     def original(self, fed: np.ndarray) -> np.ndarray:
@@ -66,10 +66,6 @@ class Column:
         if self.dtype != TEXT or not self.has_missing:
             return vector
         return np.array([self.missing if item == "" else item for item in vector], object)
-
-
-def _absent(item: Any) -> bool:
-    return item is None or type(item).__name__ == "NAType" or isinstance(item, float) and item != item
 
 
 class Inputs(Protocol):
@@ -273,8 +269,9 @@ def inputs_of(source: Any, example: Any) -> Inputs:
     notes: tuple[str, ...] = ()
     if hasattr(example, "toarray"):
         example, notes = example.toarray(), ("sparse rows are dense in the graph",)
-    if hasattr(example, "columns") and hasattr(example, "dtypes"):
-        return _table(source, example, [str(name) for name in example.columns])
+    table = dataframe_of(example)
+    if table is not None:
+        return _table(source, table, [str(name) for name in table.columns])
     if hasattr(example, "dtypes") and hasattr(example, "to_numpy"):
         example = example.to_numpy()
     try:
@@ -385,8 +382,8 @@ def _records(rows: Sequence[Mapping[Any, Any]], kind: type[Records] = Records) -
 
 def _column(example: Any, place: int, name: str, knows_missing: bool) -> Column:
     values = list(_values(example, place))
-    present = [item for item in values if not _absent(item)]
-    absent = [item for item in values if _absent(item)]
+    present = [item for item in values if not is_missing(item)]
+    absent = [item for item in values if is_missing(item)]
     kind: Any = None if isinstance(example, np.ndarray) else example.dtypes.iloc[place]
     closed = type(kind).__name__ == "CategoricalDtype"
     if closed:
