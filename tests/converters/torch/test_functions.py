@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -31,6 +32,35 @@ def test_functions_that_are_replaced(name: str) -> None:
     check(Function(function), *tensors, dynamic_shapes={})
     assert torch.cov.__module__ != "onward.converters.torch.functions"
     assert "cov" not in vars(torch.Tensor)
+
+
+class Placed(nn.Module):
+    """What is made of sizes, written into memory that is turned round, and resized to one row."""
+
+    def forward(self, theta: torch.Tensor, x: torch.Tensor) -> Any:
+        grids = [F.affine_grid(theta, x.shape, align_corners=aligned) for aligned in (False, True)]
+        steps = torch.linspace(-1, 2, x.shape[3]) + torch.linspace(0.5, 3, steps=x.shape[2])[:, None]
+        powers = (x * 0.5 + 2).transpose_(2, 3)
+        powers.pow_(x.transpose(2, 3).abs()).floor_divide_(torch.tensor(0.25))
+        resized = F.interpolate(x, (1, 5), mode="bilinear"), F.interpolate(x, (x.shape[2] - 1, 7), mode="bilinear")
+        return *grids, steps, powers, *resized
+
+
+def test_sizes_in_grids_and_steps_stay_open() -> None:
+    """A number of 1 among the sizes, too: the certificate tries it."""
+    model = check(Placed(), torch.randn(2, 2, 3), torch.randn(2, 3, 4, 5))
+    assert shapes(model)[1].endswith("x_1, x_2, x_3)")
+
+
+def test_nothing_may_be_masked() -> None:
+    def filled(x: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+        chosen = codes > 2
+        return x.masked_scatter(chosen[..., None].expand_as(x), codes[chosen].float()[:, None].expand(-1, x.shape[-1]))
+
+    model = check(Function(filled), torch.randn(2, 3, 4), torch.tensor([[1, 2, 5], [1, 4, 0]]))
+    none = torch.randn(1, 2, 4), torch.zeros(1, 2, dtype=torch.int64)
+    feeds = {value.name: item.numpy() for value, item in zip(model.graph.inputs, none)}
+    np.testing.assert_array_equal(onward.InferenceSession(model).run(None, feeds)[0], none[0])
 
 
 LENGTHS = (torch.tensor([7, 6, 5]), torch.tensor([4, 2, 0]))

@@ -309,6 +309,15 @@ def test_files(tmp_path: Path) -> None:
     (tmp_path / "broken.pt2").write_bytes(b"nothing")
     with pytest.raises(FormatError, match=r"broken\.pt2"):
         onward.convert(tmp_path / "broken.pt2")
+    torch.save(module.state_dict(), tmp_path / "weights.pt2")
+    with pytest.raises(ConversionError, match=r"holds 2 parameters \(weight, bias"):
+        onward.convert(tmp_path / "weights.pt2")
+
+
+@pytest.mark.parametrize("module", [nn.Linear(3, 4, device="meta"), nn.LazyLinear(4)])
+def test_weights_without_numbers(module: nn.Module) -> None:
+    with pytest.raises(ConversionError, match=r"2 of 2 weights of \w+ have no numbers \(weight, bias\)"):
+        onward.convert(module, (torch.randn(2, 3),))
 
 
 def test_training_mode_is_noted_and_restored() -> None:

@@ -45,13 +45,14 @@ def load(path: Any, trust: bool = False) -> Any:
             raise FormatError(f"'{path}' is neither an archive nor a pickle of PyTorch")
         if any(name.endswith("constants.pkl") for name in members):
             return torch.jit.load(str(path), map_location="cpu")
-        if str(path).endswith(".pt2"):
+        if members and not any(name.endswith("/data.pkl") for name in members):
             return torch.export.load(str(path))
         held = _unpickled(path, trust)
     except OnwardError:
         raise
     except Exception as problem:
-        raise FormatError(f"PyTorch does not read '{path}': {str(problem).splitlines()[0][:300]}") from problem
+        advice = "; its class is in a module that has to be importable here (PYTHONPATH)" if isinstance(problem, ImportError) else ""
+        raise FormatError(f"PyTorch does not read '{path}': {(str(problem).splitlines() or [type(problem).__name__])[0][:300]}{advice}") from problem
     if not isinstance(held, torch.nn.Module):
         raise ConversionError(
             f"'{path}' holds {_contents(held)}, but not what is computed with them: make the module that they belong to, "
@@ -85,11 +86,23 @@ def _contents(held: Any) -> str:
 def convert(request: Request) -> tuple[Model, Any]:
     """The model of a module or exported program, and what it is to reproduce."""
     source = request.source
+    _check_weights(source)
     if isinstance(source, ExportedProgram):
         arguments, keywords = source.example_inputs or ((), {})
         return _converted(request, source.module(), Capture.of(source, Example(tuple(arguments), dict(keywords))))
     ways = captures(source, example_of(source, request.example_inputs), request.dynamic_shapes)
     return first_conversion(ways, lambda captured: _converted(request, source, captured))
+
+
+def _check_weights(source: Any) -> None:
+    """Raises ConversionError for weights without numbers: on the meta device, or of a lazy module that did not run."""
+    tensors = source.state_dict if isinstance(source, ExportedProgram) else dict((*source.named_parameters(), *source.named_buffers()))
+    empty = [name for name, item in tensors.items() if torch.nn.parameter.is_lazy(item) or item.is_meta]
+    if empty:
+        raise ConversionError(
+            f"{len(empty)} of {len(tensors)} weights of {type(source).__name__} have no numbers ({', '.join(empty[:3])}{' ...' * (len(empty) > 3)}): they are on the "
+            "meta device, or a lazy module has not run. Load them (load_state_dict(..., assign=True)), or call the module once, and convert it then"
+        )
 
 
 def _converted(request: Request, source: Any, captured: Capture) -> tuple[Model, Any]:

@@ -110,12 +110,20 @@ def _pure(node: fx.Node) -> Any:
     base, _, overload = name.removeprefix("aten::").partition(".")
     if schema is None or not name.startswith("aten::") or not base.endswith("_") or [item.is_write for item in schema.arguments].count(True) != 1:
         return None
-    pure = getattr(getattr(torch.ops.aten, base[:-1], None), overload or "default", None)
+    packet = getattr(torch.ops.aten, base[:-1], None)
+    pure = getattr(packet, overload or "default", None) or _alike(node.target, packet)
     if pure is None or pure._schema.is_mutable or not (find(OPERATORS, name_of(pure)) or pure in _every_rule() or pure._can_decompose()):
         return None
     args, kwargs = fx.map_arg((node.args, node.kwargs), lambda item: item.meta["val"])
     made = pure(*args, **kwargs)
     return pure if made.dtype == args[0].dtype else None
+
+
+def _alike(written: Any, packet: Any) -> Any:
+    """The overload that takes what an operator takes: `transpose_` is `transpose.int`."""
+    kinds = [str(item.type) for item in written._schema.arguments]
+    overloads = (getattr(packet, name) for name in (packet.overloads() if packet else ()))
+    return next((item for item in overloads if [str(parameter.type) for parameter in item._schema.arguments] == kinds), None)
 
 
 def _taken_apart(program: ExportedProgram, apart: dict[fx.Node, frozenset[Any]]) -> bool:

@@ -70,6 +70,32 @@ def narrow(input: Tensor, dim: int, start: Any, length: Any) -> Tensor:  # noqa:
     return input.index_select(dim, start + torch.arange(length))
 
 
+_linspace, _affine_grid = torch.linspace, torch.affine_grid_generator
+
+
+@_in_place_of(torch)
+def linspace(start: Any, end: Any, steps: Any, *, dtype: torch.dtype | None = None, **options: Any) -> Tensor:
+    """The number of steps may be an open size, which PyTorch's own fixes; counted from the nearer end, as PyTorch does."""
+    dtype = dtype or torch.get_default_dtype()
+    if not isinstance(steps, torch.SymInt) or not dtype.is_floating_point:
+        return _linspace(start, end, steps, dtype=dtype, **options)
+    places = torch.arange(steps, device=options.get("device"))
+    step = (end - start) / torch.sym_max(steps - 1, 1)
+    return torch.where(places < (steps + 1) // 2, start + step * places, end - step * (steps - 1 - places)).to(dtype)
+
+
+@_in_place_of(torch)
+def affine_grid_generator(theta: Tensor, size: Sequence[Any], align_corners: bool) -> Tensor:
+    """(rows, *spatial, axes): the sizes may be open, which PyTorch's own fixes."""
+    if not any(isinstance(extent, torch.SymInt) for extent in size):
+        return _affine_grid(theta, size, align_corners)
+    steps = [torch.sym_max(extent - 1, 1) if align_corners else extent for extent in size[2:]]
+    axes = [((2 * torch.arange(extent) + 1 - extent) / step).to(theta.dtype) for extent, step in zip(size[2:], steps)]
+    grid = torch.meshgrid(*axes, indexing="ij")
+    places = torch.stack([*reversed(grid), torch.ones_like(grid[0])], -1)
+    return (places.reshape(1, -1, places.shape[-1]) @ theta.transpose(1, 2)).reshape(size[0], *size[2:], len(axes))
+
+
 @_in_place_of(torch)
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:  # noqa: A002
     """(combinations, r): fixes the number of elements."""

@@ -34,12 +34,13 @@ from onward.converters.targets.printing.native import Native
 from onward.converters.targets.printing.routines import refuse_unknown
 from onward.converters.targets.printing.storage import kept
 from onward.converters.targets.proof import Subject
-from onward.errors import UnsupportedModel
+from onward.errors import InvalidArgument, UnsupportedModel
 from onward.ir import Model
 from onward.operators.native import Call
 from onward.passes.rules import reshaping, shaping
 
 PRELUDE = Path(__file__).with_name("prelude.py")
+ENDINGS = (".keras", ".h5")
 
 REGISTERED = """for _kind in [{names}]:
     keras.saving.register_keras_serializable("generated_{digest}")(_kind)
@@ -197,7 +198,12 @@ def _array(item: Any) -> Any:
 
 
 def save(subject: Subject, path: Path, constants: Mapping[str, Any]) -> None:
-    """Writes a `.keras` file; where the model has generated layers, their classes stand in a module of the same name beside it."""
+    """Writes a `.keras` file; where the model has generated layers, their classes stand in a module of the same name beside it.
+
+    Raises InvalidArgument for another ending.
+    """
+    if path.suffix not in ENDINGS:
+        raise InvalidArgument(f"models of Keras are written to files that end in {' or '.join(ENDINGS)}, not '{path.name}'")
     subject.result.save(path)
     if subject.result.source:
         path.with_suffix(".py").write_text(subject.result.source, encoding="ascii")

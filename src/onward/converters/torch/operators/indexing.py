@@ -197,13 +197,12 @@ def masked_select(c: Emitter, x: Tensor, mask: Tensor) -> Value:
 
 @aten("masked_scatter")
 def masked_scatter(c: Emitter, x: Tensor, mask: Tensor, source: Tensor) -> Value:
-    """The elements of the source in turn where the mask is true."""
+    """The elements of the source in turn where the mask is true. One element stands before them, since there may be none."""
     shape = c.op("Shape", c.op("Or", c.cast(mask, torch.bool), falsehood(c, x)))
     wide = c.op("Expand", c.cast(mask, torch.bool), shape)
     flat = c.reshape(c.convert(wide, torch.int64), [-1])
-    turn = c.op("Sub", c.op("CumSum", flat, np.array(0)), np.array(1))
-    places = c.op("Max", turn, np.array(0))
-    taken = c.op("Gather", c.reshape(source, [-1]), places, axis=0)
+    before = c.op("Reshape", c.number(0, source.dtype), [1])
+    taken = c.op("Gather", c.op("Concat", before, c.reshape(source, [-1]), axis=0), c.op("CumSum", flat, np.array(0)), axis=0)
     return c.op("Where", wide, c.op("Reshape", taken, shape, allowzero=1), x)
 
 

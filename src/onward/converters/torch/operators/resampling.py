@@ -48,8 +48,8 @@ def _nearest(exact: bool) -> Any:
 
 def _linear(mode: str, antialias: bool = False) -> Any:
     def emit(c: Emitter, x: Tensor, sizes: Any, align_corners: bool, *scales: Any) -> Value:
-        grid = "align_corners" if align_corners else "half_pixel" if mode == "cubic" or antialias else "pytorch_half_pixel"
-        how: dict[str, Any] = {"coordinate_transformation_mode": grid}
+        # PyTorch of today makes no exception of one pixel, as ONNX's "pytorch_half_pixel" does.
+        how: dict[str, Any] = {"coordinate_transformation_mode": "align_corners" if align_corners else "half_pixel"}
         if mode == "cubic":
             how["cubic_coeff_a"] = -0.5 if antialias else -0.75
         if antialias:

@@ -34,7 +34,7 @@ def put(x: Tensor, places: Tensor, source: Tensor, accumulate: bool = False) -> 
 
 @rule("masked_scatter")
 def masked_scatter(x: Tensor, mask: Tensor, source: Tensor) -> Tensor:
-    """The elements of the source one after the other where the mask is true."""
+    """The elements of the source one after the other where the mask is true. One element stands before them, since there may be none."""
     x, mask = torch.broadcast_tensors(x, mask)
-    order = (mask.reshape(-1).cumsum(0) - 1).clamp(min=0)
-    return torch.where(mask, source.reshape(-1)[order].reshape(x.shape), x)
+    elements = torch.cat([source.new_zeros(1), source.reshape(-1)])
+    return torch.where(mask, elements[mask.reshape(-1).cumsum(0)].reshape(x.shape), x)
