@@ -109,23 +109,25 @@ def test_the_suite_of_the_onnx_package() -> None:
 def test_transformations(make: Any, inputs: np.ndarray) -> None:
     """jit gives what Onward's runtime gives, gradients agree with differences, vmap with a loop."""
     model = make()
-    f = onward.convert(model, to="jax", example_inputs=inputs)
+    f = page.convert(model)
+    compiled = jax.jit(f)
     expected = outputs_of(model, inputs)
-    for ours, theirs in zip(jax.tree.leaves(jax.jit(f)(inputs)), expected, strict=True):
+    for ours, theirs in zip(jax.tree.leaves(compiled(inputs)), expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=2e-5 * np.abs(theirs).max())
 
-    check_grads(lambda *arguments: jax.tree.leaves(jax.jit(f.function)(*arguments)), (f.parameters, inputs), 1, ["rev"], 2e-2, 2e-2, 2e-3)
+    step = 2e-4  # so small that few maxima change their places
+    check_grads(lambda *arguments: jax.tree.leaves(jax.jit(f.function)(*arguments)), (f.parameters, inputs), 1, ["rev"], 2e-2, 2e-2, step)
     batch = np.stack([inputs, inputs[::-1], inputs / 2])
     together = jax.vmap(f)(batch)
     for place, item in enumerate(batch):
-        for ours, theirs in zip(jax.tree.leaves(together), jax.tree.leaves(f(item)), strict=True):
+        for ours, theirs in zip(jax.tree.leaves(together), jax.tree.leaves(compiled(item)), strict=True):
             np.testing.assert_allclose(ours[place], theirs, rtol=1e-4, atol=1e-4 * np.abs(theirs).max())
 
 
 def test_parameters_are_a_tree_of_the_model_s_names() -> None:
     f = onward.convert(convolutional(), to="jax", verify=False)
     assert jax.tree.map(jnp.shape, f.parameters) == {
-        "layers": {"0": {"weight": (8, 3, 3, 3), "bias": (8,)}, "1": {"weight": (8, 4, 3, 2)}, "2": {"weight": (8, 3, 2, 2)}}
+        "layers": {"0": {"weight": (3, 3, 3, 8), "bias": (8,)}, "1": {"weight": (3, 2, 4, 8)}, "2": {"weight": (2, 2, 3, 8)}}
     }
     assert jax.tree.structure(jax.grad(lambda model: model(real(1, 3, 9, 12)).sum())(f)) == jax.tree.structure(f)
 
@@ -150,13 +152,13 @@ def test_the_source_has_the_library_s_own_words() -> None:
 @pytest.mark.parametrize(
     "word, kernel, group, options",
     [
-        ("depthwise_convolution", (6, 1, 3, 3), 6, {"pads": [1, 0, 2, 1], "strides": [2, 1]}),
-        ("depthwise_convolution", (6, 1, 2, 5), 6, {"auto_pad": "SAME_LOWER", "dilations": [2, 1]}),
-        ("depthwise_convolution", (6, 1, 3), 6, {"strides": [3]}),
-        ("pointwise_convolution", (4, 6, 1, 1), 1, {"strides": [2, 3]}),
-        ("pointwise_convolution", (9, 2, 1, 1), 3, {}),
-        ("conv_general_dilated", (12, 1, 3, 3), 6, {}),
-        ("conv_general_dilated", (4, 6, 1, 1), 1, {"pads": [1, 1, 0, 0]}),
+        ("depthwise_convolution(", (6, 1, 3, 3), 6, {"pads": [1, 0, 2, 1], "strides": [2, 1]}),
+        ("depthwise_convolution(", (6, 1, 2, 5), 6, {"auto_pad": "SAME_LOWER", "dilations": [2, 1]}),
+        ("depthwise_convolution(", (6, 1, 3), 6, {"strides": [3]}),
+        ("[:, ::2, ::3] @ ", (4, 6, 1, 1), 1, {"strides": [2, 3]}),
+        ("grouped_product(", (9, 2, 1, 1), 3, {}),
+        ("conv_general_dilated(", (12, 1, 3, 3), 6, {}),
+        ("conv_general_dilated(", (4, 6, 1, 1), 1, {"pads": [1, 1, 0, 0]}),
     ],
 )
 def test_convolutions_that_are_sums_of_windows_or_products(word: str, kernel: tuple[int, ...], group: int, options: dict[str, Any]) -> None:
@@ -165,7 +167,7 @@ def test_convolutions_that_are_sums_of_windows_or_products(word: str, kernel: tu
     x = b.input("x", DataType.FLOAT, ["n", 6, *["h", "w"][: len(kernel) - 2]])
     b.output(b.op("Conv", x, b.constant(real(*kernel), "w"), b.constant(real(kernel[0]), "b"), group=group, **options), "y")
     model = b.model()
-    assert f"{word}(" in page.source_of(model)[0].split("def model")[1]
+    assert word in page.source_of(model)[0].split("def model")[1]
     f = page.convert(model)
     for sizes in ((11, 9), (5, 7)):
         data = real(2, 6, *sizes[: len(kernel) - 2])
@@ -249,7 +251,7 @@ def test_there_and_back(make: Any, inputs: np.ndarray) -> None:
     """A module of Flax, its ONNX model, and JAX again: the same function, and parameters of the same names and values."""
     module = make(flax.nnx.Rngs(0))
     module.eval()
-    back = onward.convert(module, (inputs,), to="jax")
+    back = onward.convert(module, (inputs,), to="jax", verify=False)
     np.testing.assert_allclose(back(inputs), module(inputs), atol=2e-6)
     names = {".".join(map(str, path)): value for path, value in flax.nnx.to_flat_state(flax.nnx.state(module, flax.nnx.Param))}
     found = {".".join(part.key for part in path): value for path, value in jax.tree_util.tree_leaves_with_path(back.parameters)}
@@ -285,6 +287,7 @@ def test_gradients_are_those_of_pytorch() -> None:
         place = gradients
         for part in name.split("."):
             place = place[part]
+        place = place.transpose(3, 2, 0, 1) if place.ndim == 4 else place  # kernels are in JAX's order
         np.testing.assert_allclose(place, parameter.grad, atol=1e-5 * parameter.grad.abs().max().item(), err_msg=name)
 
 

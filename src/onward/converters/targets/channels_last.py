@@ -68,14 +68,14 @@ class _Turning:
         self.kernels: dict[tuple[Value, tuple[int, ...]], Value] = {}
 
     def shape(self, node: Node) -> None:
-        """Makes one weight of a weight and the node that gives it more axes: then its order of axes can be another."""
+        """Makes one weight of a weight and the node that gives it more axes: then its order of axes can be another. Axes before its own are none of it."""
         if node.op_type not in ("Unsqueeze", "Reshape") or node.domain or node.outputs[0] in self.graph.outputs:
             return
         value, extents = node.inputs[0], node.outputs[0].shape
         if value is None or value.tensor is None or value in self.graph.inputs or value.dtype not in FLOATS or extents is None:
             return
         shape = tuple(extent for extent in extents if isinstance(extent, int))
-        if len(shape) < len(extents):
+        if len(shape) < len(extents) or shape == (*[1] * (len(shape) - len(value.tensor.shape)), *value.tensor.shape):
             return
         made = self.graph.add_initializer(Tensor.of(value.tensor.numpy().reshape(shape)), value.name)
         self.graph.replace_value(node.outputs[0], made)

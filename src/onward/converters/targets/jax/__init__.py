@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from onward.converters.targets.channels_last import moments_of
+from onward.converters.targets.channels_last import moments_of, with_channels_last
 from onward.converters.targets.jax.native import RULES
 from onward.converters.targets.jax.words import JaxWords
 from onward.converters.targets.printing.module import (
@@ -70,9 +70,10 @@ def source_of(model: Model, constants: Mapping[str, Any] | None = None) -> tuple
     """
     names = reserved(PRELUDE, "parameters", "constants", "model", "Model", "assemble", "load")
     words = JaxWords()
+    turned = with_channels_last(model)
     moments = moments_of(model)
-    trained = {value for value in weights_of(model) if not any(value.tensor.numpy() is other for other in moments)}  # type: ignore[union-attr]
-    function = Function(model, words, names, constants, RULES, trained)
+    trained = {value for value in weights_of(turned) if not any(value.tensor.numpy() is other for other in moments)}  # type: ignore[union-attr]
+    function = Function(turned, words, names, constants, RULES, trained)
     if needs_double_precision(model):
         function.lines.insert(0, "    require_double_precision()")
     weights = {f"{'parameters' if name in words.trained else 'constants'}.{name}": array for name, array in function.weights.items()}

@@ -86,44 +86,49 @@ def windows(value, lengths, axes):
     return value
 
 
-def transposed_convolution(x, w, strides, padding, dilations, group):
-    """x (N, C, ...) spread by the strides, with filters w (C, M / group, ...) turned round and slid over it."""
-    filters = w.reshape(group, -1, *w.shape[1:]).swapaxes(1, 2)
-    filters = jnp.flip(filters.reshape(-1, *filters.shape[2:]), range(2, w.ndim))
+def transposed_convolution(x, w, strides, padding, dilations, group, axes):
+    """x (N, ..., C) spread by the strides, with filters w (..., M / group, C) turned round and slid over it; `axes` are the letters of both and of the result."""
+    *window, count, channels = w.shape
+    filters = jnp.flip(w.reshape(*window, count, group, channels // group), range(len(window)))
+    filters = jnp.moveaxis(filters, -1, -3).swapaxes(-1, -2).reshape(*window, channels // group, group * count)
     ones = (1,) * len(strides)
-    return jax.lax.conv_general_dilated(x, filters, ones, padding, strides, dilations, feature_group_count=group)
-
-
-def pointwise_convolution(x, w, strides, group):
-    """x (N, C, ...) with filters w (M, C / group, 1, ...): products of matrices, which XLA computes faster on a CPU than convolutions."""
-    x = x[(..., *(slice(None, None, step) for step in strides))]
-    left = w.reshape(group, w.shape[0] // group, w.shape[1])
-    result = left @ x.reshape(x.shape[0], group, x.shape[1] // group, -1)
-    return result.reshape(x.shape[0], w.shape[0], *x.shape[2:])
+    padding = [(low, high - (step - 1 if size == 0 else 0)) for (low, high), step, size in zip(padding, strides, x.shape[1:])]  # nothing has -1 gaps
+    return jax.lax.conv_general_dilated(x, filters, ones, padding, strides, dilations, axes, feature_group_count=group)
 
 
 def depthwise_convolution(x, w, strides, padding, dilations):
-    """x (N, C, ...) with a filter of w (C, 1, ...) for each channel: a sum of windows of x, which XLA fuses. Its convolutions take a CPU a hundred times as long."""
-    x = jax.lax.pad(x, np.zeros((), x.dtype), [(0, 0, 0), (0, 0, 0), *((*amounts, 0) for amounts in padding)])
-    spans = [(extent - 1) * dilation + 1 for extent, dilation in zip(w.shape[2:], dilations)]
-    last = [(extent - span) // step * step + 1 for extent, span, step in zip(x.shape[2:], spans, strides)]
+    """x (N, ..., C) with a filter of w for each channel: a sum of windows of x, which XLA fuses. Its convolutions take a CPU twenty to fifty times as long."""
+    w = w.reshape(*w.shape[: len(strides)], x.shape[-1])
+    x = jax.lax.pad(x, np.zeros((), x.dtype), [(0, 0, 0), *((*amounts, 0) for amounts in padding), (0, 0, 0)])
+    spans = [(extent - 1) * dilation + 1 for extent, dilation in zip(w.shape, dilations)]
+    last = [(extent - span) // step * step + 1 for extent, span, step in zip(x.shape[1:], spans, strides)]
     total = 0
-    for place in product(*map(range, w.shape[2:])):
+    for place in product(*map(range, w.shape[:-1])):
         starts = [at * dilation for at, dilation in zip(place, dilations)]
-        window = x[(..., *(slice(start, start + end, step) for start, end, step in zip(starts, last, strides)))]
-        total = total + window * w[(slice(None), 0, *place)].reshape(-1, *[1] * len(strides))
+        total = total + x[(slice(None), *(slice(start, start + end, step) for start, end, step in zip(starts, last, strides)))] * w[place]
     return total
 
 
+def grouped_product(x, w, group):
+    """x (..., C) and w (C / group, M): each group of channels by its columns of w, which XLA computes faster on a CPU than a convolution."""
+    return jnp.concatenate([part @ columns for part, columns in zip(jnp.split(x, group, -1), jnp.split(w, group, -1))], -1)
+
+
 def average_pool(x, margins, shape, strides, padding, window_dilation=None):
-    """The mean of each window; of what is around the last axes of x, the `margins` count as elements, too."""
+    """The mean of each window; of what is around the axes between samples and channels, the `margins` count as elements, too."""
     dilation = window_dilation or (1,) * x.ndim
     total = jax.lax.reduce_window(x, np.zeros((), x.dtype), jax.lax.add, shape, strides, padding, window_dilation=dilation)
     number = jnp.ones((), int)
-    for axis, (before, after) in enumerate(margins, 2):
+    for axis, (before, after) in enumerate(margins, 1):
         places = jnp.arange(total.shape[axis])[:, None] * strides[axis] + jnp.arange(shape[axis]) * dilation[axis] - padding[axis][0]
         number = number[..., None] * jnp.sum((places >= -before) & (places < x.shape[axis] + after), axis=1)
-    return total / number.astype(x.dtype)
+    return total / number[..., None].astype(x.dtype)
+
+
+def batch_normalization(x, scale, bias, mean, variance, epsilon):
+    """x (N, ..., C) by the moments of its channels."""
+    factor = scale / jnp.sqrt(variance + epsilon)
+    return x * factor + (bias - mean * factor)
 
 
 def cumulative(value, operation, axis, exclusive, reverse):
