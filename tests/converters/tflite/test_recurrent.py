@@ -18,10 +18,11 @@ CELLS, WIDTH, STEPS, BATCH = 5, 4, 6, 2
 
 def file_of(
     operator: str, entry: tuple[int, ...], shapes: dict[int, Any], states: dict[int, tuple[int, ...]], results: list[tuple[int, ...]],
-    count: int = 0, kind: str = "FLOAT32", later: Any = None, **options: Any,
+    count: int = 0, kind: str = "FLOAT32", later: Any = None, inner: str | None = None, **options: Any,
 ) -> bytes:  # fmt: skip
     """A file of one operator with `count` inputs: the first is the model's, `shapes` are those of its parameters by place, or these themselves, `states`
-    of what it keeps. `later` are options of the second table."""
+    of what it keeps. `later` are options of the second table, `inner` the operator of a second
+    subgraph of two numbers, "" for none."""
     rng = np.random.default_rng(5)
     model, graph, node = schema.ModelT(), schema.SubGraphT(), schema.OperatorT()
     model.version, model.subgraphs, model.buffers, model.description = 3, [graph], [schema.BufferT()], operator.lower()
@@ -60,9 +61,25 @@ def file_of(
     if later is not None:
         node.builtinOptions2, node.builtinOptions2Type = later, getattr(schema.BuiltinOptions2, type(later).__name__.removesuffix("T"))
     graph.inputs, graph.outputs = [node.inputs[0]], node.outputs
+    if inner is not None:
+        model.subgraphs.append(_of_two_numbers(model, inner, getattr(schema.TensorType, kind)))
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+def _of_two_numbers(model: Any, operator: str, kind: int) -> Any:
+    graph, node, code = schema.SubGraphT(), schema.OperatorT(), schema.OperatorCodeT()
+    graph.tensors = [schema.TensorT() for _ in range(3)]
+    for place, item in enumerate(graph.tensors):
+        item.shape, item.type, item.name, item.buffer = [], kind, f"n{place}", 0
+    graph.inputs, graph.outputs, graph.operators = [0, 1], [2 if operator else 1], [node] if operator else []
+    if operator:
+        code.builtinCode = getattr(schema.BuiltinOperator, operator)
+        code.deprecatedBuiltinCode, code.version = min(code.builtinCode, 127), 1
+        model.operatorCodes.append(code)
+    node.opcodeIndex, node.inputs, node.outputs = 1, [0, 1], [2]
+    return graph
 
 
 def parameters(hidden: int = CELLS) -> dict[int, tuple[int, ...]]:
@@ -108,12 +125,10 @@ def test_layers_both_ways(time_major: bool, tmp_path: Path) -> None:
     files = {
         "RNN": file_of("UNIDIRECTIONAL_SEQUENCE_RNN", entry, BASIC, {4: STATE}, [once], 5, timeMajor=time_major),
         "RNN of two": file_of("BIDIRECTIONAL_SEQUENCE_RNN", entry, BOTH, {4: STATE, 8: STATE}, [once, once], 12, timeMajor=time_major, mergeOutputs=False),
-        "LSTM of two": time_major and file_of("BIDIRECTIONAL_SEQUENCE_LSTM", entry, GATES, dict.fromkeys(range(35, 39), STATE), [both], 48, timeMajor=time_major,
-                               mergeOutputs=True),
+        "LSTM of two": file_of("BIDIRECTIONAL_SEQUENCE_LSTM", entry, GATES, dict.fromkeys(range(35, 39), STATE), [both] if time_major else [once, once], 48,
+                               timeMajor=time_major, mergeOutputs=time_major),
     }  # fmt: skip
     for name, data in files.items():
-        if not data:
-            continue
         model, certificate = converted(data, tmp_path)
         assert name[:3] in {node.op_type for node in model.graph.nodes} | {"LST"}, name
         assert len(certificate.differences) == len(model.graph.outputs)
@@ -160,4 +175,28 @@ def test_padding_of_stablehlo(low: list[int], high: list[int], between: list[int
 def test_slices_at_places(entry: tuple[int, ...], places: Any, options: dict[str, Any], result: tuple[int, ...], tmp_path: Path) -> None:
     later = options_of("StablehloGather", indicesAreSorted=False, **options)
     _, certificate = converted(file_of("STABLEHLO_GATHER", entry, {1: np.array(places, np.int64)}, {}, [result], later=later), tmp_path)
+    assert certificate.differences
+
+
+@pytest.mark.parametrize("inner", ["ADD", "MULTIPLY", "MINIMUM", "MAXIMUM"])
+def test_reductions_of_dilated_windows(inner: str, tmp_path: Path) -> None:
+    later = options_of(
+        "StablehloReduceWindow", windowDimensions=[2, 3], windowStrides=[2, 1], baseDilations=[1, 2], windowDilations=[2, 1], padding=[1, 2, 0, 1],
+        bodySubgraphIndex=1,
+    )  # fmt: skip
+    start = np.array({"ADD": 0, "MULTIPLY": 1, "MINIMUM": 1e9, "MAXIMUM": -1e9}[inner], np.float32)
+    _, certificate = converted(file_of("STABLEHLO_REDUCE_WINDOW", (5, 4), {1: start}, {}, [(3, 6)], later=later, inner=f"STABLEHLO_{inner}"), tmp_path)
+    assert certificate.differences
+
+
+@pytest.mark.parametrize("inner", ["", "ADD", "MULTIPLY", "MAXIMUM"])
+def test_slices_written_at_places(inner: str, tmp_path: Path) -> None:
+    """One of the slices reaches beyond the end. For those that begin before the start the interpreter writes elsewhere."""
+    later = options_of(
+        "StablehloScatter", indicesAreSorted=False, updateWindowDims=[1, 2], insertedWindowDims=[0], scatterDimsToOperandDims=[0, 2], indexVectorDim=1,
+        uniqueIndices=False, updateComputationSubgraphIndex=1,
+    )  # fmt: skip
+    shapes = {1: np.array([[0, 1], [3, 0], [3, 2], [1, 4], [2, 3]], np.int64), 2: (5, 3, 2)}
+    inner = inner and f"STABLEHLO_{inner}"
+    _, certificate = converted(file_of("STABLEHLO_SCATTER", (4, 3, 5), shapes, {}, [(4, 3, 5)], later=later, inner=inner), tmp_path)
     assert certificate.differences

@@ -76,10 +76,14 @@ class Walker:
             raise FormatError(f"subgraph {number} has an output that is no tensor")
         return found
 
-    def operator(self, record: Record, tensors: list[Tensor]) -> None:
+    def name(self, record: Record) -> str:
+        """The schema's name of an operator, or a custom operator's own. Raises FormatError for a number that there is not."""
         if record.opcode_index >= len(self.model.operator_codes):
             raise FormatError(f"an operator has code {record.opcode_index} of {len(self.model.operator_codes)}")
-        name = name_of(self.model.operator_codes[record.opcode_index])
+        return name_of(self.model.operator_codes[record.opcode_index])
+
+    def operator(self, record: Record, tensors: list[Tensor]) -> None:
+        name = self.name(record)
         inputs = list(picked(tensors, record.inputs))
         outputs = [tensor for tensor in picked(tensors, record.outputs) if tensor is not None]
         node = Node(name, _options(name, record), outputs, record.custom_options)

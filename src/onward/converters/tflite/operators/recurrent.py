@@ -60,9 +60,11 @@ def lstm_both_ways(c: Emitter, node: Node, x: Tensor, *rest: Tensor | None) -> A
     given = [*rest, *[None] * (47 - len(rest))]
     if x.quantization is not None or any(item is not None for item in given[38:]):
         raise UnsupportedOperator("an LSTM in whole numbers" if x.quantization is not None else "auxiliary inputs")
-    if not node.options.time_major:
-        raise UnsupportedOperator("an LSTM both ways with the batch before the steps, for which the translation does not give what the interpreter does")
-    value = c.value(x)
+    if node.options.merge_outputs and not node.options.time_major and x.shape[0] != 1:
+        raise UnsupportedOperator(
+            "an LSTM both ways with joined results and the batch before the steps: TFLite's kernel takes the states of all rows but the first from wrong places"
+        )
+    value = _time_first(c, node, x)
     results: list[Value] = []
     for way, state in ((given[:17], given[34:36]), (given[17:34], given[36:38])):
         gates = Gates(way[0:4], way[4:8], [way[8], way[9], None, way[10]], way[11:15], way[15], way[16])
