@@ -93,7 +93,7 @@ NETWORKS: dict[str, Callable[[Any], Any]] = {
     "fft": lambda x: O.fft((x, O.sin(x))), "fft2": lambda x: O.fft2((x, O.sin(x))), "ifft2": lambda x: O.ifft2((x, O.sin(x))), "rfft": lambda x: O.rfft(x), "irfft": lambda x: O.irfft((x, O.sin(x))), "stft": lambda x: O.stft(O.reshape(x, (-1, 16)), 8, 4, 8),
     "in_top_k": lambda x: O.in_top_k(np.array([1, 2, 3, 0], np.int32), O.tanh(x[0]), 2), "logdet": lambda x: O.logdet(symmetric(x)), "logsumexp": lambda x: O.logsumexp(x, axis=1),
     "segment_sum": lambda x: O.segment_sum(O.reshape(x, (-1, 16))[0], np.arange(16) // 3, 6), "segment_max": lambda x: O.segment_max(O.reshape(x, (-1, 16))[0], np.arange(16) // 3, 6), "top_k": lambda x: O.top_k(x, 2)[0],
-    "det": lambda x: O.det(invertible(x)), "inv": lambda x: O.inv(invertible(x)), "norm": lambda x: O.norm(x, axis=1), "cholesky": lambda x: O.cholesky(symmetric(x)), "solve": lambda x: O.solve(invertible(x), O.sin(x)),
+    "det": lambda x: O.det(invertible(x)), "inv": lambda x: O.inv(invertible(x)), "norm": lambda x: O.norm(x, axis=1) + O.norm(x, ord=float("inf"), axis=-1), "cholesky": lambda x: O.cholesky(symmetric(x)), "solve": lambda x: O.solve(invertible(x), O.sin(x)),
     "slogdet": lambda x: O.slogdet(invertible(x)),
     "rgb_to_grayscale": lambda x: O.image.rgb_to_grayscale(O.expand_dims(x[:, :, :3], 1)), "rgb_to_hsv": lambda x: O.image.rgb_to_hsv(O.sigmoid(O.expand_dims(x[:, :, :3], 1))), "hsv_to_rgb": lambda x: O.image.hsv_to_rgb(O.sigmoid(O.expand_dims(x[:, :, :3], 1))),
     "extract_patches": lambda x: O.image.extract_patches(O.expand_dims(x, -1), (2, 2)), "map_coordinates": lambda x: O.image.map_coordinates(x[0], np.array([[0.5, 1.2], [1.0, 2.7]], np.float32), 1), "gaussian_blur": lambda x: O.image.gaussian_blur(O.expand_dims(x, -1)),

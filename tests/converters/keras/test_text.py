@@ -52,11 +52,11 @@ MODELS = [
 ]
 random = np.random.default_rng(0)
 for place, model in enumerate(MODELS):
-    onward.check(onward.convert(model))
-    model.save(f"{sys.argv[1]}/{place}.keras")
     shape = (3, *model.inputs[0].shape[1:])
     words = random.choice(np.array([*WORDS, "other", "dog", "the cat", "MAT", "the cat sat"], object), shape)
     data = words if model.inputs[0].dtype == "string" else random.integers(0, 7, shape)
+    onward.check(onward.convert(model, data))
+    model.save(f"{sys.argv[1]}/{place}.keras")
     results = [item.numpy() for item in keras.tree.flatten(model(keras.ops.convert_to_tensor(data)))]
     results = [np.vectorize(lambda item: item.decode())(item) if item.dtype == object else item for item in results]
     np.savez(f"{sys.argv[1]}/{place}.npz", data.astype(str) if data.dtype == object else data, *results)

@@ -41,8 +41,8 @@ class Tensor:
 
 
 def numpy_type(dtype: str) -> np.dtype:
-    """NumPy's data type of that name."""
-    return np.dtype(ml_dtypes.bfloat16) if dtype == "bfloat16" else np.dtype(dtype)
+    """NumPy's data type of that name; text is objects."""
+    return np.dtype({"bfloat16": ml_dtypes.bfloat16, "string": object}.get(dtype, dtype))
 
 
 def dtype_name(dtype: DataType) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from onward.converters import channels_last
 from onward.converters.keras import layers, operations
 from onward.converters.keras.data import STATEFUL
-from onward.converters.keras.emitter import OPSET, Tensor, onnx_type
+from onward.converters.keras.emitter import OPSET, Tensor, numpy_type, onnx_type
 from onward.converters.keras.objects.emitter import ObjectEmitter
 from onward.converters.keras.objects.reference import Source
 from onward.converters.keras.objects.through_jax import translate_layer
@@ -116,10 +116,11 @@ def _inputs_of(model: Any, example: Any) -> tuple[Any, list[np.ndarray] | None]:
     if graph is not None:
         inputs = graph._inputs_struct
         if flat is not None:
-            flat = [item.astype(keras.backend.standardize_dtype(symbol.dtype)) for item, symbol in zip(flat, graph.inputs, strict=True)]
+            flat = [item.astype(numpy_type(keras.backend.standardize_dtype(symbol.dtype))) for item, symbol in zip(flat, graph.inputs, strict=True)]
         return inputs, flat
     if given is not None:
-        symbols = [keras.KerasTensor((None, *item.shape[1:])[: item.ndim], str(item.dtype), name=name) for item, name in zip(flat or [], _keys(given, "x"))]
+        flat = [item.astype(object) if item.dtype.kind in "US" else item for item in flat or []]
+        symbols = [keras.KerasTensor((None, *item.shape[1:])[: item.ndim], _type_of(item), name=name) for item, name in zip(flat, _keys(given, "x"))]
         return keras.tree.pack_sequence_as(given, symbols), flat
     shapes = getattr(model, "_build_shapes_dict", None)
     if not model.built or not shapes or len(shapes) != 1:
@@ -129,6 +130,10 @@ def _inputs_of(model: Any, example: Any) -> tuple[Any, list[np.ndarray] | None]:
         )
     shape = next(iter(shapes.values()))
     return keras.KerasTensor((None, *tuple(shape)[1:]), model.input_dtype, name="x"), None
+
+
+def _type_of(item: np.ndarray) -> str:
+    return "string" if item.dtype == object else str(item.dtype)
 
 
 def _keys(structure: Any, usual: str) -> list[str]:

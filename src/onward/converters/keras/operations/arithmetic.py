@@ -9,6 +9,7 @@ import numpy as np
 
 from onward.converters.keras.emitter import Emitter, Tensor, onnx_type
 from onward.converters.keras.registry import operation
+from onward.errors import UnsupportedOperator
 
 UNARY = {
     "Relu": "Relu", "Sigmoid": "Sigmoid", "Softplus": "Softplus", "Softsign": "Softsign", "Tanh": "Tanh", "Exp": "Exp", "Log": "Log",
@@ -252,6 +253,22 @@ def variance(c: Emitter, operation: Any, x: Any) -> Any:
     gap = c.op("Sub", x, c.op("ReduceMean", x, axes, keepdims=1))
     found = c.op("ReduceMean", c.op("Mul", gap, gap), axes, keepdims=int(operation.keepdims))
     return found if type(operation).__name__ == "Var" else c.op("Sqrt", found)
+
+
+VECTOR_NORMS = {None: "ReduceL2", 2: "ReduceL2", 1: "ReduceL1", float("inf"): "ReduceMax", float("-inf"): "ReduceMin"}
+
+
+@operation("Norm")
+def norm(c: Emitter, operation: Any, x: Any) -> Any:
+    """Of vectors, and of matrices the root of the sum of squares; all others go through JAX."""
+    x = floating(c, x)
+    axes = [operation.axis] if isinstance(operation.axis, int) else operation.axis
+    order = None if operation.ord == "fro" else operation.ord
+    if order not in VECTOR_NORMS or order is not None and (axes is None or len(axes) > 1):
+        raise UnsupportedOperator(f"the norm of order {order}")
+    reduction = VECTOR_NORMS[order]
+    x = x if reduction.startswith("ReduceL") else c.op("Abs", x)
+    return c.op(reduction, x, None if axes is None else c.integers(axes), keepdims=int(operation.keepdims))
 
 
 @operation("Normalize")
