@@ -349,14 +349,26 @@ def _reference(source: Any, trees: list[Tree], columns: int) -> Reference:
     return Reference(f"lightgbm {lightgbm.__version__}", _rows(trees, columns), outputs)
 
 
+def limits(source: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The columns and the numbers that the trees of a Booster or estimator compare, categories left out."""
+    header, trees = _sections(_text(source))
+    return _limits(_parts(header, trees), _sizes(header)[0])
+
+
+def _limits(trees: list[Tree], columns: int) -> tuple[np.ndarray, np.ndarray]:
+    compared = [(tree.true >= 0) & (tree.modes != MEMBER) for tree in trees]
+    features = np.concatenate([np.zeros(0, np.int64), *[tree.features[inner] % columns for tree, inner in zip(trees, compared)]])
+    return features, np.concatenate([np.zeros(0), *[tree.splits[inner] for tree, inner in zip(trees, compared)]])
+
+
 def _rows(trees: list[Tree], columns: int) -> dict[str, np.ndarray]:
     """Data that goes all ways: at thresholds, right beside them, missing, zero, infinite, categories known and unknown."""
     random = np.random.default_rng(0)
     thresholds = np.empty((500, columns))
     categorical = {int(tree.features[node]) for tree in trees for node in tree.members}
+    features, splits = _limits(trees, columns)
     for feature in range(columns):
-        found = [tree.splits[(tree.features % columns == feature) & (tree.true >= 0)] for tree in trees]
-        values = np.unique(np.concatenate([[0.0], *found]))
+        values = np.unique(np.append(splits[features == feature], 0.0))
         values = np.concatenate([values, np.nextafter(values, np.inf), np.nextafter(values, -np.inf), [np.inf, -np.inf, ZERO, -ZERO]])
         thresholds[:, feature] = random.integers(-2, 80, 500) / 2 if feature in categorical else random.choice(values, 500)
     missing = np.where(random.random(thresholds.shape) < 0.4, np.nan, thresholds)

@@ -221,17 +221,11 @@ def _rows(learner: dict[str, Any], columns: int) -> dict[str, np.ndarray]:
     random = np.random.default_rng(0)
     booster = learner["gradient_booster"]
     trees = booster.get("gbtree", booster).get("model", {}).get("trees", [])
-    found: list[list[float]] = [[0.0] for _ in range(columns)]
-    categorical: set[int] = set()
-    for tree in trees:
-        for feature, split, kind, left in zip(tree["split_indices"], tree["split_conditions"], tree["split_type"], tree["left_children"]):
-            if left >= 0 and kind:
-                categorical.add(int(feature))
-            elif left >= 0:
-                found[feature].append(split)
+    categorical = {int(tree["split_indices"][node]) for tree in trees for node in tree["categories_nodes"]}
+    features, splits = _limits(trees)
     thresholds = np.empty((500, columns), np.float32)
-    for feature, splits in enumerate(found):
-        values = np.unique(np.array(splits, np.float32))
+    for feature in range(columns):
+        values = np.unique(np.append(splits[features == feature], np.float32(0)))
         values = np.concatenate([values, np.nextafter(values, np.float32(np.inf)), np.nextafter(values, -np.float32(np.inf))])
         thresholds[:, feature] = random.choice(values, 500)
         if feature in categorical:
@@ -246,6 +240,22 @@ def _rows(learner: dict[str, Any], columns: int) -> dict[str, np.ndarray]:
         "random numbers": normal,
         "one row": normal[:1],
     }
+
+
+def limits(source: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The columns and the numbers that the trees of a Booster or estimator compare, categories left out."""
+    booster = learner_of(source)["gradient_booster"]
+    return _limits(booster.get("gbtree", booster).get("model", {}).get("trees", []))
+
+
+def _limits(trees: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
+    found = [
+        (feature, split)
+        for tree in trees
+        for feature, split, kind, left in zip(tree["split_indices"], tree["split_conditions"], tree["split_type"], tree["left_children"])
+        if left >= 0 and not kind
+    ]
+    return np.array([feature for feature, _ in found], np.int64), np.array([split for _, split in found], np.float32)
 
 
 def _iterations(source: Any, learner: dict[str, Any]) -> int | None:

@@ -22,6 +22,7 @@ from sklearn.ensemble import (
     IsolationForest,
     RandomForestClassifier,
     RandomForestRegressor,
+    VotingRegressor,
 )
 from sklearn.exceptions import NotFittedError
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401 (makes IterativeImputer known)
@@ -49,7 +50,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 import onward
 from onward.converters import divergence, verify
 from onward.converters.certificate import Certificate
-from onward.converters.sklearn.data import thresholds
+from onward.converters.sklearn.limits import LIBRARIES, limits
 from onward.converters.sklearn.operators import forests, neighbours
 from onward.converters.sklearn.registry import METHODS, method
 from onward.converters.tracing.functions import smallest
@@ -187,7 +188,7 @@ def test_histogram_based_trees_compare_as_the_library_does(monkeypatch: pytest.M
     """Each threshold is among the rows that are tried, in the column that it is about; sums are equal to the bit."""
     rows = np.concatenate([X, np.floor(np.abs(X[:, :1]) * 3)], 1)
     estimator = HistGradientBoostingRegressor(max_iter=10, categorical_features=[5]).fit(rows, X[:, 0] + rows[:, 5] % 2)
-    tried = thresholds(estimator, 6)
+    tried = limits(estimator, 6)
     assert tried is not None
     nodes = np.concatenate([tree.nodes for stage in estimator._predictors for tree in stage])
     inner = nodes[(nodes["is_leaf"] == 0) & (nodes["is_categorical"] == 0)]
@@ -203,7 +204,7 @@ def test_histogram_based_trees_compare_as_the_library_does(monkeypatch: pytest.M
 def test_thresholds_behind_scalers() -> None:
     """Rows that scaling brings to thresholds; two scalers are two divisions in the session, too."""
     estimator = make_pipeline(RobustScaler(), MaxAbsScaler(clip=True), RandomForestClassifier(10, random_state=0)).fit(X, Y)
-    tried = thresholds(estimator, X.shape[1])
+    tried = limits(estimator, X.shape[1])
     assert tried is not None
     scaled = estimator[:-1].transform(tried).astype(np.float32)
     tree = estimator[-1].estimators_[0].tree_
@@ -213,6 +214,31 @@ def test_thresholds_behind_scalers() -> None:
     (labels, _) = onward.InferenceSession(model).run(None, {"x": tried})
     assert np.array_equal(labels, estimator.predict(tried))
     check(MinMaxScaler(clip=True).fit(X[:50]))
+
+
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm", "catboost"])
+def test_limits_of_boosters_behind_steps_that_can_be_undone(library: str) -> None:
+    """Columns that are scaled, taken as they are, put in another order or left out; a rotation of rows."""
+    module = pytest.importorskip(library)
+    made = {
+        "xgboost": lambda: module.XGBRegressor(n_estimators=3, max_depth=3),
+        "lightgbm": lambda: module.LGBMRegressor(n_estimators=3, num_leaves=5, verbose=-1),
+        "catboost": lambda: module.CatBoostRegressor(iterations=3, depth=3, verbose=0, allow_writing_files=False),
+    }[library]
+    single = library != "lightgbm"
+    chosen = ColumnTransformer([("kept", "passthrough", [4]), ("scaled", make_pipeline(SimpleImputer(), StandardScaler()), [0, 3, 1])])
+    estimator = VotingRegressor([("one", make_pipeline(chosen, made())), ("other", make_pipeline(PCA(), made()))]).fit(X, X[:, 0] - X[:, 4])
+    tried = limits(estimator, X.shape[1])
+    assert tried is not None
+    for pipeline, exactly in zip(estimator.estimators_, (True, False)):
+        rows = pipeline[:-1].transform(tried)
+        rows = rows.astype(np.float32) if single else rows
+        features, numbers = LIBRARIES[library](pipeline[-1])
+        assert features.size
+        for feature, number in zip(features, numbers):
+            found = np.abs(rows[:, feature] - number).min()
+            few = 4 * np.spacing(rows.dtype.type(1 + abs(number)))  # a rotation rounds, and not every double is a scaled one
+            assert found == 0 if exactly and single else found <= few
 
 
 def test_missing_values() -> None:

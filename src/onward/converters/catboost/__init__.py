@@ -88,6 +88,13 @@ def outputs(b: ModelBuilder, x: Value, source: Any) -> dict[str, Value]:
     return _results(b, _raw(b, b.op("Cast", x, to=11), document, None), document, source)
 
 
+def limits(source: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The columns and the numbers that the trees of a model compare, categories left out."""
+    floats = _document_of(source).floats
+    found = [(feature["flat_feature_index"], border) for feature in floats for border in feature.get("borders") or []]
+    return np.array([feature for feature, _ in found], np.int64), np.array([border for _, border in found], np.float32)
+
+
 def _document(path: Path) -> Document:
     try:
         return Document(json.loads(path.read_text()))

@@ -15,9 +15,9 @@ from onward.converters.certificate import Reference
 from onward.converters.estimators import note_estimator
 from onward.converters.request import Request
 from onward.converters.sklearn import operators  # noqa: F401 (registers the translations)
-from onward.converters.sklearn.data import parts_of
 from onward.converters.sklearn.inputs import inputs_of
 from onward.converters.sklearn.judge import Judge, label_of, named_results
+from onward.converters.sklearn.parts import parts_of
 from onward.converters.sklearn.places import Traced, observed
 from onward.converters.sklearn.tracer import tracing
 from onward.converters.tracing import Array, Frame, as_array

@@ -10,7 +10,8 @@ import numpy as np
 
 from onward.converters.builder import ModelBuilder
 from onward.converters.frames import dataframe_of, is_missing
-from onward.converters.sklearn.data import generated, parts_of
+from onward.converters.sklearn.data import generated
+from onward.converters.sklearn.parts import parts_of
 from onward.converters.tracing import Array, Frame, RowCount, Trace
 from onward.converters.tracing.array import TEXT
 from onward.converters.tracing.frame import NoInput, Unusable
@@ -161,9 +162,12 @@ class Table:
         given = self._fed(self.example)
         sets = {"the example": given, "a row of it": {name: values[:1] for name, values in given.items()}}
         sets["its columns shuffled"] = {name: random.permutation(values) for name, values in given.items()}
+        places = dict(zip((column.name for column in self.columns), self._places()))
+        shown = np.zeros(self.example.shape)
         numbers = [column for column in self.columns if column.dtype != TEXT]
-        shown = np.column_stack([given[column.input].astype(np.float64) for column in numbers]) if numbers else np.zeros((len(self.example), 0))
-        tried = generated(source, len(numbers), np.dtype(np.float64), shown) if numbers else {"texts": np.zeros((200, 0))}
+        for column in numbers:
+            shown[:, places[column.name]] = given[column.input][:, 0]
+        tried = generated(source, shown.shape[1], np.dtype(np.float64), shown) if numbers else {"texts": np.zeros((200, 0))}
         for odd in (False, True):
             for what, rows in tried.items():
                 if what in ("the example", "its columns shuffled", "a row of it"):
@@ -173,13 +177,16 @@ class Table:
                     if column.dtype == TEXT:
                         feeds[column.input] = _texts(column, len(rows), odd, random)
                     else:
-                        feeds[column.input] = _numbers(column, rows[:, numbers.index(column)], odd, random)
+                        feeds[column.input] = _numbers(column, rows[:, places[column.name]], odd, random)
                 sets[what + (", categories that are hardly known" if odd else "")] = feeds
         return sets
 
     def _fed(self, rows: Any) -> dict[str, np.ndarray]:
-        places = [place for place in range(rows.shape[1]) if not self.unusable or rows.columns[place] not in self.unusable]
-        return {column.input: column.fed(_values(rows, place)) for place, column in zip(places, self.columns)}
+        return {column.input: column.fed(_values(rows, place)) for place, column in zip(self._places(), self.columns)}
+
+    def _places(self) -> list[int]:
+        """Where the columns stand in the example."""
+        return [place for place in range(self.example.shape[1]) if not self.unusable or self.example.columns[place] not in self.unusable]
 
     def rows(self, given: Mapping[str, np.ndarray]) -> Any:
         """The DataFrame or matrix of objects of some feeds."""

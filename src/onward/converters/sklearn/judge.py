@@ -14,8 +14,8 @@ from sklearn.neighbors._base import KNeighborsMixin, RadiusNeighborsMixin
 
 from onward.converters.certificate import EXAMPLE, Reference
 from onward.converters.comparison import difference, exceeds
-from onward.converters.sklearn.data import parts_of
 from onward.converters.sklearn.inputs import Inputs, Matrix, Table
+from onward.converters.sklearn.parts import parts_of
 from onward.converters.sklearn.places import Call, Results, observed
 from onward.converters.sklearn.tracer import euclidean
 from onward.converters.tracing import replaced

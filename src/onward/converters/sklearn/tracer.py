@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from onward.converters.sklearn.data import parts_of
+from onward.converters.sklearn.parts import parts_of
 from onward.converters.sklearn.registry import METHODS, TABLES
 from onward.converters.tracing import Array, Frame, as_array, replaced, series
 from onward.errors import UnsupportedOperator
