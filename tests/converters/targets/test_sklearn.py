@@ -41,7 +41,8 @@ from sklearn import (  # noqa: E402
     tree,
 )
 from sklearn.base import clone  # noqa: E402
-from sklearn.utils.estimator_checks import check_estimator  # noqa: E402
+from sklearn.utils import get_tags  # noqa: E402
+from sklearn.utils.estimator_checks import check_estimator, check_transformer_preserve_dtypes  # noqa: E402
 
 RANDOM = np.random.default_rng(5)
 X = RANDOM.standard_normal((200, 6))
@@ -314,6 +315,28 @@ def test_the_checks_of_the_library(what: str, name: str) -> None:
             passed[result["check_name"]] = passed.get(result["check_name"], False) or result["status"] != "failed"
     assert len(passed) > 40
     assert {check for check, fine in passed.items() if not fine} <= NEEDS_TRAINING.keys()
+
+
+def test_numbers_in_single_precision_stay_so() -> None:
+    """The library's check of transformers holds for a model's own data type."""
+    b = ModelBuilder("generated")
+    b.output(b.op("Sin", b.input("x", DataType.FLOAT, ["rows", 3])), "transformed")
+    estimator = onward.convert(b.model(), to="sklearn")
+    assert get_tags(estimator).transformer_tags.preserves_dtype == ["float32"]
+    check_transformer_preserve_dtypes("OnnxTransformer", estimator)
+
+
+def test_labels_and_scores_that_are_columns() -> None:
+    """As another converter writes IsolationForest: labels -1 and 1, and scores, each (rows, 1)."""
+    b = ModelBuilder("generated")
+    x = b.input("x", DataType.DOUBLE, ["rows", 3])
+    scores = b.op("ReduceSum", b.op("Sin", x), b.constant(np.array([1])), keepdims=1)
+    b.output(b.op("Where", b.op("Less", scores, b.constant(np.zeros(()))), b.constant(np.array(-1)), b.constant(np.array(1))), "label")
+    b.output(scores, "scores")
+    estimator = onward.convert(b.model(), to="sklearn")
+    expected = np.sin(X[:, :3]).sum(axis=1)
+    assert estimator.classes_.tolist() == [-1, 1] and estimator.predict(X[:, :3]).tolist() == np.where(expected < 0, -1, 1).tolist()
+    np.testing.assert_allclose(estimator.decision_function(X[:, :3]), expected, rtol=1e-12, atol=1e-15)
 
 
 def without_note(source: Any) -> Model:

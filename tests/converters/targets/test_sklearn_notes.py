@@ -49,7 +49,7 @@ from sklearn.utils import all_estimators  # noqa: E402
 from tests.converters.sklearn.test_estimators import WITHOUT, fitted  # noqa: E402
 from tests.converters.targets.test_sklearn import BOTH, CLASSES, LAYERS, RANDOM, REAL, SMALL, WORDS, X, make  # noqa: E402
 
-STEP = 1 if os.environ.get("ONWARD_TEST_ALL") else 3
+STEP = 1 if os.environ.get("ONWARD_TEST_ALL") else 4
 """Of long lists every so many-th is tried, unless all are asked for."""
 
 POSITIVE = np.abs(X)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,37 @@ def test_a_booster_comes_back_to_the_bit(name: str) -> None:
     np.testing.assert_array_equal(margins(booster, data), margins(again, data))
 
 
+OBJECTIVES = {
+    "reg:squaredlogerror": np.abs(REAL), "reg:pseudohubererror": REAL, "reg:absoluteerror": REAL, "reg:quantileerror": REAL, "reg:gamma": np.abs(REAL) + 0.1,
+    "reg:tweedie": np.abs(REAL), "reg:logistic": REAL > 0, "binary:logitraw": REAL > 0, "binary:hinge": REAL > 0, "survival:cox": np.abs(REAL) + 0.1,
+    "survival:aft": np.abs(REAL) + 0.1, "rank:ndcg": CLASSES, "multi:softmax": CLASSES, "multi:softprob": CLASSES, "count:poisson": CLASSES,
+}  # fmt: skip
+"""Labels by objective."""
+PAIRS = [(booster, objective) for booster in ("gbtree", "dart", "gblinear") for objective in OBJECTIVES]
+
+
+@pytest.mark.models
+def test_objectives_and_boosters() -> None:
+    """Margins and predictions are equal to the bit."""
+    for booster, objective in PAIRS[:: 1 if os.environ.get("ONWARD_TEST_ALL") else 4]:
+        label = OBJECTIVES[objective]
+        options: dict[str, Any] = {"num_class": 3} if "multi" in objective else {"quantile_alpha": [0.2, 0.7]} if "quantile" in objective else {}
+        matrix = xgboost.DMatrix(X, label=label, group=[len(X)] if "rank" in objective else None)
+        if "aft" in objective:
+            matrix.set_float_info("label_lower_bound", label)
+            matrix.set_float_info("label_upper_bound", label)
+        options |= {"rate_drop": 0.4} if booster == "dart" else {}
+        source = xgboost.train(
+            {"objective": objective, "booster": booster, "nthread": 1, **({} if booster == "gblinear" else {"max_depth": 3}), **options}, matrix, 4
+        )
+        again = onward.convert(source, to="xgboost")
+        data = X.copy()
+        data[::3, 2], data[1::3] = np.nan, np.round(data[1::3], 1)
+        np.testing.assert_array_equal(margins(source, data), margins(again, data), err_msg=f"{booster} {objective}")
+        ours, theirs = (model.predict(xgboost.DMatrix(data, feature_names=model.feature_names)) for model in (again, source))
+        np.testing.assert_array_equal(ours.reshape(-1), theirs.reshape(-1), err_msg=f"{booster} {objective}")
+
+
 @pytest.mark.parametrize("strategy", ["one_output_per_tree", "multi_output_tree"])
 def test_several_targets(strategy: str) -> None:
     booster = xgboost.train({"max_depth": 3, "nthread": 1, "multi_strategy": strategy}, xgboost.DMatrix(X, label=np.stack([REAL, -REAL, REAL**2], 1)), 4)
@@ -111,7 +143,8 @@ def test_the_linear_booster() -> None:
 def sources() -> dict[str, Any]:
     """Fitted estimators of other libraries."""
     lightgbm = pytest.importorskip("lightgbm")
-    ensemble, tree = pytest.importorskip("sklearn.ensemble"), pytest.importorskip("sklearn.tree")
+    catboost, ensemble, tree = (pytest.importorskip(name) for name in ("catboost", "sklearn.ensemble", "sklearn.tree"))
+    quiet = {"iterations": 5, "depth": 3, "verbose": 0, "allow_writing_files": False}
     small = {"n_estimators": 6, "max_depth": 3, "random_state": 0}
     boosted = {**small, "verbose": -1}
     text = np.array(["low", "middle", "high"])[CLASSES]
@@ -128,6 +161,8 @@ def sources() -> dict[str, Any]:
         "lightgbm": lightgbm.LGBMRegressor(**boosted, cat_smooth=0.1, min_data_per_group=2).fit(X, REAL, categorical_feature=[5]),
         "lightgbm of classes": lightgbm.LGBMClassifier(**boosted).fit(X, CLASSES),
         "lightgbm, zero is missing": lightgbm.LGBMRegressor(**boosted, zero_as_missing=True).fit(np.round(X), REAL),
+        "catboost": catboost.CatBoostRegressor(**quiet, grow_policy="Depthwise").fit(X, REAL),
+        "catboost of classes": catboost.CatBoostClassifier(**quiet).fit(X, CLASSES),
         "lightgbm, one versus all": lightgbm.LGBMClassifier(**boosted, objective="multiclassova").fit(X, CLASSES),
     }
 

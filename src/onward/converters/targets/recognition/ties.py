@@ -24,6 +24,6 @@ def without_ties(
         near = NEAR.get(ours[scores].dtype, 1e-5) * np.abs(numbers[np.isfinite(numbers)]).max(initial=0)
         ordered = np.sort(numbers, axis=1)
         ties = ordered[:, -1] - ordered[:, -2] <= near if numbers.shape[1] > 1 else np.abs(numbers[:, 0]) <= near
-        return [np.where(ties, ours[place], item) if place == labels else item for place, item in enumerate(found)]
+        return [np.where(ties.reshape(-1, *[1] * (item.ndim - 1)), ours[place], item) if place == labels else item for place, item in enumerate(found)]
 
     return settled

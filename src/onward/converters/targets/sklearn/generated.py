@@ -68,6 +68,8 @@ class {name}({bases}):
         tags = super().__sklearn_tags__()
         tags.requires_fit = False
         tags.input_tags.allow_nan = True
+        if tags.transformer_tags is not None:
+            tags.transformer_tags.preserves_dtype = {preserved}
         return tags
 
     def __reduce__(self):
@@ -129,6 +131,7 @@ def generated(model: Model, reason: str) -> Subject:
     text = module_text(judge, "NumPy and scikit-learn", PRELUDE, function.text("weights") + CLASS.format(
         imports=", ".join(sorted({*kind.bases})), name=kind.name, bases=", ".join(kind.bases), about=f"it gives {', '.join(name for name, _, _ in kind.methods)}",
         columns=ends[-1], attributes=attributes, rows=fixed, inputs=slices, methods="".join(METHOD.format(name=name, about=about, result=result) for name, about, result in kind.methods),
+        preserved=sorted({item.dtype.numpy.name for item in program.outputs.values()} & set(types)),
         accepted="[np.float64, np.float32]" if all(np.dtype(dtype).kind == "f" for dtype in types) else '"numeric"',
     ))  # fmt: skip
     estimator = execute(text).restore(text, function.weights, {})
@@ -172,7 +175,7 @@ def _kind(session: InferenceSession, model: Model, inputs: Sequence[P.Input], sh
         if any(not isinstance(item, np.ndarray) or item.ndim not in (1, 2) or len(item) != count for item in found):
             raise UnsupportedModel("estimators give a number or a row for each row; outputs of the model have other shapes")
         results = [np.concatenate(pair) for pair in zip(results, found)] if results else list(found)
-    labels = [place for place, item in enumerate(results) if item.ndim == 1 and item.dtype.kind in "iubOUS"]
+    labels = [place for place, item in enumerate(results) if item.dtype.kind in "iubOUS" and item.size == len(item)]
     scores = [place for place in range(len(results)) if place not in labels]
     if len(results) > 2 or len(labels) > 1 or len(scores) > 1:
         raise UnsupportedModel(
@@ -181,7 +184,7 @@ def _kind(session: InferenceSession, model: Model, inputs: Sequence[P.Input], sh
     if not labels:
         return _numbers(model.graph.outputs[0].name, results[0])
     if not scores:
-        return Kind("OnnxEstimator", ("BaseEstimator",), (("predict", "The label of each row.", "self._outputs(X)[0]"),), ("predict",))
+        return Kind("OnnxEstimator", ("BaseEstimator",), (("predict", "The label of each row.", _column(0, results[0])),), ("predict",))
     return _classifier(model, results, labels[0], scores[0])
 
 
@@ -193,22 +196,26 @@ def _numbers(name: str, result: np.ndarray) -> Kind:
         return Kind("OnnxClassifier", ("ClassifierMixin", "BaseEstimator"), (label, probabilities), ("predict_proba",), list(range(result.shape[1])))
     if name == "transformed":
         return Kind("OnnxTransformer", ("TransformerMixin", "BaseEstimator"), (("transform", "The rows transformed.", "self._outputs(X)[0]"),), ("transform",))
-    column = "[:, 0]" if result.ndim == 2 and result.shape[1] == 1 else ""
-    method = ("predict", "The prediction for each row.", f"self._outputs(X)[0]{column}")
+    method = ("predict", "The prediction for each row.", _column(0, result))
     return Kind("OnnxRegressor", ("RegressorMixin", "BaseEstimator"), (method,), ("predict",))
 
 
 def _classifier(model: Model, results: Sequence[np.ndarray], labels: int, scores: int) -> Kind:
     """Labels and scores. Classes are those numbers or texts of the model of which the label is that of the greatest score."""
-    label = ("predict", "The label of each row.", f"self._outputs(X)[{labels}]")
+    label = ("predict", "The label of each row.", _column(labels, results[labels]))
     probable = results[scores].ndim == 2 and _are_probabilities(results[scores])
     name = "predict_proba" if probable else "decision_function"
-    score = (name, "The probability of each class." if probable else "The score of each class.", f"self._outputs(X)[{scores}]")
+    score = (name, "The probability of each class." if probable else "The score of each class.", _column(scores, results[scores]))
     calls = ("predict", name) if labels < scores else (name, "predict")
-    classes = _classes(model, results[labels], results[scores])
+    classes = _classes(model, results[labels].reshape(-1), results[scores])
     if classes is None:
         return Kind("OnnxEstimator", ("BaseEstimator",), (label, score), calls)
     return Kind("OnnxClassifier", ("ClassifierMixin", "BaseEstimator"), (label, score), calls, classes)
+
+
+def _column(place: int, result: np.ndarray) -> str:
+    """An output, as a vector where it is one column."""
+    return f"self._outputs(X)[{place}]" + ("[:, 0]" if result.ndim == 2 and result.shape[1] == 1 else "")
 
 
 def _classes(model: Model, labels: np.ndarray, scores: np.ndarray) -> list[Any] | None:
