@@ -113,3 +113,21 @@ def test_files_without_a_graph(tmp_path: Path) -> None:
     (tmp_path / "broken.pt").write_bytes(b"nothing")
     with pytest.raises(FormatError, match=r"broken\.pt"):
         onward.convert(tmp_path / "broken.pt")
+
+
+class Chosen(nn.Module):
+    """What data decide."""
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        if y.sum() > 0:
+            return x * y
+        return x - y
+
+
+def test_keywords_that_are_the_first_parameters(capfd: pytest.CaptureFixture[str]) -> None:
+    """PyTorch's pages about what torch.export could not do are not shown: it was done in another way."""
+    model = onward.convert(Chosen(), {"x": torch.randn(2, 3), "y": torch.randn(2, 3)})
+    assert any(node.op_type == "If" for node in model.graph.nodes)
+    assert capfd.readouterr().err == ""
+    with pytest.raises(ConversionError, match=r"could not capture Chosen at .*test_torchscript\.py:\d+ in forward"):
+        onward.convert(Chosen(), {"x": torch.randn(2, 3), "y": torch.randn(2, 3)}, dynamic_shapes={"x": {0: "rows"}, "y": {0: "rows"}})

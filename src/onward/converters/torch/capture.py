@@ -4,11 +4,15 @@ where torch.export refuses the module."""
 from __future__ import annotations
 
 import inspect
+import io
 import logging
+import os
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -105,11 +109,11 @@ def captures(module: torch.nn.Module, example: Example, dynamic_shapes: Any) -> 
     register_caches()
     example = _by_parameters(module, example)
     trained = ["the module was in training mode; it was converted in inference mode"] if _switches(module) else []
-    for form, said in _forms(module, example):
+    for form, given, said in _forms(module, example, dynamic_shapes):
         found = False
-        for used, shapes, note, oblivious in _attempts(example, dynamic_shapes):
+        for used, shapes, note, oblivious in _attempts(given, dynamic_shapes):
             try:
-                with _inference(module), _inference(form), standing_in(), scanning(), capturable(), sizes.patch(backed_size_oblivious=oblivious):
+                with _quietly(), _inference(module), _inference(form), standing_in(), scanning(), capturable(), sizes.patch(backed_size_oblivious=oblivious):
                     made = Capture.of(_exported(form, used, shapes), used, trained + said + ([note] if note else []))
             except Exception as failure:  # (PyTorch raises whatever the module raises)
                 problem = problem or failure
@@ -121,15 +125,49 @@ def captures(module: torch.nn.Module, example: Example, dynamic_shapes: Any) -> 
             return
     first = " ".join((str(problem).strip().splitlines() or [""])[:6])[:800]
     kind = type(problem).__name__
-    raise ConversionError(f"PyTorch could not capture {type(module).__name__}: {kind}: {first}") from problem
+    raise ConversionError(f"PyTorch could not capture {type(module).__name__}{_place(problem)}: {kind}: {first}") from problem
 
 
-def _forms(module: torch.nn.Module, example: Example) -> Iterator[tuple[torch.nn.Module, list[str]]]:
-    """The module itself, then as TorchScript; and what is to be said of that."""
-    yield module, []
-    if not isinstance(module, torch.jit.ScriptModule) and not example.keywords:
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what PyTorch writes of a failed capture, pages long, unless the user asked for it: other ways are tried, and the exception says it."""
+    if "TORCH_LOGS" in os.environ:
+        yield
+        return
+    loggers = [item for name, item in logging.root.manager.loggerDict.items() if name.split(".")[0] == "torch" and isinstance(item, logging.Logger)]
+    levels = {handler: handler.level for item in loggers for handler in item.handlers}
+    for handler in levels:
+        handler.setLevel(logging.CRITICAL)
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        for handler, level in levels.items():
+            handler.setLevel(level)
+
+
+def _place(problem: Exception | None) -> str:
+    """The line of the module that PyTorch stopped at."""
+    frames = traceback.extract_tb(problem.__traceback__ if problem else None)
+    others = (str(Path(torch.__file__).parent), str(Path(__file__).parents[2]), "<")
+    apart = [frame for frame in frames if not frame.filename.startswith(others)]
+    return f" at {apart[-1].filename}:{apart[-1].lineno} in {apart[-1].name}" if apart else ""
+
+
+def _forms(module: torch.nn.Module, example: Example, dynamic_shapes: Any) -> Iterator[tuple[torch.nn.Module, Example, list[str]]]:
+    """The module itself, then as TorchScript, which takes arguments by their places; and what is to be said of that."""
+    yield module, example, []
+    placed = example if not example.keywords else _by_places(module, example) if not dynamic_shapes else None
+    if placed is not None and not isinstance(module, torch.jit.ScriptModule):
         with _inference(module), as_it_is(module):
-            yield from scripts(module, example.arguments)
+            for form, said in scripts(module, placed.arguments):
+                yield form, placed, said
+
+
+def _by_places(module: torch.nn.Module, example: Example) -> Example | None:
+    """Keywords as arguments, where they are the module's first parameters."""
+    known = list(inspect.signature(module.forward).parameters)[: len(example.keywords)]
+    return Example(tuple(example.keywords.values())) if not example.arguments and list(example.keywords) == known else None
 
 
 def _by_parameters(module: torch.nn.Module, example: Example) -> Example:
