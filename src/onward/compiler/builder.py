@@ -373,11 +373,13 @@ class Builder:
         tail = ", !invariant.load !{}" if invariant else ""
         return self.emit(kind, f"load {'volatile ' if volatile else ''}{kind}, ptr {pointer}, align {alignment}{tail}")
 
-    def store(self, pointer: Value, value: Value, alignment: int | None = None, mask: Value | None = None) -> None:
-        """A value to memory; lanes outside the mask are not touched."""
+    def store(
+        self, pointer: Value, value: Value, alignment: int | None = None, mask: Value | None = None, *, streaming: bool = False,
+    ) -> None:  # fmt: skip
+        """A value to memory; lanes outside the mask are not touched. `streaming` stores go past the caches where they have no mask."""
         kind = value.type
         if kind.kind == "bf16":
-            self.store(pointer, self.bitcast(value, Type("i16", kind.lanes)), alignment, mask)
+            self.store(pointer, self.bitcast(value, Type("i16", kind.lanes)), alignment, mask, streaming=streaming)
             return
         alignment = alignment or max(1, kind.bits // 8)
         if self.bounds is not None:
@@ -387,7 +389,8 @@ class Builder:
             self.module.declarations.setdefault(name, f"declare void @{name}({kind}, ptr, i32 immarg, {mask.type})")
             self.line(f"call void @{name}({kind} {value}, ptr {pointer}, i32 {alignment}, {mask.type} {mask})")
             return
-        self.line(f"store {kind} {value}, ptr {pointer}, align {alignment}")
+        tail = ", !nontemporal !{i32 1}" if streaming else ""
+        self.line(f"store {kind} {value}, ptr {pointer}, align {alignment}{tail}")
 
     def _addresses(self, pointer: Value, indices: Value, kind: Type) -> Value:
         addresses = Type("ptr", indices.type.lanes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -51,12 +52,11 @@ class _Compilation:
         self.program = program
         self.target = target
         self.options = options
-        self.launched = 0
         self.plan = Plan(list(program.outputs.values()), squares=not target.multiplies_bfloat16)
         self.outputs = self.plan.outputs
         for index, item in enumerate(program.inputs):
             self.plan.layouts.view(item).buffer.index = index
-        self.events = self._schedule(self.plan)
+        self.events = _numbered(_without_copies(self._schedule(self.plan)))
         self.launches = [event for event in self.events if isinstance(event, Launch)]
 
     # -- kernels -----------------------------------------------------------------------------------------------
@@ -70,7 +70,7 @@ class _Compilation:
             kernels = self._in_blocks(step, plan) if isinstance(step, BlockStep) else schedule_step(step, plan.layouts, self.target, needed)
             for kernel in kernels:
                 kernel.origins = _origins(step)
-                events.append(Launch(kernel, self._next_number(), tuple(kernel.symbol_slots)))
+                events.append(Launch(kernel, 0, tuple(kernel.symbol_slots)))
         return events
 
     def _in_blocks(self, step: BlockStep, plan: Plan) -> list[Kernel]:
@@ -99,10 +99,6 @@ class _Compilation:
         needed = set() if plan is None else plan.needed()
         return [] if plan is None else [kernel for item in plan.steps for kernel in schedule_step(item, plan.layouts, self.target, needed)]
 
-    def _next_number(self) -> int:
-        self.launched += 1
-        return self.launched - 1
-
     def _loop(self, step: RoutineStep, plan: Plan) -> list[Event]:
         """The body of a recurrence between the marks of a loop. The states live where the last ones are to lie."""
         region = LoopRegion(step.routine, plan)
@@ -119,7 +115,7 @@ class _Compilation:
     def _copies(self, pairs: Sequence[tuple[Array, Array]], plan: Plan) -> list[Event]:
         steps = [CopyStep(source, target, source.shape, ()) for source, target in pairs]
         kernels = [kernel for step in steps for kernel in schedule_step(step, plan.layouts, self.target, set())]
-        return [Launch(kernel, self._next_number(), ()) for kernel in kernels]
+        return [Launch(kernel, 0) for kernel in kernels]
 
     # -- memory ------------------------------------------------------------------------------------------------
     def artifact(self) -> Artifact:
@@ -222,6 +218,24 @@ class _Compilation:
         for buffer in kernel.buffers:
             moved = moved + buffer.bytes
         return KernelInfo(kernel.function, kernel.kind, kernel.origins, kernel.flops, moved)
+
+
+def _without_copies(events: Sequence[Event]) -> list[Event]:
+    """The events without the copies that other kernels carry along, always or where the run says so."""
+    launches = [event for event in events if isinstance(event, Launch)]
+    kernels = [kernel for launch in launches for kernel in (launch.kernel, *launch.kernel.parts)]
+    shares = {kernel.carrier.growth: kernel.carrier.share for kernel in kernels if kernel.carrier is not None}
+    for kernel in kernels:
+        if kernel.copied in shares:
+            rest = 1 - shares[kernel.copied]
+            kernel.blocks, kernel.work = kernel.blocks * rest, kernel.work * rest
+    return [event for event in events if not isinstance(event, Launch) or event.kernel.copied is None or event.kernel.blocks != 0]
+
+
+def _numbered(events: Sequence[Event]) -> list[Event]:
+    """The events with their launches numbered in order."""
+    numbers = itertools.count()
+    return [replace(event, number=next(numbers)) if isinstance(event, Launch) else event for event in events]
 
 
 def _buffers(events: Sequence[Event]) -> set[Buffer]:

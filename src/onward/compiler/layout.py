@@ -31,6 +31,7 @@ from onward.program.scalar import IndexValue, Literal, Operation, Read, Scalar, 
 
 if TYPE_CHECKING:
     from onward.compiler.blocks import Blocks
+    from onward.compiler.growth import Growth
 
 Order = tuple[int, ...]
 
@@ -172,6 +173,8 @@ class LayoutPlanner:
         self.views: dict[Array, View] = dict(given or {})
         self.hosts: dict[Array, tuple[Array, tuple[Dimension, ...]]] = {}
         self.paddings: dict[Array, Padding] = {}
+        self.growths: dict[Array, Growth] = {}
+        """Outputs whose copy of an input may be made by whoever reads them."""
         self.desired: dict[Array, Order] = {}
         self.orders: dict[Array, Order] = {}
         self._desire(roots)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from onward.compiler import dump
 from onward.compiler.blocks import Blocks, Piece
 from onward.compiler.entry import LoopBegin
+from onward.compiler.growth import find_growths
 from onward.compiler.layout import Buffer, LayoutPlanner, View, contiguous_strides
 from onward.compiler.roots import Root, RootFinder
 from onward.compiler.row_blocks import find_row_blocks
@@ -48,6 +49,7 @@ class Plan:
             buffer = Buffer("arena", array.dtype, array.size, label=array.label)
             self.layouts.views[array] = home or View(buffer, contiguous_strides(array.shape))
         self.steps: list[Step] = StepPlanner(self.order, self.roots, self.layouts, found).steps
+        self.layouts.growths = find_growths(self.order, self.roots, self.layouts) if not given else {}
         dump.steps(self.steps, self.layouts)
 
     def needed(self) -> set[Array]:
@@ -101,7 +103,8 @@ class BlockRegion:
     """
 
     def __init__(self, blocks: Blocks, layouts: LayoutPlanner) -> None:
-        self.given = {array: layouts.view(array) for array in blocks.given}
+        self.growths = {array: layouts.growths[array] for array in blocks.given if array in layouts.growths}
+        self.given = {array: layouts.view(array) for array in (*blocks.given, *(item.source for item in self.growths.values()))}
         self.blocks = blocks
         self.whole = layouts.view(blocks.root.array)
         self.outside = {self.whole.buffer, *(view.buffer for view in self.given.values())}
@@ -122,6 +125,7 @@ class BlockRegion:
     def _planned(self, arrays: Sequence[Array], homes: Sequence[View | None]) -> Plan:
         plan = Plan(arrays, self.given, homes, self.blocks)
         plan.layouts.views.update(self.given)
+        plan.layouts.growths = self.growths
         return plan
 
 

@@ -8,7 +8,7 @@ become one nest whose rows stay in the first-level cache.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from onward.compiler.blocks import Blocks
 from onward.compiler.layout import LayoutPlanner, Padding
@@ -50,6 +50,10 @@ class Nest:
     extents: dict[str, Dimension]
     rows: list[Expression] | None
     stages: list[Stage] = field(default_factory=list)
+
+    def copy(self) -> Nest:
+        """Another, which may be changed: schedules rewrite the nest that they emit."""
+        return Nest([*self.variables], {**self.extents}, self.rows and [*self.rows], [replace(stage) for stage in self.stages])
 
     @property
     def inner(self) -> list[Expression]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from onward.compiler.builder import Builder
 from onward.compiler.schedule.emitter import Emitter
+from onward.compiler.schedule.growth import Passing
 from onward.compiler.schedule.products import Product
 from onward.compiler.schedule.summation import PRODUCTS, cut, pieces
 from onward.compiler.values import I8, I64, Type, Value, Variable
@@ -68,11 +69,11 @@ class Accumulation:
     def __init__(
         self, point: Emitter, product: Product, loops: Sequence[Loop], row_step: Dimension, scratch: Value,
         rows: int, vectors: int, kind: Type, masks: list[Value] | None, look_ahead: LookAhead | None, streams: Sequence[Stream],
-        chain: int = PRODUCTS,
+        chain: int = PRODUCTS, passing: Passing | None = None,
     ) -> None:  # fmt: skip
         self.b: Builder = point.b
         self.point, self.product, self.loops, self.row_step, self.scratch = point, product, loops, row_step, scratch
-        self.kind, self.masks, self.look_ahead, self.streams, self.chain = kind, masks, look_ahead, streams, chain
+        self.kind, self.masks, self.look_ahead, self.streams, self.chain, self.passing = kind, masks, look_ahead, streams, chain, passing
         zero = self.b.constant(kind, 0)
         self.sums: list[list[Variable]] = [[self.b.variable(zero) for _ in range(vectors)] for _ in range(rows)]
         self.unroll = steps_written_out(product)
@@ -214,13 +215,19 @@ class Accumulation:
             columns = []
             for vector in range(len(self.sums[0])):
                 place = b.offset(right, b.constant(I64, vector * lanes * product.group), product.right_element)
-                columns.append(product.right(b, place, lanes, self.masks[vector] if self.masks else None, turn))
+                columns.append(self._column(place, self.masks[vector] if self.masks else None, turn))
             first = self._move_left(left, b.constant(I64, turn), loop.left)
             for position, line in enumerate(self.sums):
                 place = self._move_left(first, b.constant(I64, position), self.row_step)
                 value = product.left(b, place, along, count, lanes)
                 for column, total in zip(columns, line):
                     total.set(product.add(b, total.get(), value, column))
+
+    def _column(self, place: Value, mask: Value | None, turn: int) -> Value:
+        def load(place: Value) -> Value:
+            return self.product.right(self.b, place, self.kind.lanes, mask, turn)
+
+        return load(place) if self.passing is None else self.passing.load(self.b, place, load, mask)
 
 
 def alignment_of(kind: Type) -> int:

@@ -20,6 +20,7 @@ from onward.compiler.operations import (
     nearest_integer,
     storage_type,
 )
+from onward.compiler.schedule.growth import Carrier
 from onward.compiler.schedule.kernel import Arguments
 from onward.compiler.schedule.rounding import requantized, small_integer, without_shift
 from onward.compiler.values import Type, Value
@@ -37,7 +38,7 @@ class Emitter:
     `indices` gives each loop variable's value (the first value, for the lane); `values` gives arrays whose element is
     already in a register; `mask` (one bit a lane) guards every access of a last, partial vector. Where it is `fused`, a product
     that is added to something is rounded once with the sum. What is `known` are parts of index expressions that were computed on
-    every way to this point, to which others are added.
+    every way to this point, to which others are added. A `carrier` copies what it reads.
     """
 
     def __init__(
@@ -53,8 +54,10 @@ class Emitter:
         values: Mapping[Array, Value] | None = None,
         fused: bool = False,
         known: dict[BinaryAtom, Value] | None = None,
+        carrier: Carrier | None = None,
     ) -> None:
         self.b = b
+        self.carrier = carrier
         self.fused = fused
         self.known = known
         self.arguments = arguments
@@ -273,7 +276,13 @@ class Emitter:
             if mask is not None and mask.type.lanes == 1:
                 place = self.b.select(mask, place, self.b.constant(I64, 0))
                 mask = None
-            return emit_load(self.b, self.b.offset(pointer, place, kind), read.dtype, lanes, mask=mask)
+            passing = self.carrier.passing(self, read) if self.carrier is not None else None
+
+            def load(place: Value) -> Value:
+                return emit_load(self.b, place, read.dtype, lanes, mask=mask)
+
+            element = self.b.offset(pointer, place, kind)
+            return load(element) if passing is None else passing.load(self.b, element, load, mask)
         places = self.index(affine)
         for value, stride in data:
             places = self._add(places, self._multiply(value, self.index(stride)))

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 
 from onward.compiler.builder import Builder
 from onward.compiler.context import ErrorCode, emit_fail
+from onward.compiler.growth import Growth
 from onward.compiler.layout import Buffer
 from onward.compiler.memory import aligned
+from onward.compiler.schedule.growth import Carrier
 from onward.compiler.values import Type, Value
 from onward.ir.expressions import Dimension
 
@@ -47,6 +49,10 @@ class Kernel:
     """An input of the model and the output it is copied to: one memory may serve as both, and then this is not launched."""
     together: tuple[Buffer, Buffer] | None = None
     """The same: where one memory does, this is launched, and not otherwise."""
+    copied: Growth | None = None
+    """What this copies the source of. It is not launched where another kernel carries that along."""
+    carrier: Carrier | None = None
+    """What this carries along."""
 
     def name_by_text(self) -> None:
         """Gives the function the hash of its text for a name, so that equal ones are compiled once."""

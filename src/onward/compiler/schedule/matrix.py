@@ -28,6 +28,7 @@ from onward.compiler.schedule.accumulation import (
     turns_of,
 )
 from onward.compiler.schedule.emitter import Emitter
+from onward.compiler.schedule.growth import Carrier
 from onward.compiler.schedule.kernel import Arguments, Kernel
 from onward.compiler.schedule.panels import Panels
 from onward.compiler.schedule.products import Form, product_of
@@ -55,18 +56,18 @@ PACKING_ROWS = 256
 
 
 class MatrixSchedule:
-    """Emits one contraction."""
+    """Emits one contraction. A `carrier` has one row."""
 
-    def __init__(self, root: Root, layouts: LayoutPlanner, target: Target) -> None:
+    def __init__(self, root: Root, layouts: LayoutPlanner, target: Target, carrier: Carrier | None = None) -> None:
         contraction = root.contraction
         assert contraction is not None and root.reduce is not None
-        self.root, self.layouts, self.target = root, layouts, target
+        self.root, self.layouts, self.target, self.carrier = root, layouts, target, carrier
         self.left, self.right = contraction.left, contraction.right
         self.body = root.body
         self.chain = root.reduce.chain or PRODUCTS
         self.variables: tuple[Dimension, ...] = root.variables
         pairs = zip((*root.variables, *root.reduction), (*root.shape, *root.extents))
-        self.extents = {str(variable): extent for variable, extent in pairs}
+        self.extents = {str(variable): extent for variable, extent in pairs} | ({} if carrier is None else {str(row): 1 for row in contraction.rows})
         self._multiply_as(self.right.dtype)
         self._drop_units()
         order = layouts.orders.get(root.array) or range(len(root.variables))
@@ -243,12 +244,15 @@ class MatrixSchedule:
         b = module.function("kernel", [("arguments", POINTER), ("begin", I64), ("end", I64)])
         arguments = Arguments(b, b.arguments[0], buffers, sizes)
         self._emit(b, arguments, b.arguments[1], b.arguments[2])
+        if self.carrier is not None:
+            b.fence()
         b.ret()
         flops = 2 * product(self.extents[str(v)] for v in (*self.batch, *self.rows, self.column)) * self.depth
         work = flops // 16 + product(self.root.shape) * int(cost(self.body))
+        written = [self.root.array, *([self.carrier.growth.array] if self.carrier is not None else [])]
         return Kernel(
             "kernel", module.text(), buffers, [Symbol(name) for name in sizes], self.order.blocks, work,
-            [self.layouts.view(self.root.array).buffer], "contraction", flops=flops,
+            [self.layouts.view(array).buffer for array in written], "contraction", flops=flops, carrier=self.carrier,
         )  # fmt: skip
 
     def _choose_tile(self) -> None:
@@ -292,6 +296,9 @@ class MatrixSchedule:
             dimensions.extend(read.array.shape)
             dimensions.extend(self.layouts.view(read.array).strides)
         names = {name for item in dimensions if isinstance(item, Expression) for name in item.symbols}
+        if self.carrier is not None:
+            source, needed = self.carrier.source(self.layouts)
+            buffers[source], names = None, names | needed
         loops = {str(variable) for variable in (*self.batch, *self.rows, self.column, *self.inner)}
         return list(buffers), sorted(names - loops)
 
@@ -403,9 +410,11 @@ class MatrixSchedule:
             right = self._panel(b, arguments, here, panel, lane)
         else:
             right = self._start(b, arguments, self.right, here)
+        passing = None if self.carrier is None else self.carrier.passing(Emitter(b, arguments, self.layouts, here), self.right)
         Accumulation(
             self.point, self.product, self._loops(), self.row_step, self.scratch, count, vectors, kind,
             None if self.packed else masks, self.look_ahead, self._streams(b, arguments, here, count, vectors * lanes), self.chain,
+            passing,
         ).run(left, right)  # fmt: skip
         wide = vectors * lanes
         with b.loop(b.constant(I64, 0), b.constant(I64, count)) as position:

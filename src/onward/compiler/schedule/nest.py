@@ -15,6 +15,7 @@ from onward.compiler.operations import emit_literal, emit_operation
 from onward.compiler.rewrite import substitute
 from onward.compiler.roots import cost
 from onward.compiler.schedule.emitter import Emitter
+from onward.compiler.schedule.growth import Carrier
 from onward.compiler.schedule.kernel import Arguments, Kernel
 from onward.compiler.schedule.summation import cut, pieces
 from onward.compiler.schedule.transposition import transposition_of
@@ -35,8 +36,9 @@ CHUNK = 4096
 class NestSchedule:
     """Emits one nest as a kernel."""
 
-    def __init__(self, nest: Nest, layouts: LayoutPlanner, target: Target, needed: set[Array]) -> None:
+    def __init__(self, nest: Nest, layouts: LayoutPlanner, target: Target, needed: set[Array], carrier: Carrier | None = None) -> None:
         self.nest = nest
+        self.carrier = carrier
         self.layouts = layouts
         self.target = target
         self.needed = needed
@@ -71,13 +73,16 @@ class NestSchedule:
         slots, begin, end = b.arguments
         arguments = Arguments(b, slots, buffers, sizes)
         emit(b, arguments, begin, end)
+        if self.carrier is not None:
+            b.fence()
         b.ret()
         elements = product(self.nest.extents.values())
         per_element = sum(max(1.0, cost(body)) for bodies in self.bodies.values() for body in bodies)
         written = [self.layouts.view(stage.root.array).buffer for stage in self.nest.stages if self._stored(stage)]
+        written += [self.layouts.view(self.carrier.growth.array).buffer] if self.carrier is not None else []
         return Kernel(
             "kernel", module.text(), buffers, [Symbol(name) for name in sizes], blocks,
-            elements * math.ceil(per_element), written, kind, flops=elements * math.ceil(per_element),
+            elements * math.ceil(per_element), written, kind, flops=elements * math.ceil(per_element), carrier=self.carrier,
         )  # fmt: skip
 
     def _stored(self, stage: Stage) -> bool:
@@ -108,6 +113,10 @@ class NestSchedule:
                     if isinstance(scalar, IndexValue):
                         names |= _names((scalar.expression,))
         names |= _names(self.nest.extents.values())
+        if self.carrier is not None:
+            source, sizes = self.carrier.source(self.layouts)
+            buffers[source] = None
+            names |= sizes
         loops = {str(variable) for variable in self.nest.variables} | ({self.woven[0]} if self.woven else set())
         loops |= {str(variable) for stage in self.nest.stages for variable in stage.root.reduction}
         return list(buffers), sorted(names - loops)
@@ -355,7 +364,8 @@ class NestSchedule:
         totals = [b.variable(identity) for identity in identities]
 
         def body(inner: dict[str, Value], lane: str | None, lanes: int, mask: Value | None) -> None:
-            point = Emitter(b, arguments, self.layouts, {**indices, **inner}, lane=lane, lanes=lanes, mask=mask, values=values)
+            places = {**indices, **inner}
+            point = Emitter(b, arguments, self.layouts, places, lane=lane, lanes=lanes, mask=mask, values=values, carrier=self.carrier)
             for stage, identity, total in zip(stages, identities, totals):
                 assert stage.reduce_body is not None
                 value = point.vector(stage.reduce_body)
