@@ -236,3 +236,40 @@ def test_memory_for_an_output_whose_size_the_run_finds() -> None:
     binding.bind_output("key", "cpu", 0, np.float32, longer.shape, longer.ctypes.data)
     with pytest.raises(ValueError, match="broadcast"):
         session.run_with_iobinding(binding)
+
+
+def test_runs_with_one_binding() -> None:
+    """What memory holds counts at each run, a copy of which must not be kept, and what is bound anew counts from then on."""
+    session = onward.InferenceSession(
+        _model([helper.make_node("Sub", ["x", "z"], ["y"])], [_port("x", ["n", 3]), _port("z", ["n", 3])], [_port("y", ["n", 3])])
+    )
+    binding, random = session.io_binding(), np.random.default_rng(4)
+
+    def check(x: np.ndarray, z: np.ndarray, memory: np.ndarray | None) -> None:
+        for _ in range(3):
+            x[:], z[:] = (random.standard_normal(array.shape, np.float32) for array in (x, z))
+            expected = x - z
+            session.run_with_iobinding(binding)
+            (found,) = binding.copy_outputs_to_cpu()
+            np.testing.assert_array_equal(found, expected)
+            if memory is not None:
+                np.testing.assert_array_equal(memory, expected)
+
+    for rows in (4, 2):
+        x, z, memory = np.empty((rows, 3), np.float32), np.empty((3, rows), np.float32).T, np.empty((rows, 3), np.float32)
+        binding.bind_cpu_input("x", x)
+        binding.bind_cpu_input("z", z)
+        binding.bind_output("y")
+        check(x, z, None)
+        binding.bind_output("y", "cpu", 0, np.float32, memory.shape, memory.ctypes.data)
+        check(x, z, memory)
+        z = np.empty((rows, 3), np.float32)
+        binding.bind_cpu_input("z", z)
+        check(x, z, memory)
+        binding.bind_cpu_input("x", memory)  # the same memory as the output's
+        check(memory, z, memory)
+        binding.bind_cpu_input("x", x)
+        check(x, z, memory)
+    binding.clear_binding_inputs()
+    with pytest.raises(onward.errors.InvalidInput, match="missing"):
+        session.run_with_iobinding(binding)

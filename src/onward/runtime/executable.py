@@ -6,7 +6,7 @@ import collections
 import ctypes
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,18 @@ class Plan:
     sizes: list[int]
     arena_bytes: int
     outputs: list[tuple[int, ...] | None]
+    found: dict[tuple[int, ...], list[tuple[int, ...]]] = field(default_factory=dict)
+    """All shapes of outputs by the sizes that runs have found."""
+
+
+@dataclass(slots=True)
+class Call:
+    """What may be found out once for many runs: the plan for some inputs, where they lie, and memory for outputs."""
+
+    plan: Plan
+    inputs: Sequence[np.ndarray]
+    addresses: list[int]
+    outputs: Sequence[np.ndarray | None] | None
 
 
 class _State:
@@ -90,11 +102,12 @@ def _allocator(blocks: dict[int, np.ndarray]) -> Callable[[int, int], int]:
         if not 0 <= size <= LARGEST_ARENA:
             return 0
         try:
-            block = aligned_empty(int(size))
+            block = aligned_empty(size)
         except RunError:
             return 0
-        blocks[block.ctypes.data] = block
-        return block.ctypes.data
+        address = data_address(block)
+        blocks[address] = block
+        return address
 
     return allocate
 
@@ -105,7 +118,7 @@ def aligned_empty(size: int) -> np.ndarray:
         raw = np.empty(size + 64, np.uint8)
     except MemoryError as problem:
         raise RunError(f"the run needs {size} bytes of memory, which are not available") from problem
-    skip = -raw.ctypes.data % 64
+    skip = -data_address(raw) % 64
     return raw[skip : skip + size]
 
 
@@ -191,14 +204,24 @@ class Executable:
         receives (begin, end) nanoseconds of each kernel. `stop` is the address of a word: once it is not 0, the run ends with
         Terminated.
         """
-        plan = self.plan(inputs)
+        return self._run(self.plan(inputs), list(map(data_address, inputs)), outputs, profile, stop)
+
+    def prepared(self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray | None] | None = None) -> Call:
+        """A run as `call` takes it, as often as one likes. Raises InvalidInput where the shapes contradict each other."""
+        return Call(self.plan(inputs), inputs, [data_address(array) for array in inputs], outputs)
+
+    def call(self, call: Call, stop: int = 0) -> list[np.ndarray]:
+        """See `run`."""
+        return self._run(call.plan, call.addresses, call.outputs, None, stop)
+
+    def _run(self, plan: Plan, addresses: list[int], outputs: Sequence[np.ndarray | None] | None, profile: Any, stop: int) -> list[np.ndarray]:
         try:
             state = self._free.pop()
         except IndexError:
             state = _State(self)
         state.prepare(self, plan)
-        for index, array in enumerate(inputs):
-            state.inputs[index] = data_address(array)
+        for index, address in enumerate(addresses):
+            state.inputs[index] = address
         results: list[np.ndarray | None] = []
         for index, shape in enumerate(plan.outputs):
             given = outputs[index] if outputs is not None else None
@@ -223,10 +246,8 @@ class Executable:
 
     def _collect(self, state: _State, plan: Plan, results: list[np.ndarray | None]) -> None:
         """Outputs whose sizes the run has found. Memory that was given for them is theirs where it has as many bytes."""
-        sizes = dict(zip(self.artifact.symbols, state.sizes))
-        for index, port in enumerate(self.artifact.outputs):
-            if plan.outputs[index] is None:
-                shape = tuple(evaluate(extent, sizes) for extent in port.shape)
+        for index, (known, shape) in enumerate(zip(plan.outputs, self._shapes(plan, tuple(state.sizes)))):
+            if known is None:
                 given = results[index]
                 if given is not None and state.outputs[index] == data_address(given):
                     results[index] = given if given.shape == shape else given.reshape(shape)
@@ -235,6 +256,15 @@ class Executable:
                 block = state.blocks[state.outputs[index]] if count else np.empty(0, np.uint8)  # (what has no bytes has no block)
                 results[index] = block[:count].view(self._kinds[index]).reshape(shape)
         state.blocks.clear()
+
+    def _shapes(self, plan: Plan, sizes: tuple[int, ...]) -> list[tuple[int, ...]]:
+        """Those of all outputs, for the sizes that a run has found."""
+        if sizes not in plan.found:
+            if len(plan.found) > 1000:
+                plan.found.clear()
+            named = dict(zip(self.artifact.symbols, sizes))
+            plan.found[sizes] = [tuple(evaluate(extent, named) for extent in port.shape) for port in self.artifact.outputs]
+        return plan.found[sizes]
 
     def _raise(self, state: _State, status: int) -> None:
         context = state.context

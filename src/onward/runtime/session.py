@@ -23,7 +23,7 @@ from onward.ir.expressions import Expression
 from onward.ir.serialization import dimension_text
 from onward.operators.schema import known_domains, newest_opset, type_string
 from onward.runtime import cache, garbage, processor
-from onward.runtime.executable import Executable, GuardFailed
+from onward.runtime.executable import Call, Executable, GuardFailed
 from onward.runtime.feeds import convert_feed
 from onward.runtime.options import (
     GraphOptimizationLevel,
@@ -304,10 +304,16 @@ class InferenceSession:
         A cache that TensorScatter writes to is written in place where it is bound as the input and as the output; any other input that
         shares memory with an output is copied before. Raises InvalidArgument for outputs that share memory.
         """
-        feeds = iobinding.feeds()
         if self._stages is not None:
-            iobinding.finish(dict(zip(self._outputs, self._run_staged(self._stages, feeds, run_options))))
+            iobinding.finish(self._outputs, self._run_staged(self._stages, iobinding.feeds(), run_options))
             return
+        call = iobinding.call(self._executable) or self._bound(iobinding)
+        stop = run_options.stop_address if run_options is not None else 0
+        iobinding.finish(self._outputs, self._executable.call(call, stop=stop))
+
+    def _bound(self, iobinding: IOBinding) -> Call:
+        """What runs with a binding do alike, for as long as nothing else is bound and no input has to be copied."""
+        feeds = iobinding.feeds()
         arrays: list[Any] = [None] * len(self._kinds)
         for name, value in feeds.items():
             if name not in self._inputs:
@@ -317,9 +323,10 @@ class InferenceSession:
         given = [iobinding.target(name) for name in self._outputs]
         fitting = [self._fitting(index, array, arrays) for index, array in enumerate(given)]
         keep_apart(arrays, dict(zip(self._outputs, fitting)), self._artifact.in_place)
-        stop = run_options.stop_address if run_options is not None else 0
-        results = self._executable.run(arrays, fitting, stop=stop)
-        iobinding.finish(dict(zip(self._outputs, results)))
+        call = self._executable.prepared(arrays, fitting)
+        if all(arrays[self._inputs[name]] is value for name, value in feeds.items()):
+            iobinding.keep(self._executable, call)
+        return call
 
     def _fitting(self, index: int, array: np.ndarray | None, inputs: Sequence[np.ndarray]) -> np.ndarray | None:
         """A bound output, if it has exactly the shape and dtype that the run gives, or may have them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from onward.ir.datatypes import DataType
 from onward.runtime.addresses import data_address
 
 if TYPE_CHECKING:
+    from onward.runtime.executable import Call, Executable
     from onward.runtime.session import InferenceSession
 
 
@@ -138,14 +139,18 @@ class IOBinding:
         self._inputs: dict[str, np.ndarray] = {}
         self._targets: dict[str, np.ndarray | None] = {}
         self._results: dict[str, np.ndarray] = {}
+        self._call: tuple[Executable, Call] | None = None
+        """What was found out about runs with what is bound now."""
 
     def _known_input(self, name: str) -> str:
+        self._call = None
         names = [item.name for item in (*self._session.get_inputs(), *self._session.get_overridable_initializers())]
         if name not in names:
             raise InvalidArgument(f"there is no input '{name}' to bind; the model has {', '.join(names)}")
         return name
 
     def _known_output(self, name: str) -> str:
+        self._call = None
         names = [item.name for item in self._session.get_outputs()]
         if name not in names:
             raise InvalidArgument(f"there is no output '{name}' to bind; the model has {', '.join(names)}")
@@ -153,7 +158,7 @@ class IOBinding:
 
     def bind_cpu_input(self, name: str, arr_on_cpu: np.ndarray) -> None:
         """Binds an array."""
-        self._inputs[self._known_input(name)] = np.asarray(arr_on_cpu)
+        self._inputs[self._known_input(name)] = np.asarray(arr_on_cpu)[...]
 
     def bind_ortvalue_input(self, name: str, ortvalue: OrtValue) -> None:
         """Binds an OrtValue."""
@@ -190,11 +195,13 @@ class IOBinding:
     def clear_binding_inputs(self) -> None:
         """Forgets the inputs."""
         self._inputs.clear()
+        self._call = None
 
     def clear_binding_outputs(self) -> None:
         """Forgets the outputs."""
         self._targets.clear()
         self._results.clear()
+        self._call = None
 
     def get_outputs(self) -> list[OrtValue]:
         """The bound outputs of the last run, in the order they were bound."""
@@ -217,9 +224,17 @@ class IOBinding:
         """The memory an output is bound to."""
         return self._targets.get(name)
 
-    def finish(self, results: Mapping[str, np.ndarray]) -> None:
+    def call(self, executable: Executable) -> Call | None:
+        """What `keep` was given, if nothing was bound since."""
+        return self._call[1] if self._call is not None and self._call[0] is executable else None
+
+    def keep(self, executable: Executable, call: Call) -> None:
+        """Takes what later runs with the same memory need not find out again."""
+        self._call = executable, call
+
+    def finish(self, names: Iterable[str], results: Iterable[np.ndarray]) -> None:
         """Takes the results of a run."""
-        for name, result in results.items():
+        for name, result in zip(names, results):
             bound = self._targets.get(name)
             if bound is not None and bound is not result:
                 np.copyto(bound, result)
