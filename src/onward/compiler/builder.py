@@ -376,7 +376,7 @@ class Builder:
     def store(
         self, pointer: Value, value: Value, alignment: int | None = None, mask: Value | None = None, *, streaming: bool = False,
     ) -> None:  # fmt: skip
-        """A value to memory; lanes outside the mask are not touched. `streaming` stores go past the caches where they have no mask."""
+        """A value to memory; lanes outside the mask are not touched. `streaming` stores without a mask go past the caches."""
         kind = value.type
         if kind.kind == "bf16":
             self.store(pointer, self.bitcast(value, Type("i16", kind.lanes)), alignment, mask, streaming=streaming)

@@ -40,11 +40,18 @@ class Passing:
     def load(self, b: Builder, place: Value, load: Callable[[Value], Value], mask: Value | None) -> Value:
         """The elements at a place, which `load` reads, and which are left there, too."""
         address = b.bitcast(place, I64)
-        source = address + b.select(address < self.end, self.distance, b.constant(I64, 0))
-        source = b.bitcast(source, POINTER)
+        source = b.bitcast(address + b.select(address < self.end, self.distance, b.constant(I64, 0)), POINTER)
         b.prefetch(b.offset(source, b.constant(I64, AHEAD), I8), 2)
         value = load(source)
-        b.store(place, value, mask=mask, streaming=True)
+        if mask is not None:
+            b.store(place, value, mask=mask)
+            return value
+        size = value.type.lanes * value.type.bits // 8
+        with b.if_else(address & b.constant(I64, size - 1) == b.constant(I64, 0)) as (aligned, elsewhere):
+            with aligned:
+                b.store(place, value, size, streaming=True)
+            with elsewhere:  # by many instructions
+                b.store(place, value, streaming=True)
         return value
 
 
