@@ -4,7 +4,10 @@ Each estimator is fitted as the tests do it (`tests/converters/sklearn/test_esti
 result is right where labels are equal and numbers agree on the rows of the fit: with Onward's converter on Onward's runtime, with skl2onnx on onnxruntime.
 Onward keeps double precision; skl2onnx is asked for it, and gets single precision where it fails with double. Without skl2onnx installed its column is empty.
 
-    python benchmarks/estimators.py [--json FILE] [NAME ...]
+With `--single` all are fitted on data in single precision and run on such rows and on the same in double precision; data types of the results are compared,
+too, and skl2onnx is not asked.
+
+    python benchmarks/estimators.py [--json FILE] [--single] [NAME ...]
 """
 
 from __future__ import annotations
@@ -23,7 +26,8 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-TOLERANCES = {"double": 1e-6, "single": 1e-3}
+TOLERANCES = {"double": 1e-6, "single": 1e-3, "rows in single precision": 1e-5}
+PRECISIONS = {"single": np.float32, "double": np.float64}
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 """What skl2onnx is asked for: it makes some trees for no later version of ai.onnx.ml."""
 
@@ -31,6 +35,7 @@ OPSETS = {"": 18, "ai.onnx.ml": 3}
 def main(
     names: Annotated[list[str] | None, typer.Argument(help="estimators; all without names")] = None,
     file: Annotated[Path | None, typer.Option("--json", help="where the results are written")] = None,
+    single: Annotated[bool, typer.Option("--single", help="fits in single precision")] = False,
 ) -> None:
     """Prints a line for each method that one of the two gets wrong or refuses, and the counts."""
     from sklearn.utils import all_estimators
@@ -41,10 +46,13 @@ def main(
     for name, kind in all_estimators():
         if name in WITHOUT or names and name not in names:
             continue
-        estimator, rows = fitted(kind)
+        estimator, rows = fitted(kind, np.float32 if single else np.float64)
         for method in METHODS:
             if callable(getattr(estimator, method, None)):
-                results[f"{name}.{method}"] = {"Onward": ours(estimator, method, rows), "skl2onnx": theirs(estimator, method, rows)}
+                if single:
+                    results[f"{name}.{method}"] = {what: typed(estimator, method, rows, kind) for what, kind in PRECISIONS.items()}
+                else:
+                    results[f"{name}.{method}"] = {"Onward": ours(estimator, method, rows), "skl2onnx": theirs(estimator, method, rows)}
                 if file is not None:
                     file.write_text(json.dumps(results, indent=1))
     shown(results)
@@ -52,13 +60,14 @@ def main(
 
 def shown(results: dict[str, dict[str, str]]) -> None:
     """The table of what is not right, and the counts of methods and of estimators of which all methods are right."""
-    table = Table("method", "Onward", "skl2onnx", title="Not right")
+    sides = list(next(iter(results.values()), {}))
+    table = Table("method", *sides, title="Not right")
     for name, found in results.items():
         if set(found.values()) != {"right"}:
             table.add_row(name, *found.values())
     console = Console()
     console.print(table)
-    for side in ("Onward", "skl2onnx"):
+    for side in sides:
         counts = {what: sum(found[side].startswith(what) for found in results.values()) for what in ("right", "wrong", "refused")}
         kinds = {name.partition(".")[0] for name in results}
         whole = sum(all(found[side] == "right" for name, found in results.items() if name.partition(".")[0] == kind) for kind in kinds)
@@ -75,6 +84,26 @@ def ours(estimator: Any, method: str, rows: Any) -> str:
         return judged(estimator, method, rows, session.run(None, feeds(session, rows)), TOLERANCES["double"])
     except Exception as problem:
         return f"refused: {type(problem).__name__} {str(problem)[:60]}"
+
+
+def typed(estimator: Any, method: str, rows: Any, kind: Any) -> str:
+    """The same for rows of a data type, with that of the results compared; what the estimator itself refuses is nobody's."""
+    import onward
+
+    rows = rows.astype(kind) if isinstance(rows, np.ndarray) and rows.dtype.kind == "f" else rows
+    try:
+        expected = getattr(estimator, method)(rows)
+    except Exception:
+        return "right"
+    try:
+        session = onward.InferenceSession(onward.convert(estimator, rows, methods=[method], verify=False))
+        found = session.run(None, feeds(session, rows))
+    except Exception as problem:
+        return f"refused: {type(problem).__name__} {str(problem)[:60]}"
+    for left, right in zip(found, expected if isinstance(expected, list) else [expected]):
+        if right.dtype.kind == "f" and left.dtype != right.dtype:
+            return f"wrong: {left.dtype} instead of {right.dtype}"
+    return judged(estimator, method, rows, found, TOLERANCES["rows in single precision"])
 
 
 def theirs(estimator: Any, method: str, rows: Any) -> str:

@@ -64,9 +64,10 @@ WITHOUT = frozenset({
 for novelty)."""
 
 
-def fitted(kind: type) -> tuple[BaseEstimator, Any]:
-    """An estimator as scikit-learn's own tests make it, fitted on the first data it takes."""
+def fitted(kind: type, dtype: Any = np.float64) -> tuple[BaseEstimator, Any]:
+    """An estimator as scikit-learn's own tests make it, fitted on the first data it takes; numbers are of one data type."""
     x, labels = make_classification(60, 6, n_informative=4, n_redundant=0, n_classes=3, random_state=0)
+    x = x.astype(dtype)
     made = special(kind, x, labels)
     if made is not None:
         return made
@@ -75,7 +76,7 @@ def fitted(kind: type) -> tuple[BaseEstimator, Any]:
         return estimator.fit(LISTS[kind.__name__]), LISTS[kind.__name__]
     if estimator.__sklearn_tags__().estimator_type == "regressor":
         x, labels = make_regression(60, 6, noise=1, random_state=0)
-        labels = labels / 50
+        x, labels = x.astype(dtype), labels / 50
     positive, whole = np.abs(x), np.floor(np.abs(x)) % 3
     several = np.stack([labels > 0, labels > 1], 1).astype(int)
     tries: list[tuple[Any, Any]] = [
