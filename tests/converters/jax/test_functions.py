@@ -289,3 +289,23 @@ def test_nodes_say_where_they_come_from() -> None:
     (node,) = [node for node in model.graph.nodes if node.op_type == "Sin"]
     assert node.metadata["onward.module"] == "head"
     assert "test_functions.py:" in node.metadata["onward.source"]
+
+
+def test_padding_that_follows_open_sizes() -> None:
+    """Of plain windows ONNX pads by itself; dilated ones are padded before."""
+    kernel, axes = real(3, 2, 3, 4), ("NHWC", "HWIO", "NHWC")
+
+    def function(x: Any) -> Any:
+        return [
+            lax.conv_general_dilated(x, kernel, (2, 3), "SAME", dimension_numbers=axes),
+            lax.conv_general_dilated(x, kernel, (2, 1), "SAME_LOWER", rhs_dilation=(1, 2), dimension_numbers=axes),
+            lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 2, 1), (1, 2, 2, 1), "SAME"), lax.reduce_window(x, 0.0, lax.add, (1, 2, 2, 1), (1, 2, 3, 1), "SAME_LOWER"),
+        ]  # fmt: skip
+
+    model = onward.convert(function, (real(2, 9, 8, 3),))
+    assert {node.attribute("auto_pad", None) for node in model.graph.nodes if node.op_type in ("Conv", "MaxPool", "AveragePool")} == {
+        "SAME_UPPER",
+        "SAME_LOWER",
+        None,
+    }
+    assert all(not isinstance(extent, int) for value in model.graph.outputs for extent in value.shape[:3])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from jax import lax
 
 from onward.ir import Value
 
@@ -15,6 +16,16 @@ Extent = Any  # int or a symbolic dimension of jax.export
 def is_static(extent: Any) -> bool:
     """Whether an extent is known."""
     return isinstance(extent, (int, np.integer)) and not isinstance(extent, bool)
+
+
+def same_padding(extents: Sequence[Extent], windows: Sequence[int], strides: Sequence[int], amounts: Sequence[Any]) -> str | None:
+    """ONNX's word for padding that depends on open sizes, "SAME_UPPER" or "SAME_LOWER"; None where it is neither, or all is known."""
+    if all(is_static(item) for pair in amounts for item in pair):
+        return None
+    for word, jax_word in (("SAME_UPPER", "SAME"), ("SAME_LOWER", "SAME_LOWER")):
+        if [tuple(pair) for pair in lax.padtype_to_pads(extents, windows, strides, jax_word)] == [tuple(pair) for pair in amounts]:
+            return word
+    return None
 
 
 class SizeWriter:

@@ -10,8 +10,7 @@ import numpy as np
 from onward.converters.jax.emitter import Array, Emitter
 from onward.converters.jax.operators.shapes import padded
 from onward.converters.jax.registry import primitive
-from onward.converters.jax.sizes import is_static
-from onward.errors import UnsupportedOperator
+from onward.converters.jax.sizes import is_static, same_padding
 from onward.ir import Value
 
 
@@ -22,8 +21,6 @@ def conv_general_dilated(
     **parameters: Any,
 ) -> Value:  # fmt: skip
     """Transposed to (batch, channels, ...) and back. What dilates the input is a ConvTranspose where the steps are 1."""
-    if any(not is_static(item) for pair in padding for item in pair):
-        raise UnsupportedOperator("padding depends on an open size")
     dtype = np.dtype(c.result.dtype)
     work = dtype if dtype.kind not in "iub" else np.dtype(np.float64)
     of_left, of_right, of_result = dimension_numbers
@@ -36,27 +33,31 @@ def conv_general_dilated(
         groups = batch_group_count
     spatial = kernel[2:]
     amounts = [tuple(pair) for pair in padding]
-    if any(step > 1 for step in lhs_dilation) and all(step == 1 for step in window_strides):
+    known = all(is_static(item) for pair in amounts for item in pair)
+    if known and any(step > 1 for step in lhs_dilation) and all(step == 1 for step in window_strides):
         ends = [tuple(rate * (size - 1) - item for item in pair) for size, rate, pair in zip(spatial, rhs_dilation, amounts, strict=True)]
         if all(item >= 0 for pair in ends for item in pair):
             made = _transposed(c, x, w, kernel, groups, lhs_dilation, rhs_dilation, ends)
             return c.convert(_in_layout(c, made, of_result), dtype)
-    if any(step > 1 for step in lhs_dilation) or any(item < 0 for pair in amounts for item in pair):
+    dense = all(step == 1 for step in (*lhs_dilation, *rhs_dilation))  # onnxruntime has no such padding of dilated windows
+    same = same_padding(shape[2:], spatial, window_strides, amounts) if dense else None
+    if not (known or same) or any(step > 1 for step in lhs_dilation) or known and any(item < 0 for pair in amounts for item in pair):
         configuration = [(0, 0, 0), (0, 0, 0), *((*pair, step - 1) for pair, step in zip(amounts, lhs_dilation, strict=True))]
         x = padded(c, x, None, configuration, shape)
         amounts = [(0, 0)] * len(spatial)
     if not spatial:
         x, w, spatial, amounts, window_strides, rhs_dilation = c.unsqueeze(x, 2), c.unsqueeze(w, 2), [1], [(0, 0)], [1], [1]
         return c.convert(_in_layout(c, c.squeeze(_convolved(c, x, w, spatial, amounts, window_strides, rhs_dilation, groups), 2), of_result), dtype)
-    return c.convert(_in_layout(c, _convolved(c, x, w, spatial, amounts, window_strides, rhs_dilation, groups), of_result), dtype)
+    return c.convert(_in_layout(c, _convolved(c, x, w, spatial, same or amounts, window_strides, rhs_dilation, groups), of_result), dtype)
 
 
 def _convolved(
-    c: Emitter, x: Value, w: Value, kernel: Sequence[int], padding: Sequence[Any], strides: Sequence[int], dilations: Sequence[int], groups: int
+    c: Emitter, x: Value, w: Value, kernel: Sequence[int], padding: Sequence[Any] | str, strides: Sequence[int], dilations: Sequence[int], groups: int
 ) -> Value:
-    pads = [*(low for low, _ in padding), *(high for _, high in padding)]
+    same, pairs = (padding, []) if isinstance(padding, str) else (None, list(padding))
+    pads = [*(low for low, _ in pairs), *(high for _, high in pairs)]
     return c.op(
-        "Conv", x, w, kernel_shape=list(kernel), pads=pads if any(pads) else None, strides=list(strides) if any(step != 1 for step in strides) else None,
+        "Conv", x, w, kernel_shape=list(kernel), auto_pad=same, pads=pads if any(pads) else None, strides=list(strides) if any(step != 1 for step in strides) else None,
         dilations=list(dilations) if any(rate != 1 for rate in dilations) else None, group=groups if groups > 1 else None,
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from onward.converters.jax.emitter import Array, Emitter
 from onward.converters.jax.operators.reductions import extreme, monoid
 from onward.converters.jax.operators.shapes import padded
 from onward.converters.jax.registry import PRIMITIVES, primitive
-from onward.converters.jax.sizes import is_static
+from onward.converters.jax.sizes import is_static, same_padding
 from onward.errors import UnsupportedOperator
 from onward.ir import Value
 
@@ -25,8 +25,6 @@ def reduce_window(
     """A pooling over the axes whose windows are wider than 1, which are moved to the end; a minimum is the maximum of the opposite,
     a sum a mean times the size of the window."""
     kind = c.primitive.removeprefix("reduce_window_")
-    if any(not is_static(item) for pair in padding for item in pair):
-        raise UnsupportedOperator("padding depends on an open size")
     dtype = np.dtype(x.dtype)
     if dtype.kind in "iu" and dtype.itemsize == 8:
         raise UnsupportedOperator("windows over whole numbers of 64 bits")
@@ -38,16 +36,25 @@ def reduce_window(
     shape = list(x.shape)
     pairs = [tuple(pair) for pair in padding]
     moved = [axis for axis in range(x.rank) if _is_wide(axis, window_dimensions, window_strides, pairs, base_dilation)]
-    if (
-        any(base_dilation[axis] > 1 or min(pairs[axis]) < 0 for axis in moved)
+    same = _same(moved, shape, window_dimensions, window_strides, pairs, base_dilation, window_dilation) if dtype.kind == "f" else None
+    if same is None and (
+        any(not is_static(item) for axis in moved for item in pairs[axis])
+        or any(base_dilation[axis] > 1 or min(pairs[axis]) < 0 for axis in moved)
         or _has_empty(moved, window_dimensions, window_dilation, pairs)
         or dtype.kind in "iub"
     ):
         configuration = [(*pairs[axis], base_dilation[axis] - 1) for axis in range(x.rank)]
         value = padded(c, value, c.number(filler, work), configuration, shape)
         pairs = [(0, 0)] * x.rank
-    made = _pooled(c, value, shape, moved, kind, window_dimensions, window_strides, pairs, window_dilation)
+    made = _pooled(c, value, shape, moved, kind, window_dimensions, window_strides, same or pairs, window_dilation)
     return c.convert(c.op("Neg", made) if kind == "min" else made, dtype)
+
+
+def _same(moved: Sequence[int], shape: Sequence[Any], windows: Any, strides: Any, padding: Any, base: Any, dilation: Any) -> str | None:
+    if any(max(base[axis], dilation[axis]) > 1 for axis in moved):
+        return None
+    extents, spans, steps, amounts = ([items[axis] for axis in moved] for items in (shape, windows, strides, padding))
+    return same_padding(extents, spans, steps, amounts)
 
 
 def _is_wide(axis: int, windows: Any, strides: Any, padding: Any, dilation: Any) -> bool:
@@ -67,9 +74,10 @@ def _pooled(c: Emitter, value: Value, shape: Sequence[Any], moved: Sequence[int]
     value = c.transpose(value, order)
     if len(rest) != 2:
         value = _two_leading(c, value, len(rest))
-    pads = [*(padding[axis][0] for axis in moved), *(padding[axis][1] for axis in moved)]
+    same = padding if isinstance(padding, str) else None
+    pads = [] if same else [*(padding[axis][0] for axis in moved), *(padding[axis][1] for axis in moved)]
     options: dict[str, Any] = {
-        "kernel_shape": [windows[axis] for axis in moved], "strides": [strides[axis] for axis in moved], "pads": pads if any(pads) else None,
+        "kernel_shape": [windows[axis] for axis in moved], "strides": [strides[axis] for axis in moved], "pads": pads if any(pads) else None, "auto_pad": same,
         "dilations": [dilation[axis] for axis in moved] if any(dilation[axis] > 1 for axis in moved) else None,
     }  # fmt: skip
     if kind == "sum":

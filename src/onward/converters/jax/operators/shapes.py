@@ -152,7 +152,10 @@ def padded(c: Emitter, value: Any, filler: Any, configuration: Sequence[tuple[An
             value = _spread(c, value, filler, axis, interior, rank)
     low = [max(0, item) if is_static(item) else item for item, _, _ in configuration]
     high = [max(0, item) if is_static(item) else item for _, item, _ in configuration]
-    if any(not is_static(item) or item for item in (*low, *high)):
+    if not all(map(is_static, (*low, *high))):  # the axes are named, so that the others keep their sizes
+        axes = [axis for axis, pair in enumerate(zip(low, high, strict=True)) if not all(map(is_static, pair)) or any(pair)]
+        value = c.op("Pad", value, [*(low[axis] for axis in axes), *(high[axis] for axis in axes)], filler, np.array(axes))
+    elif any((*low, *high)):
         value = c.op("Pad", value, [*low, *high], filler)
     for axis, (before, after, _) in enumerate(configuration):
         start, end = -min(0, before) if is_static(before) else 0, min(0, after) if is_static(after) else 0
