@@ -178,6 +178,9 @@ def test_convert(command: Command, tmp_path: Path) -> None:
     differs = command("verify", str(tmp_path / "m.onnx"), str(tmp_path / "other.json"))
     assert differs.returncode == 1 and "prediction" in differs.stderr
     assert onward.InferenceSession(tmp_path / "m.onnx").run(None, {"x": rows})[0].shape == (50,)
+    for wrong, words in ((["check", "m.json"], "XGBoost"), (["inspect", "."], "folder"), (["convert", "m.onnx", "-o", "n.onnx"], "--to")):
+        done = command(*wrong)
+        assert done.returncode != 0 and words in done.stderr and "Traceback" not in done.stderr
     nowhere = command("convert", str(tmp_path / "m.json"), "-o", str(tmp_path / "nowhere" / "m.onnx"))
     assert nowhere.returncode == 1 and "FileNotFoundError" in nowhere.stderr and "Traceback" not in nowhere.stderr
 

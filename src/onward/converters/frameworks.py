@@ -89,10 +89,19 @@ def recognized(source: Any, trust: bool = False, name: str | None = None) -> tup
     return (named(name) if name else _kin(source)), source
 
 
+def owner(path: Path) -> Framework | None:
+    """The framework that a file or folder is a model of, by its name and mark."""
+    return next((framework for framework in FRAMEWORKS if framework.owns(path)), None)
+
+
 def _owner(path: Path) -> Framework:
-    for framework in FRAMEWORKS:
-        if framework.owns(path):
-            return framework
+    framework = owner(path)
+    if framework is not None:
+        return framework
+    if path.suffix == ".onnx":
+        raise UnsupportedModel(f"'{path}' is an ONNX model already; `to` (--to) says what else it is to become")
+    if (path / "model.py").is_file():
+        raise UnsupportedModel(f"'{path}' is a folder of source, whose text is not read: pass what `load()` in its model.py gives to `onward.convert`")
     known = ", ".join(f"{ending} ({framework.title})" for framework in FRAMEWORKS for ending in framework.endings)
     raise UnsupportedModel(f"'{path}' is no model file that is known here; known are {known}")
 

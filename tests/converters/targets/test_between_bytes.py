@@ -14,7 +14,7 @@ from onnxruntime import quantization
 import onward
 from onward.converters.builder import ModelBuilder
 from onward.converters.targets import LAYERED
-from onward.converters.targets.between_bytes import FORMS, steps_of, with_float_operators
+from onward.converters.targets.between_bytes import FORMS, MICROSOFT, steps_of, with_float_operators
 from onward.ir import DataType, Model, as_model
 
 SHAPE = (2, 3, 8, 8)
@@ -95,6 +95,26 @@ def test_targets_have_layers(target: str, tmp_path: Path) -> None:
     if target == "keras":
         kinds = [type(layer).__name__ for layer in made.layers]
         assert kinds.count("Conv2D") + kinds.count("DepthwiseConv2D") == 2 and kinds.count("Dense") == 2 and "FakeQuantize" in kinds
+
+
+@pytest.mark.parametrize("version", [13, 21])
+def test_operators_beside_layers(version: int) -> None:
+    """A softmax, a mean, a choice and a concatenation of bytes: the float forms differ by a step at most."""
+    b = ModelBuilder("beside", opset=version)
+    scale, zero = b.constant(np.float32(0.02)), b.constant(np.uint8(128))
+    x = b.op("QuantizeLinear", b.input("x", DataType.FLOAT, ["n", 3, 4]), scale, zero)
+    at = (scale, zero)
+    soft = b.op("QLinearSoftmax", x, *at, b.constant(np.float32(1 / 256)), b.constant(np.uint8(0)), domain=MICROSOFT, opset=13)
+    mean = b.op("QLinearReduceMean", x, *at, *at, domain=MICROSOFT, axes=[2], keepdims=1)
+    chosen = b.op("QLinearWhere", b.constant(np.array([True, False, True, True])), x, *at, mean, *at, *at, domain=MICROSOFT)
+    both = b.op("QLinearConcat", *at, chosen, *at, soft, b.constant(np.float32(1 / 256)), b.constant(np.uint8(0)), domain=MICROSOFT, axis=1)
+    b.output(b.op("DequantizeLinear", both, *at), "y")
+    model = b.model()
+    made = with_float_operators(model)
+    assert {"Softmax", "ReduceMean", "Where", "Concat"} < set(operators_of(made)) and not any(node.domain for node in made.graph.nodes)
+    data = np.random.default_rng(3).standard_normal((2, 3, 4)).astype(np.float32)
+    theirs, ours = (onward.InferenceSession(item.to_bytes()).run(None, {"x": data})[0] for item in (model, made))
+    assert np.abs(ours - theirs).max() <= 0.02 * 1.001 and ours.std() > 0.1
 
 
 def test_what_is_not_known_stays_on_bytes() -> None:

@@ -24,6 +24,10 @@ BYTES = (DataType.INT8, DataType.UINT8)
 ROUNDING = 256 * float(np.finfo(np.float32).eps)
 AXES_SINCE = 13
 """DequantizeLinear has an axis from this version on."""
+SINGLE_AXIS_SINCE = 13
+"""Softmax is along one axis from this version on, before along all from one on."""
+AXES_ARE_INPUTS_SINCE = 18
+"""ReduceMean's axes are an input from this version on."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,14 @@ class Form:
     operands: tuple[int, ...] = (0, 3)
     bias: int | None = None
     """Of 32 bits, in steps of the product of the operands' scales."""
+    plain: tuple[int, ...] = ()
+    """Inputs that are no bytes, before the operands."""
+    repeats: bool = False
+    """Whether as many more operands follow as there are inputs for."""
+
+    def operands_of(self, node: Node) -> tuple[int, ...]:
+        """Where the operands of a node stand."""
+        return tuple(range(self.operands[0], len(node.inputs), 3)) if self.repeats else self.operands
 
 
 FORMS = {
@@ -46,6 +58,10 @@ FORMS = {
     (MICROSOFT, "QLinearMul"): Form("Mul", 6),
     (MICROSOFT, "QLinearSigmoid"): Form("Sigmoid", 3, (0,)),
     (MICROSOFT, "QLinearLeakyRelu"): Form("LeakyRelu", 3, (0,)),
+    (MICROSOFT, "QLinearSoftmax"): Form("Softmax", 3, (0,)),
+    (MICROSOFT, "QLinearReduceMean"): Form("ReduceMean", 3, (0,)),
+    (MICROSOFT, "QLinearConcat"): Form("Concat", 0, (2,), repeats=True),
+    (MICROSOFT, "QLinearWhere"): Form("Where", 7, (1, 4), plain=(0,)),
     (MICROSOFT, "QLinearAveragePool"): Form("AveragePool", 3, (0,)),
     (MICROSOFT, "QLinearGlobalAveragePool"): Form("GlobalAveragePool", 3, (0,)),
 }
@@ -84,7 +100,8 @@ def steps_of(model: Model) -> dict[str, float]:
 class _Writer:
     def __init__(self, model: Model) -> None:
         self.graph = model.graph
-        self.has_axes = model.opset_imports.get("", 1) >= AXES_SINCE
+        self.version = model.opset_imports.get("", 1)
+        self.has_axes = self.version >= AXES_SINCE
         self.made: dict[tuple[Value, Value | None, Value | None], Value] = {}
         """By a value of bytes, its scale and its zero point, what is dequantised."""
 
@@ -95,10 +112,16 @@ class _Writer:
         bias = inputs[form.bias] if form.bias is not None and form.bias < len(inputs) else None
         if not self._is_known(node, form, inputs, bias):
             return False
-        operands = [self._dequantized(node, inputs[place : place + 3], self._axis(node, inputs, place)) for place in form.operands]
+        operands = [inputs[place] for place in form.plain]
+        operands += [self._dequantized(node, inputs[place : place + 3], self._axis(node, inputs, place)) for place in form.operands_of(node)]
         if bias is not None:
             operands.append(self._bias(node, form, inputs, bias))
-        attributes = {name: item for name, item in node.attributes.items() if name != "channels_last"}
+        attributes = {name: item for name, item in node.attributes.items() if name not in ("channels_last", "opset")}
+        if form.operator == "Softmax":
+            attributes.setdefault("axis", -1)
+        if form.operator == "ReduceMean" and self.version >= AXES_ARE_INPUTS_SINCE:
+            axes = np.array(attributes.pop("axes").value, np.int64)
+            operands.append(self.graph.add_initializer(Tensor.of(axes), f"{node.outputs[0].name}_axes"))
         old = node.outputs[0]
         new = self._insert(node, Node(form.operator, operands, [self._value(old.name.removesuffix(SUFFIX), old)], attributes, name=node.name))
         if inputs[form.result] is not None:
@@ -111,7 +134,9 @@ class _Writer:
 
     def _is_known(self, node: Node, form: Form, inputs: Sequence[Value | None], bias: Value | None) -> bool:
         """Whether scales and zero points are numbers, one for a tensor or one for each channel of a weight."""
-        scales = [_data(inputs[place + 1]) for place in form.operands]
+        scales = [_data(inputs[place + 1]) for place in form.operands_of(node)]
+        if form.operator == "Softmax" and (node.attribute("opset", 1) < SINGLE_AXIS_SINCE) != (self.version < SINGLE_AXIS_SINCE):
+            return False
         if node.attribute("channels_last", 0) or any(scale is None for scale in scales) or bias is not None and _data(bias) is None:
             return False
         if _kind(inputs, form.operands[0]) not in BYTES:
@@ -119,7 +144,7 @@ class _Writer:
         result = None if inputs[form.result] is None else _data(inputs[form.result])
         if inputs[form.result] is not None and (result is None or result.size != 1):
             return False
-        weights = [place for place, scale in zip(form.operands, scales) if scale is not None and scale.size > 1]
+        weights = [place for place, scale in zip(form.operands_of(node), scales) if scale is not None and scale.size > 1]
         return not weights or self.has_axes and all(place == 3 and _data(inputs[3]) is not None and _is_vector(inputs[4]) for place in weights)
 
     def _axis(self, node: Node, inputs: Sequence[Value | None], place: int) -> int | None:
