@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -116,7 +117,7 @@ class _Writer:
         operands += [self._dequantized(node, inputs[place : place + 3], self._axis(node, inputs, place)) for place in form.operands_of(node)]
         if bias is not None:
             operands.append(self._bias(node, form, inputs, bias))
-        attributes = {name: item for name, item in node.attributes.items() if name not in ("channels_last", "opset")}
+        attributes: dict[str, Any] = {name: item for name, item in node.attributes.items() if name not in ("channels_last", "opset")}
         if form.operator == "Softmax":
             attributes.setdefault("axis", -1)
         if form.operator == "ReduceMean" and self.version >= AXES_ARE_INPUTS_SINCE:
