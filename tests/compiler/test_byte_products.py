@@ -143,6 +143,38 @@ def test_numbers_become_bytes_and_floats_again(target: str, dtype: DataType, zer
     compare([x], {"floats": dequantized(whole, 0.25, zero), "others": dequantized(quantized(x * 2, zero, dtype), 1, 3)}, {"x": values}, target, 0)
 
 
+def bytes_of_product(dtype: DataType, zero: int, scale: float, columns: int) -> tuple[P.Input, P.Array]:
+    """Sums with an offset for each column, scaled and quantised; many of them are beyond both limits."""
+    g = np.random.default_rng(columns)
+    _, right = matrices(19, 12, columns)
+    x = P.Input((19, 12), DataType.UINT8, "x")
+    bias, factor = (P.constant(item) for item in (g.integers(-(2**20), 2**20, columns, np.int32), (scale * g.random(columns)).astype(np.float32)))
+    total = P.matmul(x, P.constant(right), DataType.INT32) - 3 * P.constant(right.sum(0, np.int32)) + bias
+    return x, quantized(P.cast(total, DataType.FLOAT) * factor, zero, dtype)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("dtype, zero", [(DataType.UINT8, 0), (DataType.UINT8, 77), (DataType.INT8, -5)])
+@pytest.mark.parametrize("columns, scale", [(32, 1e-3), (231, 1e-3), (64, 1e6)], ids=["pairs", "all", "too large for 32 bits"])
+def test_sums_end_as_bytes(target: str, dtype: DataType, zero: int, columns: int, scale: float) -> None:
+    x, result = bytes_of_product(dtype, zero, scale, columns)
+    compare([x], {"y": result}, {"x": matrices(19, 12, columns)[0]}, target)
+
+
+@pytest.mark.parametrize("name", ["avx512", "avx2", "generic"])
+def test_numbers_that_fit_are_limited_by_the_narrowing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = Target.parse(name)
+    if not target.is_x86:
+        pytest.skip("the baseline of another family")
+    monkeypatch.setattr(Target, "parse", lambda name: target)
+    codes = []
+    for scale in (1e-3, 1e6):
+        x, result = bytes_of_product(DataType.UINT8, 0, scale, 128)
+        codes.append(assembly(text_of_contraction(lambda x=x, result=result: compile_arrays([x], {"y": result}, "host"), monkeypatch), target))
+    assert "packuswb" in codes[0] and "maxps" not in codes[0]
+    assert "maxps" in codes[1]
+
+
 def test_where_products_meet_all_but_one_end_as_bytes() -> None:
     left, right = matrices(50, 32, 64)
     x = P.Input(left.shape, DataType.UINT8, "x")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from onward.compiler.rewrite import replace_part
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, SymbolAtom
 from onward.program.array import Array, Compute, Concatenate, Input, Reduce, Reshape, RoutineOutput
-from onward.program.scalar import Cast, Operation, Read, Scalar
+from onward.program.scalar import Cast, Operation, Read, Scalar, ScalarKey, operation
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +90,41 @@ def _has_greatest(scalar: Scalar) -> bool:
             seen.add(array)
             pending += array.sources
     return False
+
+
+def split_offset(body: Scalar, total: Array, rows: Sequence[Expression]) -> tuple[Scalar | None, Scalar]:
+    """What is added to a sum of integers first, the same for all `rows`, and `body` as it is made of the sum that began with that."""
+    found = {ScalarKey(read): read for read in body.reads() if read.array is total}
+    if len(found) != 1:
+        return None, body
+    (own,) = found.values()
+    offset: Scalar | None = None
+    link: Scalar = own
+    while True:
+        parents = {ScalarKey(item): item for item in body.walk() if any(link.same(argument) for argument in item.arguments)}
+        added = _added(next(iter(parents.values())), link) if len(parents) == 1 else None
+        if added is None or not _is_fixed(added[1], total, rows):
+            return offset, body if offset is None else replace_part(body, link, own)
+        link, (sign, other) = next(iter(parents.values())), added
+        offset = (other if sign == "add" else -other) if offset is None else operation(sign, offset, other)
+
+
+def _added(scalar: Scalar, link: Scalar) -> tuple[str, Scalar] | None:
+    """The other term of a sum or difference that begins with `link`, or of a sum that ends with it."""
+    if not isinstance(scalar, Operation) or scalar.name not in ("add", "subtract") or not scalar.dtype.is_integer:
+        return None
+    left, right = scalar.arguments
+    if left.same(link):
+        return scalar.name, right
+    return ("add", left) if scalar.name == "add" else None
+
+
+def _is_fixed(scalar: Scalar, total: Array, rows: Sequence[Expression]) -> bool:
+    """Whether a term knows neither the sum nor where in the rows it is."""
+    names = {name for row in rows for name in row.symbols}
+    places = [place for item in scalar.walk() for place in (*getattr(item, "indices", ()), getattr(item, "expression", 0))]
+    moves = any(isinstance(place, Expression) and names & place.symbols for place in places)
+    return not moves and not any(read.array is total for read in scalar.reads())
 
 
 def classify(

@@ -23,6 +23,7 @@ from onward.program.array import (
     Concatenate,
     Constant,
     Input,
+    Parameter,
     Reshape,
     RoutineOutput,
     defining_routine,
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from onward.compiler.growth import Growth
 
 Order = tuple[int, ...]
+SMALL_ARRAY = 1 << 16
+"""Elements of an array whose limits are looked for."""
 
 
 @dataclass(eq=False)
@@ -320,6 +323,13 @@ class LayoutPlanner:
         return self.view(array).buffer is self.view(host).buffer
 
     # -- views -------------------------------------------------------------------------------------------------
+    def known_data(self, array: Array) -> np.ndarray | None:
+        """The elements of a small array that are known and stay what they are; None for every other one."""
+        constant = self.known.get(array, array)
+        if not isinstance(constant, Constant) or isinstance(constant, Parameter) or not isinstance(array.size, int) or array.size > SMALL_ARRAY:
+            return None
+        return constant.tensor.numpy()
+
     def view(self, array: Array) -> View:
         """Where the array lies."""
         found = self.views.get(array)

@@ -124,6 +124,37 @@ def nearest_integer(b: Builder, value: Value) -> Value:
     return b.bitcast(value + magic, bits) - b.constant(bits, 0x4B400000)
 
 
+def emit_quantized(b: Builder, value: Value, shift: int, dtype: DataType) -> Value:
+    """The integer nearest to a float32, halves to even, plus `shift`, as a byte of `dtype`: what does not fit ends at the limits.
+
+    The float must fit 32 bits.
+    """
+    words = Type("i32", value.type.lanes)
+    whole = b.intrinsic(f"llvm.lrint.{words.mangled}.{value.type.mangled}", words, value)
+    if b.target.is_x86 and b.target.vector_bits == 512 and words.lanes in (32, 64):
+        return _packed(b, whole, shift, dtype)
+    least, most = (-128, 127) if dtype.is_signed else (0, 255)
+    whole = whole + b.constant(words, shift) if shift else whole
+    for name, limit in (("smax", least), ("smin", most)):
+        whole = b.intrinsic(f"llvm.{name}.{words.mangled}", words, whole, b.constant(words, limit))
+    return b.cast(whole, Type("i8"))
+
+
+def _packed(b: Builder, value: Value, shift: int, dtype: DataType) -> Value:
+    """Two or four vectors of AVX-512 as one of bytes: instructions that take two at a time are half as many as those that take one."""
+    lanes = value.type.lanes
+    parts = [b.shuffle(value, value, range(first, first + 16)) for first in range(0, lanes, 16)]
+    halves, bytes_of = Type("i16", 32), Type("i8", 64)
+    words = [b.intrinsic("llvm.x86.avx512.packssdw.512", halves, *parts[first : first + 2]) for first in range(0, len(parts), 2)]
+    if shift:
+        words = [b.intrinsic(f"llvm.sadd.sat.{halves.mangled}", halves, word, b.constant(halves, shift)) for word in words]
+    name = "packsswb" if dtype.is_signed else "packuswb"
+    packed = b.bitcast(b.intrinsic(f"llvm.x86.avx512.{name}.512", bytes_of, words[0], words[-1]), Type("i32", 16))
+    # Each of the four parts of 128 bits has four bytes of every vector.
+    picked = b.shuffle(packed, packed, [4 * part + vector for vector in range(lanes // 16) for part in range(4)])
+    return b.bitcast(picked, Type("i8", lanes))
+
+
 def _rounded_to_odd(b: Builder, value: Value) -> Value:
     """A float64 as float32, inexact ones to the neighbour with an odd last bit: a second rounding is then exact.
 

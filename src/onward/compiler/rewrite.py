@@ -21,6 +21,13 @@ def replace_reads(body: Scalar, rule: ReadRule) -> Scalar:
     return _Rewriter({}, rule)(body)
 
 
+def replace_part(body: Scalar, part: Scalar, by: Scalar) -> Scalar:
+    """`body` with every `part` of it that is this one replaced."""
+    rewriter = _Rewriter({}, None)
+    rewriter.done[ScalarKey(part)] = by
+    return rewriter(body)
+
+
 def expand(body: Scalar, is_inlined: Callable[[Compute], bool], expanded: dict[Array, Scalar] | None = None) -> Scalar:
     """`body` with every read of an inlined array replaced by that array's element, all the way down.
 

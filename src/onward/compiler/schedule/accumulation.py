@@ -19,6 +19,10 @@ MOST_WRITTEN_OUT = 7
 """Steps of an innermost loop that is written out whole."""
 CACHE_LINE = 64
 """Bytes that a prefetch brings."""
+STREAM_AHEAD = 16 << 10
+"""Bytes by which a product of few rows asks ahead for its weights: past the page, where hardware stops (4 to 16 KB are as good)."""
+SMALL_PANEL = 4096
+"""Bytes of a panel that hardware fetches early enough by itself."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,22 @@ class LookAhead:
 
     lines: int
     distance: Value
+
+    @classmethod
+    def of_panel(cls, b: Builder, turn: Value, turns: int, panel: int, walked: int, element: Type) -> LookAhead | None:
+        """Each of the `turns` that walk a panel asks for its share of the next one, which lies where this one ends.
+
+        A single turn, which streams the panels once, asks for what it needs soon; a small panel needs nothing. The sizes of a panel and
+        of what a turn of the innermost loop walks are in elements.
+        """
+        if panel * element.bits < 8 * SMALL_PANEL:
+            return None
+        per_line = CACHE_LINE * 8 // element.bits
+        walked_lines = -(-walked // per_line)
+        lines = max(1, -(-walked_lines // turns))
+        share = b.unsigned_remainder(turn * b.constant(I64, lines), b.constant(I64, walked_lines))
+        distance = min(panel, STREAM_AHEAD * 8 // element.bits) if turns == 1 else panel
+        return cls(lines, b.constant(I64, distance) + share * b.constant(I64, per_line))
 
 
 @dataclass(frozen=True)
@@ -64,18 +84,17 @@ def steps_written_out(product: Product) -> int:
 
 
 class Accumulation:
-    """Emits the reduction of a tile of `rows` x `vectors` sums of type `kind`, which end in `scratch`, row by row."""
+    """Emits the reduction of a tile of `rows` sums for each vector of columns, which begin as `first` and end in `scratch`, row by row."""
 
     def __init__(
         self, point: Emitter, product: Product, loops: Sequence[Loop], row_step: Dimension, scratch: Value,
-        rows: int, vectors: int, kind: Type, masks: list[Value] | None, look_ahead: LookAhead | None, streams: Sequence[Stream],
+        rows: int, first: Sequence[Value], masks: list[Value] | None, look_ahead: LookAhead | None, streams: Sequence[Stream],
         chain: int = PRODUCTS, passing: Passing | None = None,
     ) -> None:  # fmt: skip
         self.b: Builder = point.b
         self.point, self.product, self.loops, self.row_step, self.scratch = point, product, loops, row_step, scratch
-        self.kind, self.masks, self.look_ahead, self.streams, self.chain, self.passing = kind, masks, look_ahead, streams, chain, passing
-        zero = self.b.constant(kind, 0)
-        self.sums: list[list[Variable]] = [[self.b.variable(zero) for _ in range(vectors)] for _ in range(rows)]
+        self.kind, self.masks, self.look_ahead, self.streams, self.chain, self.passing = first[0].type, masks, look_ahead, streams, chain, passing
+        self.sums: list[list[Variable]] = [[self.b.variable(value) for value in first] for _ in range(rows)]
         self.unroll = steps_written_out(product)
 
     def run(self, left: Value, right: Value) -> None:

@@ -16,13 +16,15 @@ from onward.compiler.operations import (
     emit_literal,
     emit_load,
     emit_operation,
+    emit_quantized,
     emit_store,
     nearest_integer,
     storage_type,
 )
 from onward.compiler.schedule.growth import Carrier
 from onward.compiler.schedule.kernel import Arguments
-from onward.compiler.schedule.rounding import requantized, small_integer, without_shift
+from onward.compiler.schedule.limits import limits_of
+from onward.compiler.schedule.rounding import requantized, saturated, small_integer, without_shift
 from onward.compiler.values import Type, Value
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import BinaryAtom, Dimension, Expression, OpaqueAtom, SymbolAtom
@@ -30,6 +32,8 @@ from onward.program.array import Array
 from onward.program.scalar import Cast, IndexValue, Literal, Operation, Read, Scalar, ScalarKey, Select
 
 I64 = Type("i64")
+LARGE = 2.0**30
+"""Floats below this fit 32 bits, however their last bits were rounded."""
 
 
 class Emitter:
@@ -97,6 +101,9 @@ class Emitter:
             case Read():
                 return self._read(scalar)
             case Cast():
+                whole = saturated(scalar)
+                if whole is not None and self._fits(whole[0]):
+                    return emit_quantized(self.b, self.scalar(whole[0]), whole[1], scalar.dtype)
                 small = small_integer(scalar)
                 if small is not None:
                     return nearest_integer(self.b, self.scalar(small[0]))
@@ -119,6 +126,10 @@ class Emitter:
                     return self._divisor(values[0])
                 return emit_operation(self.b, scalar.name, values, scalar.arguments[0].dtype)
         raise TypeError(f"no rule for {type(scalar).__name__}")
+
+    def _fits(self, number: Scalar) -> bool:
+        """Whether 32 bits hold a float, whatever the data are."""
+        return self.layouts is not None and max(map(abs, limits_of(number, self.layouts.known_data))) < LARGE
 
     def _multiply_add(self, scalar: Operation) -> Value | None:
         for product, addend in (scalar.arguments, scalar.arguments[::-1]):

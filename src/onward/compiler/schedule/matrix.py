@@ -9,10 +9,11 @@ deeper reduction nest. What a step of the reduction is, a multiply-add of floats
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 from onward.compiler.builder import Builder, Module
-from onward.compiler.contractions import is_affine
+from onward.compiler.contractions import is_affine, split_offset
 from onward.compiler.layout import Buffer, LayoutPlanner
 from onward.compiler.operations import storage_type
 from onward.compiler.rewrite import substitute
@@ -40,17 +41,14 @@ from onward.compiler.values import I8, I64, POINTER, Type, Value
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, Symbol, SymbolAtom, ceiling_divide, product, upper_bound
 from onward.ir.expressions import substitute as substitute_index
-from onward.program.scalar import IndexValue, Read
+from onward.program.array import Array
+from onward.program.scalar import IndexValue, Read, Scalar
 
-STREAM_AHEAD = 16 << 10
-"""Bytes by which a product of few rows asks ahead for its weights: past the page, where hardware stops (4 to 16 KB are as good)."""
 ROWS_PER_LANE = 3.5
 """Up to so many rows for each lane of a vector, half the bytes of weights are worth what it takes to make floats of them: with
 16 lanes one row takes 0.4 of the time, 32 rows 0.8, 49 rows 0.9, but 64 rows 1.04 and 128 rows 1.07 (measured)."""
 STREAMING_DEPTH = 256
 """Terms of the longest sum during which a tile asks for what it will write: with 256 channels there is nothing to gain, with 64 a fifth (measured)."""
-SMALL_PANEL = 4096
-"""Bytes of a panel that hardware fetches early enough by itself."""
 PACKING_ROWS = 256
 """From so many rows on, panels made for the run are worth it: with 128 rows they cost what they bring, with 1024 an eighth is gained (measured)."""
 
@@ -312,22 +310,13 @@ class MatrixSchedule:
             self._emit_columns(b, arguments, indices, place.panel, place.tile)
 
     def _look_ahead(self, b: Builder, turn: Value) -> LookAhead | None:
-        """Each tile of rows asks for its share of the next panel, which lies where this one ends, while it walks this one.
-
-        A single tile, which streams the panels once, asks for what it needs soon.
-        """
-        panel, bits = self.panels.steps * self.panels.parts * self.width * self.form.group, self.form.right_element.bits
-        if not self.packed or not isinstance(panel, int) or panel * bits < 8 * SMALL_PANEL:
+        """What tile number `turn` of a strip asks for of the next panel, where this one is large and packed."""
+        panel = self.panels.steps * self.panels.parts * self.width * self.form.group
+        if not self.packed or not isinstance(panel, int):
             return None
-        per_line = CACHE_LINE * 8 // bits
-        walked = -(-self._steps_of_a_turn() * self.width * self.form.group // per_line)
-        tiles = self.order.tiles_of_rows
-        turns = tiles if isinstance(tiles, int) else TYPICAL_ROWS // self.tile.rows
-        turns = min(turns, self.order.strip or turns)
-        lines = max(1, -(-walked // turns))
-        share = b.unsigned_remainder(turn * b.constant(I64, lines), b.constant(I64, walked))
-        distance = min(panel, STREAM_AHEAD * 8 // bits) if turns == 1 else panel
-        return LookAhead(lines, b.constant(I64, distance) + share * b.constant(I64, per_line))
+        tiles = self.order.tiles_of_rows if isinstance(self.order.tiles_of_rows, int) else TYPICAL_ROWS // self.tile.rows
+        walked = self._steps_of_a_turn() * self.width * self.form.group
+        return LookAhead.of_panel(b, turn, min(tiles, self.order.strip or tiles), panel, walked, self.form.right_element)
 
     def _steps_of_a_turn(self) -> int:
         """Steps of the reduction in a turn of its innermost loop."""
@@ -411,21 +400,44 @@ class MatrixSchedule:
         else:
             right = self._start(b, arguments, self.right, here)
         passing = None if self.carrier is None else self.carrier.passing(Emitter(b, arguments, self.layouts, here), self.right)
+        offset, body = self.offset_and_rest
+
+        def spot(vector: int, position: Value) -> dict[str, Value]:
+            places = {**here, str(self.column): column + b.constant(I64, vector * lanes)}
+            return {**places, str(self.rows[-1]): row + position} if self.rows else places
+
+        first = [
+            b.constant(kind, 0) if offset is None
+            else self._at(b, arguments, spot(vector, b.constant(I64, 0)), lanes, masks[vector] if masks else None).vector(offset)
+            for vector in range(vectors)
+        ]  # fmt: skip
         Accumulation(
-            self.point, self.product, self._loops(), self.row_step, self.scratch, count, vectors, kind,
+            self.point, self.product, self._loops(), self.row_step, self.scratch, count, first,
             None if self.packed else masks, self.look_ahead, self._streams(b, arguments, here, count, vectors * lanes), self.chain,
             passing,
         ).run(left, right)  # fmt: skip
         wide = vectors * lanes
         with b.loop(b.constant(I64, 0), b.constant(I64, count)) as position:
-            for vector in range(vectors):
+            for vector, together in self._groups_of_vectors(vectors):
                 place = position * b.constant(I64, wide) + b.constant(I64, vector * lanes)
-                value = b.load(b.offset(self.scratch, place, self.total), kind, alignment_of(kind))
-                spot = dict(here)
-                if self.rows:
-                    spot[str(self.rows[-1])] = row + position
-                spot[str(self.column)] = column + b.constant(I64, vector * lanes)
-                self._finish(b, arguments, spot, value, lanes, masks[vector] if masks else None)
+                value = b.load(b.offset(self.scratch, place, self.total), kind.with_lanes(together * lanes), alignment_of(kind))
+                mask = self._mask(b, left_over, vector * lanes, together * lanes)
+                self._finish(b, arguments, spot(vector, position), value, together * lanes, mask, body)
+
+    def _groups_of_vectors(self, vectors: int) -> Iterator[tuple[int, int]]:
+        """Which vectors are finished together, and how many: those whose results make whole vectors of a narrower type."""
+        most, first = max(1, self.total.bits // storage_type(self.root.array.dtype).bits), 0
+        while first < vectors:
+            together = min(most, 1 << (vectors - first).bit_length() - 1)
+            yield first, together
+            first += together
+
+    @cached_property
+    def offset_and_rest(self) -> tuple[Scalar | None, Scalar]:
+        """What is added to all rows of a sum of integers, which begins with it, and the element of that sum."""
+        reduce = self.root.reduce
+        assert reduce is not None
+        return (None, self.body) if self.total.is_float else split_offset(self.body, reduce, self.rows)
 
     def _streams(self, b: Builder, arguments: Arguments, indices: dict[str, Value], count: int, wide: int) -> list[Stream]:
         """What a tile should ask for: what it will write and add, and the rows of the next tile.
@@ -453,10 +465,12 @@ class MatrixSchedule:
         return [read for read in reads if self.rows and all(self._step(read, variable) != 0 for variable in (self.rows[-1], self.column))]
 
     def _masks(self, b: Builder, left_over: Value | None, vectors: int, lanes: int) -> list[Value] | None:
-        if left_over is None:
-            return None
-        kind = Type("i64", lanes)
-        return [b.iota(kind) < b.splat(left_over - b.constant(I64, vector * lanes), lanes) for vector in range(vectors)]
+        masks = [self._mask(b, left_over, vector * lanes, lanes) for vector in range(vectors)]
+        return None if left_over is None else masks  # type: ignore[return-value]
+
+    def _mask(self, b: Builder, left_over: Value | None, first: int, lanes: int) -> Value | None:
+        """Which of `lanes` columns from the `first` one on there are."""
+        return None if left_over is None else b.iota(Type("i64", lanes)) < b.splat(left_over - b.constant(I64, first), lanes)
 
     def _start(self, b: Builder, arguments: Arguments, read: Read, indices: dict[str, Value]) -> Value:
         """The address of an operand's element where all reduction loops are at 0."""
@@ -501,10 +515,17 @@ class MatrixSchedule:
         self.width = 1  # any will do: it cancels out
         return turns_of(self._loops(), self.product.group)
 
-    def _finish(self, b: Builder, arguments: Arguments, indices: dict[str, Value], value: Value, lanes: int, mask: Value | None) -> None:
+    def _finish(
+        self, b: Builder, arguments: Arguments, indices: dict[str, Value], value: Value, lanes: int, mask: Value | None, body: Scalar,
+    ) -> None:  # fmt: skip
+        """Stores what `body` makes of a sum."""
         assert self.root.reduce is not None
-        point = Emitter(
-            b, arguments, self.layouts, indices, lane=str(self.column), lanes=lanes, mask=mask,
-            values={self.root.reduce: value}, fused=not self.total.is_float,
-        )  # fmt: skip
-        point.store(self.root.array, self.variables, point.vector(self.body))
+        point = self._at(b, arguments, indices, lanes, mask, {self.root.reduce: value})
+        point.store(self.root.array, self.variables, point.vector(body))
+
+    def _at(
+        self, b: Builder, arguments: Arguments, indices: dict[str, Value], lanes: int, mask: Value | None, values: dict[Array, Value] | None = None,
+    ) -> Emitter:  # fmt: skip
+        """An emitter for `lanes` columns from the indices on."""
+        fused = not self.total.is_float
+        return Emitter(b, arguments, self.layouts, indices, lane=str(self.column), lanes=lanes, mask=mask, values=values, fused=fused)

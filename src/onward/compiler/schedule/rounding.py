@@ -34,6 +34,18 @@ def small_integer(scalar: Scalar) -> tuple[Scalar, int, int, int] | None:
     return limited, int(least.value), int(most.value), shift
 
 
+def saturated(scalar: Cast) -> tuple[Scalar, int] | None:
+    """`number` and `shift` of a number that is quantised to bytes, int32(round_even(limited number)) + shift: its limits are those of the byte."""
+    found = small_integer(scalar.argument) if scalar.dtype in (DataType.UINT8, DataType.INT8) else None
+    if found is None:
+        return None
+    limited, least, most, shift = found
+    limits = np.iinfo(scalar.dtype.numpy)
+    if (least + shift, most + shift) != (limits.min, limits.max):
+        return None
+    return limited.arguments[0].arguments[0], shift
+
+
 def requantized(scalar: Cast) -> Scalar | None:
     """A quantised number that becomes a float again, without the way through bytes: round_even(limited) + shift."""
     narrow = scalar.argument

@@ -315,7 +315,7 @@ class TiledSchedule(MatrixSchedule):
             kind = self.total.with_lanes(lanes)
             place = b.offset(self.scratch, position * b.constant(I64, SIDE) + lane, self.total)
             value = b.load(place, kind, alignment_of(kind))
-            self._finish(b, arguments, {**here, str(self.column): column + lane}, value, lanes, mask)
+            self._finish(b, arguments, {**here, str(self.column): column + lane}, value, lanes, mask, self.body)
 
         with b.loop(b.constant(I64, 0), count) as position:
             places = self.point.places(row + position, extents) if extents else []
