@@ -9,14 +9,13 @@ deeper reduction nest. What a step of the reduction is, a multiply-add of floats
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property
 
 from onward.compiler.builder import Builder, Module
 from onward.compiler.contractions import is_affine, split_offset
-from onward.compiler.layout import Buffer, LayoutPlanner
+from onward.compiler.layout import Buffer, LayoutPlanner, View
 from onward.compiler.operations import storage_type
-from onward.compiler.rewrite import substitute
 from onward.compiler.roots import Root, cost
 from onward.compiler.schedule.accumulation import (
     CACHE_LINE,
@@ -31,6 +30,8 @@ from onward.compiler.schedule.accumulation import (
 from onward.compiler.schedule.emitter import Emitter
 from onward.compiler.schedule.growth import Carrier
 from onward.compiler.schedule.kernel import Arguments, Kernel
+from onward.compiler.schedule.loops import ContractionLoops
+from onward.compiler.schedule.moves import map_into
 from onward.compiler.schedule.panels import Panels
 from onward.compiler.schedule.products import Form, product_of
 from onward.compiler.schedule.strips import TileOrder
@@ -40,9 +41,8 @@ from onward.compiler.targets import Target
 from onward.compiler.values import I8, I64, POINTER, Type, Value
 from onward.ir.datatypes import DataType
 from onward.ir.expressions import Dimension, Expression, Symbol, SymbolAtom, ceiling_divide, product, upper_bound
-from onward.ir.expressions import substitute as substitute_index
-from onward.program.array import Array
-from onward.program.scalar import IndexValue, Read, Scalar
+from onward.program.array import Array, Input, compute
+from onward.program.scalar import Read, Scalar, cast
 
 ROWS_PER_LANE = 3.5
 """Up to so many rows for each lane of a vector, half the bytes of weights are worth what it takes to make floats of them: with
@@ -53,31 +53,15 @@ PACKING_ROWS = 256
 """From so many rows on, panels made for the run are worth it: with 128 rows they cost what they bring, with 1024 an eighth is gained (measured)."""
 
 
-class MatrixSchedule:
+class MatrixSchedule(ContractionLoops):
     """Emits one contraction. A `carrier` has one row."""
 
     def __init__(self, root: Root, layouts: LayoutPlanner, target: Target, carrier: Carrier | None = None) -> None:
-        contraction = root.contraction
-        assert contraction is not None and root.reduce is not None
-        self.root, self.layouts, self.target, self.carrier = root, layouts, target, carrier
-        self.left, self.right = contraction.left, contraction.right
-        self.body = root.body
+        super().__init__(root, layouts, single_row=carrier is not None)
+        self.target, self.carrier = target, carrier
+        assert root.reduce is not None
         self.chain = root.reduce.chain or PRODUCTS
-        self.variables: tuple[Dimension, ...] = root.variables
-        pairs = zip((*root.variables, *root.reduction), (*root.shape, *root.extents))
-        self.extents = {str(variable): extent for variable, extent in pairs} | ({} if carrier is None else {str(row): 1 for row in contraction.rows})
         self._multiply_as(self.right.dtype)
-        self._drop_units()
-        order = layouts.orders.get(root.array) or range(len(root.variables))
-        placed = [self.variables[axis] for axis in order]
-        rank = {str(place): position for position, place in enumerate(placed)}
-        self.batch = self._kept(contraction.batch, rank)
-        self.rows = self._merged(self._kept(contraction.rows, rank), with_right=True)
-        columns = self._kept(contraction.columns, rank)
-        *others, self.column = self._merged(columns, with_right=True) or [Symbol("column@", 0, 0)]
-        self.extents.setdefault(str(self.column), 1)
-        self.batch += others
-        self.inner = self._reduction()
         self.constant = layouts.view(self.right.array).buffer.kind == "constant"
         self.places = self._places()
         # What is packed ahead has a known size.
@@ -91,8 +75,8 @@ class MatrixSchedule:
 
     def _multiply_as(self, stored: DataType) -> None:
         """Settles how the right operand is stored, and with it how products are made."""
-        self.stored = stored
         self.product = product_of(self.right.dtype, self.target, stored)
+        self.stored = self.product.widened or stored
         self._sum_as(self.product)
 
     def _sum_as(self, form: Form) -> None:
@@ -105,71 +89,6 @@ class MatrixSchedule:
         rows = product(self.extents[str(variable)] for variable in self.rows)
         few = not isinstance(rows, int) or rows <= ROWS_PER_LANE * self.lanes
         return few and self.target.narrow and self.constant and self.right.dtype == DataType.FLOAT
-
-    # -- the loops ---------------------------------------------------------------------------------------------
-    def _drop_units(self) -> None:
-        self._rename({name: 0 for name, extent in self.extents.items() if extent == 1})
-
-    def _kept(self, variables: Sequence[Expression], rank: dict[str, int]) -> list[Expression]:
-        kept = [variable for variable in variables if self.extents.get(str(variable), 1) != 1]
-        return sorted(kept, key=lambda variable: rank.get(str(variable), 0))
-
-    def _rename(self, mapping: dict[str, Dimension]) -> None:
-        if not mapping:
-            return
-        for name in mapping:
-            self.extents.pop(name, None)
-        self.body = substitute(self.body, mapping)
-        self.left, self.right = (substitute(read, mapping) for read in (self.left, self.right))  # type: ignore[assignment]
-        self.variables = tuple(substitute_index(place, mapping) for place in self.variables)
-
-    def _addresses(self, with_right: bool) -> list[Dimension]:
-        reads = [read for read in self.body.reads() if read.array is not self.root.reduce]
-        reads += [self.left, self.right] if with_right else [self.left]
-        found = [self.layouts.view(read.array).address(read.indices) for read in reads]
-        found.append(self.layouts.view(self.root.array).address(self.variables))
-        found += [item.expression for item in self.body.walk() if isinstance(item, IndexValue)]
-        return found
-
-    def _merged(self, variables: list[Expression], *, with_right: bool) -> list[Expression]:
-        """Neighbouring loops that walk all memory as one become one."""
-        result: list[Expression] = []
-        for variable in variables:
-            while result and self._mergeable(result[-1], variable, self._addresses(with_right)):
-                variable = self._merge(result.pop(), variable)
-            result.append(variable)
-        return result
-
-    def _mergeable(self, outer: Expression, inner: Expression, addresses: Sequence[Dimension]) -> bool:
-        extent = self.extents[str(inner)]
-        for address in addresses:
-            if isinstance(address, Expression):
-                left, right = address.coefficient(outer), address.coefficient(inner)
-                if left is None or right is None or left != right * extent:
-                    return False
-        return True
-
-    def _merge(self, outer: Expression, inner: Expression) -> Expression:
-        extent = self.extents[str(outer)] * self.extents[str(inner)]
-        merged = Symbol(f"{outer}_{inner}", 0, extent - 1)
-        self._rename({str(outer): 0, str(inner): merged})
-        self.extents[str(merged)] = extent
-        return merged
-
-    def _reduction(self) -> list[Expression]:
-        """The reduction loops, longest strides of the left operand outermost; packing follows the same order."""
-        kept = [variable for variable in self.root.reduction if self.extents.get(str(variable), 1) != 1]
-        self.packed_order = kept
-        steps = {str(variable): self._step(self.left, variable) for variable in kept}
-        if all(isinstance(step, int) for step in steps.values()):
-            kept = sorted(kept, key=lambda variable: -int(steps[str(variable)]))  # type: ignore[arg-type]
-        return kept
-
-    def _step(self, read: Read, variable: Expression) -> Dimension:
-        address = self.layouts.view(read.array).address(read.indices)
-        step = address.coefficient(variable) if isinstance(address, Expression) else 0
-        assert step is not None
-        return step
 
     # -- the right operand -------------------------------------------------------------------------------------
     def _places(self) -> list[Expression]:
@@ -216,8 +135,10 @@ class MatrixSchedule:
         return extents | {str(place): upper_bound(place) + 1 for place in self.places}  # type: ignore[operator]
 
     def _left_buffer(self) -> Buffer:
-        """Where the left operand is read."""
-        return self.layouts.view(self.left.array).buffer
+        """Where the left operand is read: all memory around it lies there once more if it is widened."""
+        buffer = self.layouts.view(self.left.array).buffer
+        widened = self.product.widened
+        return buffer if widened is None else Buffer("arena", widened, buffer.size, label="widened")
 
     def _right_buffer(self) -> Buffer:
         """Where the right operand is read."""
@@ -226,8 +147,19 @@ class MatrixSchedule:
         return self.panels.constant() if self.constant else self.panels.scratch()
 
     def packing_kernels(self) -> list[Kernel]:
-        """Those that lay out as panels what only the run knows."""
-        return [self.panels.kernel(self.right_buffer, self.target)] if self.packed and not self.constant else []
+        """Those that prepare operands for the run."""
+        right = [self.panels.kernel(self.right_buffer, self.target)] if self.packed and not self.constant else []
+        return [*self._left_kernels(), *right]
+
+    def _left_kernels(self) -> list[Kernel]:
+        """The one that widens the left operand, if it is widened."""
+        if self.product.widened is None:
+            return []
+        source = self.layouts.view(self.left.array).buffer
+        memory, whole = Input((source.size,), self.left.dtype, source.label), (1,)
+        self.layouts.views[memory] = View(source, whole)
+        widened = compute(memory.shape, lambda place: cast(memory[place], self.left_buffer.dtype))
+        return [map_into(widened, View(self.left_buffer, whole), self.layouts, self.target)]
 
     # -- the kernel --------------------------------------------------------------------------------------------
     def kernel(self) -> Kernel:
@@ -394,7 +326,7 @@ class MatrixSchedule:
         if self.rows:
             here[str(self.rows[-1])] = row
         here[str(self.column)] = column
-        left = self._start(b, arguments, self.left, here)
+        left = self._start(b, arguments, self.left, here, self.left_buffer)
         if self.packed:
             right = self._panel(b, arguments, here, panel, lane)
         else:
@@ -454,8 +386,8 @@ class MatrixSchedule:
                 Stream(self._start(b, arguments, read, indices), self._step(read, self.rows[-1]) * size, -(-wide * size // CACHE_LINE), count, read is result)
             )
         if self.row_step == self.depth:
-            tile = count * self.depth * self.left.array.dtype.numpy.itemsize
-            behind = b.offset(self._start(b, arguments, self.left, indices), b.constant(I64, tile), I8)
+            tile = count * self.depth * self.left_buffer.dtype.numpy.itemsize
+            behind = b.offset(self._start(b, arguments, self.left, indices, self.left_buffer), b.constant(I64, tile), I8)
             found.append(Stream(behind, CACHE_LINE, 1, -(-tile // CACHE_LINE)))
         return found
 
@@ -472,12 +404,13 @@ class MatrixSchedule:
         """Which of `lanes` columns from the `first` one on there are."""
         return None if left_over is None else b.iota(Type("i64", lanes)) < b.splat(left_over - b.constant(I64, first), lanes)
 
-    def _start(self, b: Builder, arguments: Arguments, read: Read, indices: dict[str, Value]) -> Value:
-        """The address of an operand's element where all reduction loops are at 0."""
+    def _start(self, b: Builder, arguments: Arguments, read: Read, indices: dict[str, Value], buffer: Buffer | None = None) -> Value:
+        """The address of an operand's element where all reduction loops are at 0; in another buffer, if it lies there as in its own."""
         view = self.layouts.view(read.array)
+        buffer = buffer or view.buffer
         zero = b.constant(I64, 0)
         point = Emitter(b, arguments, self.layouts, {**indices, **{str(v): zero for v in self.inner}})
-        return b.offset(arguments.pointer(view.buffer), point.index(view.address(read.indices)), storage_type(read.dtype))
+        return b.offset(arguments.pointer(buffer), point.index(view.address(read.indices)), storage_type(buffer.dtype))
 
     def _panel(self, b: Builder, arguments: Arguments, indices: dict[str, Value], panel: Value, lane: Value) -> Value:
         """The address of a packed panel."""

@@ -144,12 +144,8 @@ class TiledSchedule(MatrixSchedule):
     def _left_buffer(self) -> Buffer:
         return self.left_panels.scratch()
 
-    def packing_kernels(self) -> list[Kernel]:
-        """The left operand's, and the right one's if only the run knows it."""
-        return [self._packing_kernel(), *super().packing_kernels()]
-
-    def _packing_kernel(self) -> Kernel:
-        """Rounds or splits the left operand, a chunk of all rows of a block at a time: each number is read once for all its parts."""
+    def _left_kernels(self) -> list[Kernel]:
+        """The one that rounds or splits the left operand, a chunk of all rows of a block at a time: each number is read once for all its parts."""
         panels, kind = self.left_panels, self.kind
         shape = panels.shape
         variables = [Symbol(f"panel@{axis}", 0, extent - 1) for axis, extent in enumerate(shape)]
@@ -162,7 +158,7 @@ class TiledSchedule(MatrixSchedule):
             self.layouts.views[array] = View(self.left_buffer, (*steps, row_step, step), place * part_step)
             stages.append(Stage(Root(array, array.variables, body), "map", array.variables, (), body, None))
         nest = Nest(variables, {str(variable): extent for variable, extent in zip(variables, shape)}, variables[:-2], stages)
-        return NestSchedule(nest, self.layouts, self.target, {stage.root.array for stage in stages}).kernel()
+        return [NestSchedule(nest, self.layouts, self.target, {stage.root.array for stage in stages}).kernel()]
 
     # -- the kernel --------------------------------------------------------------------------------------------
     def _choose_tile(self) -> None:
