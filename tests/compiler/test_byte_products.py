@@ -171,8 +171,8 @@ def test_numbers_that_fit_are_limited_by_the_narrowing(name: str, monkeypatch: p
     for scale in (1e-3, 1e6):
         x, result = bytes_of_product(DataType.UINT8, 0, scale, 128)
         codes.append(assembly(text_of_contraction(lambda x=x, result=result: compile_arrays([x], {"y": result}, "host"), monkeypatch), target))
-    assert "packuswb" in codes[0] and "maxps" not in codes[0]
-    assert "maxps" in codes[1]
+    assert "packuswb" in codes[0] and "minps" not in codes[0] and "maxps" not in codes[0]
+    assert "minps" in codes[1]
 
 
 def test_where_products_meet_all_but_one_end_as_bytes() -> None:
