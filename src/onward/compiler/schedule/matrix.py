@@ -372,21 +372,23 @@ class MatrixSchedule(ContractionLoops):
         return (None, self.body) if self.total.is_float else split_offset(self.body, reduce, self.rows)
 
     def _streams(self, b: Builder, arguments: Arguments, indices: dict[str, Value], count: int, wide: int) -> list[Stream]:
-        """What a tile should ask for: what it will write and add, and the rows of the next tile.
+        """What a tile should ask for: what it will write and add, where the reduction is short, and the rows of the next tile.
 
-        Where the reduction is long, waiting for them takes little beside it.
+        Where the reduction is long, waiting for them takes little beside it, but for rows that come from beyond the second-level cache.
         """
-        if not isinstance(self.depth, int) or self.depth > STREAMING_DEPTH or not self.rows:
+        if not isinstance(self.depth, int) or not self.rows:
             return []
-        result = Read(self.root.array, self.variables)
+        result, short = Read(self.root.array, self.variables), self.depth <= STREAMING_DEPTH
         found = []
-        for read in (result, *self._added()):
+        for read in (result, *self._added()) if short else ():
             size = read.array.dtype.numpy.itemsize
             found.append(
                 Stream(self._start(b, arguments, read, indices), self._step(read, self.rows[-1]) * size, -(-wide * size // CACHE_LINE), count, read is result)
             )
-        if self.row_step == self.depth:
-            tile = count * self.depth * self.left_buffer.dtype.numpy.itemsize
+        element, elements = self.left_buffer.dtype.numpy.itemsize, self.left.array.size
+        far = isinstance(elements, int) and elements * element > self.target.l2
+        if self.row_step == self.depth and (short or far):
+            tile = count * self.depth * element
             behind = b.offset(self._start(b, arguments, self.left, indices, self.left_buffer), b.constant(I64, tile), I8)
             found.append(Stream(behind, CACHE_LINE, 1, -(-tile // CACHE_LINE)))
         return found
