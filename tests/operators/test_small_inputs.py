@@ -8,7 +8,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 import onward
-from onward.errors import InferenceError, InvalidInput
+from onward.errors import InferenceError, InvalidInput, OnwardError
 
 AXES = numpy_helper.from_array(np.array([2, 3]), "axes")
 WEIGHTS = numpy_helper.from_array(np.ones((2, 1, 5, 5), np.float32), "w")
@@ -77,3 +77,46 @@ def test_a_branch_that_is_not_taken_asks_for_nothing() -> None:
     session = onward.InferenceSession(_model(nodes, 4))
     for height, expected in ((3, 3), (4, 4), (5, 1), (9, 5)):
         assert session.run(None, {"x": np.ones((1, 1, height, 9), np.float32)})[0].shape[2] == expected
+
+
+@pytest.mark.parametrize("mode", ["edge", "reflect", "wrap"])
+def test_nothing_cannot_be_repeated(mode: str) -> None:
+    """An axis without elements has none that could stand beside it; other axes may be empty."""
+    model = _model([helper.make_node("Pad", ["x", "pads", "", "axis"], ["y"], "border", mode=mode)], 4)
+    with_amounts = onnx.load_from_string(model)
+    with_amounts.graph.initializer.extend([numpy_helper.from_array(np.array([1, 1]), "pads"), numpy_helper.from_array(np.array([3]), "axis")])
+    session = onward.InferenceSession(with_amounts.SerializeToString())
+    with pytest.raises(InvalidInput, match=r"'border'.*nothing to repeat along axis 3"):
+        session.run(None, {"x": np.ones((1, 1, 2, 0), np.float32)})
+    assert session.run(None, {"x": np.ones((1, 1, 0, 1), np.float32)})[0].shape == (1, 1, 0, 3)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_more_than_there_is_cannot_be_chosen(known: bool) -> None:
+    """However the number is given."""
+    model = onnx.load_from_string(_model([helper.make_node("TopK", ["x", "k"], ["y", "places"], "greatest", axis=3)], 4))
+    if known:
+        model.graph.initializer.append(numpy_helper.from_array(np.array([3]), "k"))
+    else:
+        model.graph.input.append(helper.make_tensor_value_info("k", onnx.TensorProto.INT64, [1]))
+    session = onward.InferenceSession(model.SerializeToString())
+    more = {} if known else {"k": np.array([3])}
+    for width in (0, 1, 2):
+        with pytest.raises(OnwardError, match=r"'greatest'.*more elements than there are along axis 3"):
+            session.run(None, {"x": np.ones((1, 1, 2, width), np.float32), **more})
+    assert session.run(None, {"x": np.ones((1, 1, 2, 3), np.float32), **more})[0].shape == (1, 1, 2, 3)
+
+
+@pytest.mark.parametrize("operator", ["ArgMax", "ArgMin"])
+def test_there_is_no_greatest_of_nothing(operator: str) -> None:
+    """It has no place."""
+    graph = helper.make_graph(
+        [helper.make_node(operator, ["x"], ["y"], "best", axis=1, select_last_index=1)],
+        "places",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", "m"])],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.INT64, [None, 1])],
+    )
+    session = onward.InferenceSession(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10).SerializeToString())
+    with pytest.raises(InvalidInput, match=r"'best'.*no greatest or least of no elements along axis 1"):
+        session.run(None, {"x": np.ones((2, 0), np.float32)})
+    assert session.run(None, {"x": np.ones((0, 3), np.float32)})[0].shape == (0, 1)

@@ -294,14 +294,15 @@ class EntryBuilder:
             b.ret(b.cast(status, I32))
 
     def _check(self, guard: Guard, launch: Launch) -> None:
-        """Ends the run when sizes that it has just found do not go together."""
+        """Ends the run when sizes that it has just found do not go together. The third detail is the guard's number, from 1."""
         b = self.b
         left, right = self.dimension(guard.left), self.dimension(guard.right)
         wrong = left != right
         if guard.or_one:
             wrong = b.bitwise_and(wrong, left != b.constant(I64, 1))
         with b.when(wrong):
-            for slot, value in ((Slot.DETAIL_A, left), (Slot.DETAIL_B, right), (Slot.KERNEL, b.constant(I64, launch.number))):
+            number = b.constant(I64, 1 + list(self.guards).index(guard))
+            for slot, value in ((Slot.DETAIL_A, left), (Slot.DETAIL_B, right), (Slot.DETAIL_C, number), (Slot.KERNEL, b.constant(I64, launch.number))):
                 b.store(b.offset(self.context, b.constant(I64, int(slot)), I64), value)
             status = b.constant(I64, int(Status.INVALID_SIZE))
             b.store(b.offset(self.context, b.constant(I64, int(Slot.STATUS)), I64), status)

@@ -9,13 +9,13 @@ from typing import Any
 from onward import program as P
 from onward.errors import InferenceError, InvalidArgument, OnwardError, UnsupportedOperator
 from onward.ir import Attribute, Graph, Model, Node, Origin, TensorType, Value
-from onward.ir.expressions import Dimension, Expression, Symbol, is_nonnegative, maximum
+from onward.ir.expressions import Dimension, Expression, Symbol
 from onward.ir.graph import captured_values
 from onward.operators.arguments import ABSENT, NotConstant
 from onward.operators.native import Call, Claims, Form
 from onward.operators.registry import Context, Definition, find_definition
 from onward.operators.schema import Schema, find_schema, type_string
-from onward.program.guards import Guard, collected, require_equal
+from onward.program.guards import Guard, collected, require_at_least
 
 LEGACY_ATTRIBUTES = frozenset({"consumed_inputs"})
 """Attributes of operator versions 1 to 5 that carry no meaning."""
@@ -311,8 +311,7 @@ def _check_sizes(results: Iterable[Any]) -> None:
     """Asks that no result have a negative size, as that of a window has which is larger than what it goes over. Raises InvalidArgument for a known one."""
     for result in results:
         for extent in result.shape if isinstance(result, P.Array) else ():
-            if not is_nonnegative(extent):
-                require_equal(extent, maximum(extent, 0), "the input is too small, and a size of the result would be negative")
+            require_at_least(extent, 0, "the input is too small, and a size of the result would be negative")
 
 
 def _mark(result: Any, value: Value, node: Node) -> None:

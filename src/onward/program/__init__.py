@@ -34,7 +34,7 @@ from onward.program.array import (
 from onward.program.evaluate import evaluate
 from onward.program.functions import *  # noqa: F403 (the functions are the language)
 from onward.program.functions import max, min, slice, sum  # noqa: A004 (NumPy's names)
-from onward.program.guards import Guard, require_equal
+from onward.program.guards import Guard, require_at_least, require_equal
 from onward.program.recurrence import recurrence
 from onward.program.scalar import Scalar, index, scalar
 from onward.program.trees import Trees

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from onward.errors import InvalidArgument
-from onward.ir.expressions import Dimension
+from onward.ir.expressions import Dimension, maximum
 
 
 @dataclass(frozen=True)
@@ -48,3 +48,8 @@ def require_equal(left: Dimension, right: Dimension, what: str, *, or_one: bool 
     guards = _active.get()
     if guards is not None:
         guards.setdefault((left, right, or_one), Guard(left, right, or_one, what))
+
+
+def require_at_least(extent: Dimension, least: Dimension, what: str) -> None:
+    """Asks that an extent be no less than another. Raises InvalidArgument when they are known and it is."""
+    require_equal(extent, maximum(extent, least), what)

@@ -301,6 +301,8 @@ class Executable:
             raise RunError(f"{where}: a whole number is divided by 0; check the data that was fed")
         if status == Status.TOO_MANY_TURNS:
             raise RunError(f"a loop took more than {detail[0]} turns, the limit onward.loop_limit")
+        if status == Status.INVALID_SIZE and detail[2]:
+            raise RunError(f"{self.artifact.guards[detail[2] - 1].message}: {detail[0]} against {detail[1]}, as the run has found")
         if status == Status.INVALID_SIZE:
             raise RunError(f"{where}: sizes found during the run are out of range or do not go together: {detail[0]} and {detail[1]}")
         raise RunError(f"{where}: {Status(status).name.lower().replace('_', ' ')} {detail}")

@@ -52,6 +52,9 @@ def _pad(data: P.Array, pads: Sequence[P.Dimension], places: list[int], mode: st
         return P.pad(data, before, after, value)
     if mode not in _SOURCES:
         raise InvalidArgument(f"Pad has no mode '{mode}'; known are constant, {', '.join(_SOURCES)}")
+    for place, extent in enumerate(data.shape):
+        if (before[place], after[place]) != (0, 0):
+            P.require_at_least(extent, 1, f"Pad with mode '{mode}' has nothing to repeat along axis {place} of {data}")
     source = _SOURCES[mode]
     shape = [low + extent + high for low, extent, high in zip(before, data.shape, after)]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from onward import program as P
-from onward.errors import InvalidArgument
 from onward.ir.datatypes import DataType
 from onward.operators.registry import operator
 
@@ -31,8 +30,7 @@ def top_k(
 def _top_k(data: P.Array, count: P.Dimension, axis: int, largest: bool) -> tuple[P.Array, ...]:
     place = P.normalize_axis(axis, data.rank)
     extent = data.shape[place]
-    if isinstance(count, int) and isinstance(extent, int) and not 0 <= count <= extent:
-        raise InvalidArgument(f"TopK asks for {count} of the {extent} elements along axis {axis} of {data}")
+    P.require_at_least(extent, count, f"TopK asks for more elements than there are along axis {axis} of {data}")
     order = [*range(place), *range(place + 1, data.rank), place]
     source = P.transpose(data, order)
     kept = count if isinstance(count, int) else extent

@@ -19,9 +19,10 @@ def argmin(x: P.Array, *, axis: int = 0, keepdims: int = 1, select_last_index: i
 
 
 def _arg_extreme(operation: str, x: P.Array, axis: int, keep: bool, last: bool) -> P.Array:
+    place = P.normalize_axis(axis, x.rank)
+    P.require_at_least(x.shape[place], 1, f"there is no greatest or least of no elements along axis {axis} of {x}")
     if not last:
         return P.arg_extreme(operation, x, axis, keep)
-    place = P.normalize_axis(axis, x.rank)
     end = x.shape[place] - 1
     turned = P.compute(x.shape, lambda *i: x[(*i[:place], end - i[place], *i[place + 1 :])])
     found = P.arg_extreme(operation, turned, place, keep)
