@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -146,6 +147,28 @@ def test_the_command(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["convert", str(tmp_path / "m.onnx"), "--to", "numpy-source", "-o", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
     assert (tmp_path / "out" / "model.py").is_file()
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_probabilities_of_support_vectors_are_coupled(classes: int) -> None:
+    """The compiler has a routine for it, and the printed program its iteration."""
+    random, pairs = np.random.default_rng(classes), classes * (classes - 1) // 2
+    counts = [3, 2, 4][:classes]
+    b = ModelBuilder("chances")
+    label, chances = b.op(
+        "SVMClassifier", b.input("x", DataType.FLOAT, ["rows", 4]), domain="ai.onnx.ml", outputs=2, kernel_type="RBF", kernel_params=[0.3, 0.0, 3.0],
+        coefficients=random.standard_normal((classes - 1) * sum(counts)).tolist(), support_vectors=random.standard_normal(sum(counts) * 4).tolist(),
+        rho=random.standard_normal(pairs).tolist(), vectors_per_class=counts, classlabels_ints=list(range(classes)),
+        prob_a=(-1 - random.random(pairs)).tolist(), prob_b=random.standard_normal(pairs).tolist(), post_transform="NONE",
+    )  # fmt: skip
+    b.output(label, "label")
+    b.output(chances, "chances")
+    model = b.model()
+    rows = random.standard_normal((50, 4)).astype(np.float32)
+    expected = onnxruntime.InferenceSession(model.to_bytes(), providers=["CPUExecutionProvider"]).run(None, {"x": rows})
+    for found in (onward.convert(model, to="numpy")(rows), onward.InferenceSession(model).run(None, {"x": rows})):
+        np.testing.assert_array_equal(found[0], expected[0])
+        np.testing.assert_allclose(found[1], expected[1], rtol=1e-5, atol=1e-6)
 
 
 def test_a_difference_between_nothing_but_nan_is_no_proof() -> None:

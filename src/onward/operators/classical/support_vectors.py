@@ -12,6 +12,7 @@ from onward.errors import InvalidArgument
 from onward.ir.datatypes import DataType
 from onward.operators.classical.scores import best_label, label_table, labelled, transformed
 from onward.operators.registry import operator
+from onward.program.routines import COUPLING_ROUNDS, coupling_tolerance
 
 
 @operator("SVMRegressor", domain="ai.onnx.ml")
@@ -74,9 +75,7 @@ def support_vector_classifier(
     duels = _product(similar, _duels(coefficients, vectors_per_class)) + P.constant(np.array(rho, np.float32))
     votes = _votes(duels, count)
     if prob_a and prob_b:  # the label is that of the duels all the same, as scikit-learn's predict has it
-        two = count == 2
-        chances = _chances(duels, prob_a[0], prob_b[0]) if two else _coupled(duels, prob_a, prob_b, count)
-        return best_label(votes, labels), transformed(chances, post_transform)
+        return best_label(votes, labels), transformed(_coupled(duels, prob_a, prob_b, count), post_transform)
     if count == 2:
         return labelled(P.arg_extreme("argmax", votes, 1, False), labels), _two_decisions(duels)
     return best_label(votes, labels), transformed(duels, post_transform)
@@ -148,19 +147,8 @@ def _two_decisions(duels: P.Array) -> P.Array:
     return P.compute((duels.shape[0], 2), lambda n, k: P.where(P.equal(P.scalar(k), 1), duels[n, 0], -duels[n, 0]))
 
 
-def _chances(duels: P.Array, a: float, b: float) -> P.Array:
-    """The probabilities of two classes from their duel. Platt 1999."""
-
-    def element(n: P.Dimension, k: P.Dimension) -> P.Scalar:
-        first = P.sigmoid(-(duels[n, 0] * a + b))
-        first = P.minimum(P.maximum(first, 1e-7), 1 - 1e-7)
-        return P.where(P.equal(P.scalar(k), 0), first, 1.0 - first)
-
-    return P.compute((duels.shape[0], 2), element)
-
-
 def _coupled(duels: P.Array, a: list[float], b: list[float], count: int) -> P.Array:
-    """The probabilities of several classes from all duels. Platt 1999; Wu, Lin and Weng 2004."""
+    """The probabilities of the classes from all duels. Platt 1999; Wu, Lin and Weng 2004, also for two classes, as libsvm has it."""
     pair = np.zeros((count, count), np.int64)
     for number, (first, second) in enumerate(itertools.combinations(range(count), 2)):
         pair[first, second] = pair[second, first] = number
@@ -173,5 +161,43 @@ def _coupled(duels: P.Array, a: list[float], b: list[float], count: int) -> P.Ar
         return P.where(P.less(P.scalar(i), P.scalar(j)), chance, 1.0 - chance)
 
     pairs = P.compute((duels.shape[0], count, count), element)
-    (result,) = P.routine("pairwise_coupling", [pairs], [((duels.shape[0], count), DataType.FLOAT)])
+    (result,) = P.routine("pairwise_coupling", [pairs], [((duels.shape[0], count), DataType.FLOAT)], definition=_iterated(pairs, count))
     return result
+
+
+def _iterated(pairs: P.Array, count: int) -> P.Array:
+    """What the routine `pairwise_coupling` computes, in the words of the program: rows that are done stay as they are."""
+    rows = pairs.shape[0]
+    own = P.reduce("sum", (rows, count), (count,), lambda n, t, j: P.where(P.equal(P.scalar(t), P.scalar(j)), 0.0, pairs[n, j, t] * pairs[n, j, t]))
+
+    def matrix(n: P.Dimension, t: P.Dimension, j: P.Dimension) -> P.Scalar:
+        return P.where(P.equal(P.scalar(t), P.scalar(j)), own[n, t], -(pairs[n, j, t] * pairs[n, t, j]))
+
+    table = P.compute(pairs.shape, matrix)
+
+    def round_of(_: P.Scalar, states: Sequence[P.Array], __: Sequence[P.Array]) -> tuple[list[P.Array], list[P.Array]]:
+        before = chance = states[0]
+        product = P.reduce("sum", (rows, count), (count,), lambda n, t, j: table[n, t, j] * before[n, j])
+        total = P.reduce("sum", (rows,), (count,), lambda n, t: before[n, t] * product[n, t])
+        error = P.reduce("max", (rows,), (count,), lambda n, t, p=product, s=total: P.absolute(p[n, t] - s[n]))
+        for t in range(count):
+            chance, product, total = _moved(chance, product, total, table, t)
+        unfinished = P.compute((rows,), lambda n: error[n] >= coupling_tolerance(count))
+        following = P.compute((rows, count), lambda n, t: P.where(unfinished[n], chance[n, t], before[n, t]))
+        left = P.reduce("sum", (), (rows,), lambda n: P.cast(unfinished[n], DataType.INT64))
+        return [following, P.compute((), lambda: left[()] > 0)], []
+
+    first = P.full((rows, count), 1.0 / count, DataType.FLOAT)
+    (result, _), _ = P.recurrence(round_of, [first, P.full((), True, DataType.BOOL)], [], COUPLING_ROUNDS, condition=1)
+    return result
+
+
+def _moved(chance: P.Array, product: P.Array, total: P.Array, table: P.Array, t: int) -> tuple[P.Array, P.Array, P.Array]:
+    """The chance of class t after a step of its own, in which all of them keep the sum 1."""
+    step = P.compute(total.shape, lambda n: (total[n] - product[n, t]) / table[n, t, t])
+    shrink = P.elementwise(lambda e: e + 1.0, step)
+    return (
+        P.compute(chance.shape, lambda n, j: (chance[n, j] + P.where(P.equal(P.scalar(j), t), step[n], 0.0)) / shrink[n]),
+        P.compute(product.shape, lambda n, j: (product[n, j] + step[n] * table[n, t, j]) / shrink[n]),
+        P.compute(total.shape, lambda n: (total[n] + step[n] * (step[n] * table[n, t, t] + 2.0 * product[n, t])) / shrink[n] / shrink[n]),
+    )

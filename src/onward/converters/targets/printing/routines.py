@@ -148,6 +148,12 @@ def host(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
     printer.known[routine.results[0]] = printer.array(definition_of(routine)[0])
 
 
+@rule("pairwise_coupling")
+def pairwise_coupling(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
+    """A routine of the compiler's for the same reason."""
+    host(printer, routine, inputs)
+
+
 @rule("recurrence")
 def recurrence(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
     """A function of one step, and a call that takes all steps."""
