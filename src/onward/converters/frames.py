@@ -35,7 +35,7 @@ def _pandas(package: str) -> Any:
 
 def _column(pandas: Any, column: Any) -> Any:
     """A column of polars: numbers as they are (with NaN for what is missing), categories as such, anything else as objects."""
-    if column.dtype.is_numeric() or column.dtype == type(column.dtype)() and str(column.dtype) == "Boolean" and not column.null_count():
+    if column.dtype.is_numeric() or str(column.dtype) == "Boolean" and not column.null_count():
         return pandas.Series(column.to_numpy())
     if str(column.dtype).startswith(("Categorical", "Enum")):
         known = column.dtype.categories if hasattr(column.dtype.categories, "to_list") else column.drop_nulls().unique(maintain_order=True)

@@ -138,20 +138,15 @@ def native(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
 
 
 def definition_of(routine: Routine) -> list[Array]:
-    """What a function of Python computes, as an array of the program, where it has that form too."""
+    """What a routine computes, as an array of the program, where it has that form too."""
     return [routine.attributes["definition"]] if "definition" in routine.attributes else []  # type: ignore[list-item]
 
 
 @rule("host")
-def host(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
-    """A function of Python that is a shorter way to what the program can say, too."""
-    printer.known[routine.results[0]] = printer.array(definition_of(routine)[0])
-
-
 @rule("pairwise_coupling")
-def pairwise_coupling(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
-    """A routine of the compiler's for the same reason."""
-    host(printer, routine, inputs)
+def defined(printer: Printer, routine: Routine, inputs: Sequence[str]) -> None:
+    """A shorter way to what the program can say, too, which is printed instead."""
+    printer.known[routine.results[0]] = printer.array(definition_of(routine)[0])
 
 
 @rule("recurrence")
