@@ -6,7 +6,7 @@ import collections
 import ctypes
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -217,7 +217,7 @@ class Executable:
         receives (begin, end) nanoseconds of each kernel. `stop` is the address of a word: once it is not 0, the run ends with
         Terminated.
         """
-        return self._run(self.plan(inputs), list(map(data_address, inputs)), outputs, profile, stop)
+        return self._run(self.plan(inputs), map(data_address, inputs), outputs, profile, stop)
 
     def prepared(self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray | None] | None = None) -> Call:
         """A run as `call` takes it, as often as one likes. Raises InvalidInput where the shapes contradict each other."""
@@ -227,7 +227,7 @@ class Executable:
         """See `run`."""
         return self._run(call.plan, call.addresses, call.outputs, None, stop)
 
-    def _run(self, plan: Plan, addresses: list[int], outputs: Sequence[np.ndarray | None] | None, profile: Any, stop: int) -> list[np.ndarray]:
+    def _run(self, plan: Plan, addresses: Iterable[int], outputs: Sequence[np.ndarray | None] | None, profile: Any, stop: int) -> list[np.ndarray]:
         try:
             state = self._free.pop()
         except IndexError:
@@ -237,10 +237,8 @@ class Executable:
             state.inputs[index] = address
         results: list[np.ndarray | None] = []
         for index, shape in enumerate(plan.outputs):
-            given = outputs[index] if outputs is not None else None
-            if given is not None or shape is None:
-                result = given
-            else:
+            result = outputs[index] if outputs is not None else None
+            if result is None and shape is not None:
                 result = _lines(shape, self._kinds[index]) if index in plan.large else np.empty(shape, self._kinds[index])
             results.append(result)
             state.outputs[index] = 0 if result is None else data_address(result)
