@@ -147,6 +147,12 @@ def test_a_tile_suits_the_size() -> None:
     assert choose_tile(128, 16, [64], 4, target, 16).vectors == 1, "one vector holds all columns"
 
 
+def test_no_more_rows_than_lines_in_a_set_where_all_rows_share_it() -> None:
+    target = Target.parse("avx512")
+    assert choose_tile(64, 768, [3072], 4, target, 16, row_bytes=3072 * 4).rows <= target.l1 // 4096
+    assert choose_tile(64, 768, [3072], 4, target, 16, row_bytes=3072 * 4 + 64).rows > target.l1 // 4096, "rows that lie apart have room"
+
+
 @pytest.mark.parametrize("shape, batch_axes, width", [((3, 4, 5, 7), 1, 4), ((6, 8), 0, 8), ((2, 5), 0, 16)])
 def test_packing_puts_each_panel_in_the_order_of_use(shape: tuple[int, ...], batch_axes: int, width: int) -> None:
     array = np.arange(1, 1 + np.prod(shape), dtype=np.float32).reshape(shape)

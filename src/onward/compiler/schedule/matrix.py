@@ -193,7 +193,8 @@ class MatrixSchedule(ContractionLoops):
         column_extent = self.extents[str(self.column)]
         most = 16 if isinstance(self.row_step, int) else 6
         step_bytes = self.product.right_element.bits // 8 * self.product.group
-        self.tile = choose_tile(self.row_extent, column_extent, self._depths(), step_bytes, self.target, most, self.product)
+        row_bytes = self.row_step * (self.product.left_element.bits // 8)
+        self.tile = choose_tile(self.row_extent, column_extent, self._depths(), step_bytes, self.target, most, self.product, row_bytes)
         self.width = self.tile.vectors * self.lanes
 
     def _order(self) -> TileOrder:
