@@ -197,3 +197,24 @@ def test_many_modules_give_the_code_of_each(executable: str, monkeypatch: pytest
     library = Library(compile_modules(texts, target, 2), [f"f{number}" for number in range(40)])
     for number in range(40):
         assert ctypes.CFUNCTYPE(ctypes.c_int64)(library.address(f"f{number}"))() == number
+
+
+def _repetitive(b: Builder, x: Value, y: Value) -> Value:
+    """Sums with neutral and known numbers, and products that are written twice, in two blocks."""
+    one, zero, most = (b.constant(x.type, number) for number in (1, 0, 2**31 - 1))
+    total = b.variable((x * y + zero) * one + x * zero + (most + one) + (y * x + x * y) * (zero + one))
+    with b.loop(b.constant(I64, 0), b.constant(I64, 2)):
+        total.set(total.get() + x * y)
+    return total.get()
+
+
+def test_instructions_are_not_repeated() -> None:
+    """What a basic block has already, and what is known, is not written again; another block may not see it, so there it is."""
+    found = run_lanes(_repetitive, [X, Y], np.int32)
+    np.testing.assert_array_equal(found, (X * Y + np.int32(-(2**31)) + (Y * X + X * Y) + 2 * (X * Y)).astype(np.int32))
+    module = Module(Target.parse("host"))
+    b = module.function("f", [("x", POINTER), ("y", POINTER), ("z", POINTER)])
+    b.store(b.arguments[2], _repetitive(b, *(b.load(place, I32.with_lanes(LANES)) for place in b.arguments[:2])))
+    b.ret()
+    products = [line for line in module.text().splitlines() if " = mul " in line]
+    assert len(products) == 3, products  # x * y, y * x, and x * y inside the loop

@@ -21,7 +21,7 @@ from typing import Any
 
 from onward.compiler.bounds import Bounds
 from onward.compiler.targets import Target
-from onward.compiler.values import F32, I1, POINTER, Type, Value, Variable, literal
+from onward.compiler.values import F32, I1, POINTER, Type, Value, Variable, folded, literal
 
 
 class Module:
@@ -76,6 +76,8 @@ class Builder:
         self.counter = 0
         self.block = "body"
         self.closed = False
+        self._made: dict[str, Value] = {}
+        """What the instructions of this basic block gave that depend on their operands alone: none of them is written twice."""
         self.bounds = Bounds(self) if module.target.checked else None
 
     def text(self) -> str:
@@ -106,8 +108,17 @@ class Builder:
         self.lines.append(f"  {name} = {text}")
         return Value(self, type, name)
 
+    def pure(self, type: Type, text: str) -> Value:  # noqa: A002
+        """The result of an instruction that depends on its operands alone; the earlier one where the basic block has it already."""
+        found = None if self.closed else self._made.get(text)
+        if found is None:
+            found = self.emit(type, text)
+            self._made[text] = found
+        return found
+
     def label(self, name: str) -> None:
         """Begins a basic block."""
+        self._made.clear()
         self.lines.append(f"{name}:")
         self.block = name
         self.closed = False
@@ -138,9 +149,10 @@ class Builder:
         return self.vector_constant(type, range(type.lanes))
 
     def binary(self, instruction: str, left: Value, right: Value) -> Value:
-        """A two-operand LLVM instruction."""
+        """A two-operand LLVM instruction, or what it gives where that is known."""
         assert left.type == right.type, f"{instruction} of {left.type} and {right.type}"
-        return self.emit(left.type, f"{instruction} {left.type.text} {left.name}, {right.name}")
+        known = folded(instruction, left, right)
+        return known or self.pure(left.type, f"{instruction} {left.type.text} {left.name}, {right.name}")
 
     def unsigned_divide(self, left: Value, right: Value) -> Value:
         """Integer quotient of unsigned operands."""
@@ -179,9 +191,9 @@ class Builder:
         assert left.type == right.type, f"compare {left.type} with {right.type}"
         if left.type.is_float:
             name = "une" if predicate == "ne" else f"o{predicate}"
-            return self.emit(Type("i1", left.type.lanes), f"fcmp {name} {left.type} {left}, {right}")
+            return self.pure(Type("i1", left.type.lanes), f"fcmp {name} {left.type} {left}, {right}")
         name = predicate if predicate in ("eq", "ne") else ("u" if unsigned else "s") + predicate
-        return self.emit(Type("i1", left.type.lanes), f"icmp {name} {left.type} {left}, {right}")
+        return self.pure(Type("i1", left.type.lanes), f"icmp {name} {left.type} {left}, {right}")
 
     def unsigned_less(self, left: Value, right: Value) -> Value:
         """left < right as unsigned integers."""
@@ -189,12 +201,12 @@ class Builder:
 
     def unordered(self, left: Value, right: Value) -> Value:
         """Whether either is NaN."""
-        return self.emit(Type("i1", left.type.lanes), f"fcmp uno {left.type} {left}, {right}")
+        return self.pure(Type("i1", left.type.lanes), f"fcmp uno {left.type} {left}, {right}")
 
     def select(self, condition: Value, then: Value, otherwise: Value) -> Value:
         """then where the condition holds, lane by lane."""
         assert then.type == otherwise.type, f"select of {then.type} and {otherwise.type}"
-        return self.emit(then.type, f"select {condition.type} {condition}, {then.type} {then}, {otherwise.type} {otherwise}")
+        return self.pure(then.type, f"select {condition.type} {condition}, {then.type} {then}, {otherwise.type} {otherwise}")
 
     def fma(self, left: Value, right: Value, addend: Value) -> Value:
         """left * right + addend, rounded once where the target has the instruction, twice where it has not."""
@@ -287,7 +299,7 @@ class Builder:
         return self._convert("bitcast", value, kind)
 
     def _convert(self, instruction: str, value: Value, kind: Type) -> Value:
-        return self.emit(kind, f"{instruction} {value.type} {value} to {kind}")
+        return self.pure(kind, f"{instruction} {value.type} {value} to {kind}")
 
     def opaque(self, value: Value) -> Value:
         """The same value, of which loop optimisations know nothing: addresses derived from it stay constant offsets."""
@@ -302,18 +314,18 @@ class Builder:
             kind = value.type.with_lanes(lanes)
             return Value(self, kind, f"splat ({value.type.text} {value.name})")
         kind = value.type.with_lanes(lanes)
-        single = self.emit(kind, f"insertelement {kind} poison, {value.type} {value}, i64 0")
-        return self.emit(kind, f"shufflevector {kind} {single}, {kind} poison, <{lanes} x i32> zeroinitializer")
+        single = self.pure(kind, f"insertelement {kind} poison, {value.type} {value}, i64 0")
+        return self.pure(kind, f"shufflevector {kind} {single}, {kind} poison, <{lanes} x i32> zeroinitializer")
 
     def extract(self, vector: Value, lane: int) -> Value:
         """One lane."""
         if vector.type.lanes == 1:
             return vector
-        return self.emit(vector.type.with_lanes(1), f"extractelement {vector.type} {vector}, i64 {lane}")
+        return self.pure(vector.type.with_lanes(1), f"extractelement {vector.type} {vector}, i64 {lane}")
 
     def insert(self, vector: Value, value: Value, lane: int) -> Value:
         """The vector with one lane replaced."""
-        return self.emit(vector.type, f"insertelement {vector.type} {vector}, {value.type} {value}, i64 {lane}")
+        return self.pure(vector.type, f"insertelement {vector.type} {vector}, {value.type} {value}, i64 {lane}")
 
     def shuffle(self, left: Value, right: Value, lanes: Sequence[int]) -> Value:
         """Lanes picked from the concatenation of two vectors; one lane gives a scalar."""
@@ -321,7 +333,7 @@ class Builder:
             source, lane = (left, lanes[0]) if lanes[0] < left.type.lanes else (right, lanes[0] - left.type.lanes)
             return self.extract(source, lane)
         picks = ", ".join(f"i32 {lane}" for lane in lanes)
-        return self.emit(
+        return self.pure(
             left.type.with_lanes(len(lanes)),
             f"shufflevector {left.type} {left}, {right.type} {right}, <{len(lanes)} x i32> <{picks}>",
         )
@@ -349,7 +361,7 @@ class Builder:
     # -- memory ------------------------------------------------------------------------------------------------
     def offset(self, pointer: Value, index: Value, kind: Type) -> Value:
         """The address of element `index` of an array of `kind`."""
-        result = self.emit(POINTER, f"getelementptr inbounds {kind}, ptr {pointer}, {index.type} {index}")
+        result = self.pure(POINTER, f"getelementptr inbounds {kind}, ptr {pointer}, {index.type} {index}")
         if self.bounds is not None:
             self.bounds.follow(pointer, result)
         return result
@@ -394,7 +406,7 @@ class Builder:
 
     def _addresses(self, pointer: Value, indices: Value, kind: Type) -> Value:
         addresses = Type("ptr", indices.type.lanes)
-        return self.emit(addresses, f"getelementptr inbounds {kind}, ptr {pointer}, {indices.type} {indices}")
+        return self.pure(addresses, f"getelementptr inbounds {kind}, ptr {pointer}, {indices.type} {indices}")
 
     def gather(self, pointer: Value, indices: Value, kind: Type, mask: Value | None = None) -> Value:
         """Elements pointer[indices] of type `kind` (a scalar type); lanes outside the mask are zero."""

@@ -155,6 +155,21 @@ class Variable:
         self.b.line(f"store {self.type} {value}, ptr {self.slot}")
 
 
+def folded(instruction: str, left: Value, right: Value) -> Value | None:
+    """A sum or product of whole numbers of which both stand in the text, or of which one changes nothing; None for others."""
+    if instruction not in ("add", "mul") or (left.name[0] == "%" and right.name[0] == "%"):
+        return None
+    first, second = left.known, right.known
+    if first is not None and second is not None:
+        half = 1 << (left.type.bits - 1)
+        whole = first + second if instruction == "add" else first * second
+        return left.b.constant(left.type, (whole + half) % (2 * half) - half)
+    neutral = 0 if instruction == "add" else 1
+    if neutral in (first, second):
+        return right if first == neutral else left
+    return left.b.constant(left.type, 0) if instruction == "mul" and 0 in (first, second) else None
+
+
 def literal(type: Type, value: Any) -> str:  # noqa: A002
     """A number in LLVM's notation."""
     if type.kind == "i1":
