@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import functools
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -31,6 +32,11 @@ from onward.ir.datatypes import DataType
 
 CUBIC = (0.05550361559341535, 0.2402284522445722, 0.6931471806916203)
 """The polynomial 1 + c r + b r**2 + a r**3 nearest to 2**r for |r| <= 1 / 64."""
+
+LN2 = (-0.693145752, -1.42860677e-6)
+NUMERATOR = (5.082762527590693e-4, 6.757896990527505e-3, 5.114512081637298e-2, 0.2473615434895521, 0.7257664613233124, 0.9999999999980871)
+DENOMINATOR = (2.1595093756858299e-2, -0.27423353903904117, 1.0)
+"""NumPy's exponential function in single precision: the logarithm of 2 in two parts, and the polynomials from their highest powers down."""
 
 ROOT = 2**31 - 1
 """Stands for the parent of a root, as -1 does where leaves are vectors."""
@@ -446,17 +452,56 @@ def _softmax(b: ModelBuilder, x: Value) -> Value:
     return b.op("Div", powers, b.op("Cast", total, to=1))  # type: ignore[no-any-return]
 
 
-def _accurate_softmax(b: ModelBuilder, x: Value) -> Value:
-    """In double, of differences that are single as SciPy takes them."""
-    shifted = b.op("Sub", x, b.op("ReduceMax", x, b.constant(np.array([1])), keepdims=1))
-    return b.op("Cast", b.op("Softmax", b.op("Cast", shifted, to=11), axis=1), to=1)  # type: ignore[no-any-return]
+def _softmax_of_numpy(b: ModelBuilder, x: Value, targets: int) -> Value:
+    """In SciPy's steps, which are single, with NumPy's exponential function and its order of adding."""
+    powers = _exponential_of_numpy(b, b.op("Sub", x, b.op("ReduceMax", x, b.constant(np.array([1])), keepdims=1)))
+    columns = b.op("Split", powers, outputs=targets, axis=1, num_outputs=targets)
+    return b.op("Div", powers, _sum_of_numpy(b, list(columns)))  # type: ignore[no-any-return]
+
+
+def _exponential_of_numpy(b: ModelBuilder, x: Value) -> Value:
+    """e**x as NumPy's vectors of single precision give it, to the bit, for x <= 0: a quotient of polynomials times 2**k.
+
+    Each step is a product and a sum rounded at once; in double the product is exact.
+    """
+    single = lambda value: b.constant(np.array(value, np.float32))  # noqa: E731
+    wide = lambda value: b.op("Cast", value, to=11)  # noqa: E731
+
+    def step(first: Value, second: Value, added: Value) -> Value:
+        return b.op("Cast", b.op("Add", b.op("Mul", wide(first), wide(second)), wide(added)), to=1)  # type: ignore[no-any-return]
+
+    def polynomial(coefficients: tuple[float, ...], at: Value) -> Value:
+        found, *others = map(single, coefficients)
+        for other in others:
+            found = step(found, at, other)
+        return found
+
+    whole = b.op("Round", b.op("Mul", x, single(1 / math.log(2))))
+    rest = step(whole, single(LN2[1]), step(whole, single(LN2[0]), x))
+    quotient = b.op("Div", polynomial(NUMERATOR, rest), polynomial(DENOMINATOR, rest))
+    return b.op("Cast", b.op("Mul", wide(quotient), b.op("Pow", b.constant(np.array(2.0)), wide(whole))), to=1)  # type: ignore[no-any-return]
+
+
+def _sum_of_numpy(b: ModelBuilder, columns: list[Value]) -> Value:
+    """The sum of a row in NumPy's order: less than 8 one after another, up to 128 as 8 sums, more by halves."""
+    add = lambda first, second: b.op("Add", first, second)  # noqa: E731
+    if len(columns) < 8:
+        return functools.reduce(add, columns)
+    if len(columns) > 128:
+        half = len(columns) // 2 // 8 * 8
+        return add(_sum_of_numpy(b, columns[:half]), _sum_of_numpy(b, columns[half:]))  # type: ignore[no-any-return]
+    end = len(columns) // 8 * 8
+    sums = [functools.reduce(add, columns[first:end:8]) for first in range(8)]
+    while len(sums) > 1:
+        sums = [add(first, second) for first, second in zip(sums[::2], sums[1::2])]
+    return functools.reduce(add, columns[end:], sums[0])
 
 
 def _classified(b: ModelBuilder, margins: Value, name: str, targets: int, classes: np.ndarray) -> dict[str, Value]:
     """What XGBClassifier.predict and predict_proba give."""
     labels = b.constant(np.asarray(classes).astype(np.int64), "classes")
     if name in ("multi:softprob", "multi:softmax"):
-        probabilities = _softmax(b, margins) if name == "multi:softprob" else _accurate_softmax(b, margins)
+        probabilities = _softmax(b, margins) if name == "multi:softprob" else _softmax_of_numpy(b, margins, targets)
         place = b.op("ArgMax", margins, axis=1, keepdims=0)
         return {"label": b.op("Gather", labels, place), "probabilities": probabilities}
     positive = _elementwise(b, margins, name)
