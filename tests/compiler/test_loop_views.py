@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx.parser
 
 from onward.converters.builder import ModelBuilder
 from onward.ir import Graph, TensorType
@@ -56,3 +57,26 @@ def test_two_states_are_one_array_in_two_shapes() -> None:
         second = first.reshape(12)
     for result in found:
         np.testing.assert_allclose(result.ravel(), second, rtol=1e-5)
+
+
+def test_sizes_that_a_turn_finds_belong_to_it() -> None:
+    """Rows of different lengths, which follow from the turn's number: nothing of a row is computed before the loop."""
+    text = """<ir_version: 9, opset_import: ["": 23]>
+        rows (float[n] values, int64[m] splits, int64 count) => (float[k] sums)
+        <int64[1] end = {-1}, int64[1] zero = {0}, int64 one = {1}, int64 begin = {0}> {
+            last, sums = Loop <body = turns (int64 turn, bool condition, int64 place) => (bool again, int64 next, float part) {
+                first = Reshape(place, end)
+                next = Add(place, one)
+                second = Reshape(next, end)
+                start = Gather(splits, first)
+                stop = Gather(splits, second)
+                row = Slice(values, start, stop, zero)
+                part = ReduceSum <keepdims = 0> (row, zero)
+                again = Identity(condition)
+            }> (count, , begin)
+        }"""
+    values = np.arange(20, dtype=np.float32)
+    splits = np.array([0, 2, 2, 5, 20])
+    session = InferenceSession(onnx.parser.parse_model(text).SerializeToString())
+    (sums,) = session.run(None, {"values": values, "splits": splits, "count": np.array(4)})
+    assert sums.tolist() == [values[start:stop].sum() for start, stop in zip(splits, splits[1:])]

@@ -116,7 +116,7 @@ def _captured(results: Sequence[Array], own: set[Input], time: Expression, outsi
     found: dict[Array, None] = {}
     remaining = list(dict.fromkeys(item for item in results if item not in inside))
     for item in inside:
-        remaining += [*(source for source in item.sources if source not in inside), *_sizes(item)]
+        remaining += [source for source in (*item.sources, *_sizes(item)) if source not in inside]
     remaining = list(dict.fromkeys(remaining))
     while remaining:
         item = remaining.pop(0)
@@ -135,11 +135,12 @@ def _changing(results: Sequence[Array], own: set[Input], time: Expression) -> di
     pending = [(item, False) for item in reversed(results)]
     while pending:
         item, ready = pending.pop()
+        needed = [*item.sources, *_sizes(item)]
         if ready:
-            order[item] = item in own or any(order[source] for source in item.sources) or _mentions(item, time)
+            order[item] = item in own or any(order[source] for source in needed) or _mentions(item, time)
         elif item not in order:
             pending.append((item, True))
-            pending.extend((source, False) for source in item.sources if source not in order)
+            pending.extend((source, False) for source in needed if source not in order)
     return dict.fromkeys(item for item, changes in order.items() if changes)
 
 

@@ -137,8 +137,10 @@ def test_signatures_are_chosen_by_name(tmp_path: Path) -> None:
     assert [value.name for value in onward.convert(path, methods=["half"]).graph.outputs] == ["half"]
     with pytest.raises(InvalidArgument, match="double, half"):
         onward.convert(path)
-    with pytest.raises(InvalidArgument, match="no signature or method 'other'"):
+    with pytest.raises(InvalidArgument, match="no signature or method 'other'.*signatures double, half and the methods double, half"):
         onward.convert(path, methods=["other"])
+    with pytest.raises(InvalidArgument, match="methods double, half"):
+        onward.convert(module)
 
 
 def test_open_sizes_of_an_example() -> None:
@@ -146,6 +148,56 @@ def test_open_sizes_of_an_example() -> None:
     assert not any(isinstance(extent, int) for extent in model.graph.inputs[0].shape)
     fixed = onward.convert(tf.function(lambda x: x + 1), (np.zeros((2, 3), np.float32),), dynamic_shapes={})
     assert list(fixed.graph.inputs[0].shape) == [2, 3]
+
+
+def notes_of(model: onward.Model) -> str:
+    certificate = Certificate.of(model)
+    assert certificate is not None
+    return " ".join(certificate.notes)
+
+
+def test_objects_of_python_are_part_of_the_trace() -> None:
+    """A list multiplied by a number is longer, multiplied by a tensor it is a sum of products."""
+
+    def repeated(x: Any, count: Any, way: str = "up") -> Any:
+        return tf.concat([x if way == "up" else -x] * count, 0)
+
+    x = constant(2, 3)
+    model = onward.convert(tf.function(repeated), (x, 4, "down"))
+    assert [value.name for value in model.graph.inputs] == ["x"] and "4 of the example" in notes_of(model)
+    (result,) = onward.InferenceSession(model).run(None, {"x": x.numpy()})
+    np.testing.assert_array_equal(result, np.concatenate([-x.numpy()] * 4))
+    typed = onward.convert(tf.function(repeated), {"x": tf.TensorSpec([None, 3], tf.float32), "count": 2})
+    assert str(typed.graph.inputs[0].shape[1]) == "3"
+
+
+def test_gradient_of_open_sizes() -> None:
+    @tf.function(input_signature=[tf.TensorSpec([None, 3]), tf.TensorSpec([None, 1]), tf.TensorSpec([3])])
+    def slopes(x: Any, y: Any, z: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch([x, y, z])
+            total = tf.reduce_sum((x * y + z) ** 2)
+        return tape.gradient(total, [x, y, z])
+
+    assert len(onward.convert(slopes).graph.outputs) == 3
+
+
+def test_graphs_of_version_1(tmp_path: Path) -> None:
+    """A frozen graph is what data goes through; of a SavedModel with several graphs the one that serves is read."""
+    v1 = tf.compat.v1
+    with tf.Graph().as_default() as graph, v1.Session() as session:
+        v1.placeholder(tf.bool, None, "training")
+        x = v1.placeholder(tf.float32, [None, 3], "x")
+        tf.identity(tf.constant([1.0]), "weights")
+        y = tf.identity(x * 2, "y")
+        builder = v1.saved_model.Builder(str(tmp_path / "saved"))
+        signature = v1.saved_model.predict_signature_def({"x": x}, {"y": y})
+        builder.add_meta_graph_and_variables(session, ["train"])
+        builder.add_meta_graph(["serve", "gpu"], {"serving_default": signature})
+        builder.save()
+    for source in (graph, str(tmp_path / "saved" / "saved_model.pb")):
+        model = onward.convert(source)
+        assert [value.name for value in (*model.graph.inputs, *model.graph.outputs)] == ["x", "y"]
 
 
 class Picture(tf.Module):
@@ -168,14 +220,15 @@ def test_ragged_and_sparse_inputs() -> None:
 
     @tf.function(input_signature=[tf.RaggedTensorSpec([None, None], tf.int32), tf.SparseTensorSpec([None, 6], tf.float32)])
     def both(words: Any, features: Any) -> Any:
-        return {"mean": tf.reduce_mean(tf.gather(table, words), 1), "product": tf.sparse.sparse_dense_matmul(features, constant(6, 3)), "same": words + 1}
+        return {"mean": tf.reduce_mean(tf.gather(table, words), 1), "product": tf.sparse.sparse_dense_matmul(features, constant(6, 3)), "same": words + 1,
+                "sums": tf.map_fn(tf.reduce_sum, words, fn_output_signature=tf.int32)}  # fmt: skip
 
     for example in (None, (tf.ragged.constant([[1, 2], [3]]), tf.sparse.from_dense(constant(2, 6)))):
         model = onward.convert(both, example)
         assert [value.name for value in model.graph.inputs] == [
             "words_values", "words_row_splits", "features_indices", "features_values", "features_dense_shape",
         ]  # fmt: skip
-        assert len(model.graph.outputs) == 4
+        assert [value.name for value in model.graph.outputs] == ["mean", "product", "same_values", "same_row_splits", "sums"]
         certificate = Certificate.of(model)
         assert certificate is not None and len(certificate.shapes) > 3
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.saved_model.loader_impl import parse_saved_model
 
 from onward.converters.tensorflow.composites import parts_of
 from onward.converters.tensorflow.emitter import REAL, as_array
 from onward.converters.tensorflow.functionalization import functional, is_inside
-from onward.errors import ConversionError, FormatError, InvalidArgument, UnsupportedModel
+from onward.errors import ConversionError, FormatError, InvalidArgument
 
 Names = Sequence[str]
 DEFAULT = "serving_default"
@@ -77,9 +78,10 @@ class Captured:
 
 def load(path: Path, trust: bool = False) -> Any:
     """A SavedModel folder or a frozen graph. Raises FormatError for a file that TensorFlow does not read."""
+    path = path.parent if path.name == "saved_model.pb" else path
     try:
         if path.is_dir():
-            return tf.saved_model.load(str(path))
+            return tf.saved_model.load(str(path), _tags_of(path))
         definition = tf.compat.v1.GraphDef()
         definition.ParseFromString(path.read_bytes())
         return definition
@@ -88,9 +90,17 @@ def load(path: Path, trust: bool = False) -> Any:
         raise FormatError(f"'{path}' is no {kind} that TensorFlow reads: {str(problem).splitlines()[0][:300]}") from problem
 
 
+def _tags_of(path: Path) -> list[str] | None:
+    """The tags of the graph that serves, where a SavedModel has several graphs."""
+    graphs = [list(graph.meta_info_def.tags) for graph in parse_saved_model(str(path)).meta_graphs]
+    return next((tags for tags in graphs if tf.saved_model.SERVING in tags), None) if len(graphs) > 1 else None
+
+
 def captured(source: Any, example: Any, shapes: Any, methods: Names, inputs: Names, outputs: Names | None) -> Captured:
     """The function of a source, with names: the caller's, or else those of the signature."""
     notes: list[str] = []
+    if isinstance(source, tf.Graph):
+        source = source.as_graph_def()
     if isinstance(source, tf.compat.v1.GraphDef):
         concrete = _of_graph(source, inputs, outputs)
         inputs = []
@@ -135,7 +145,7 @@ def _chosen(source: Any, methods: Names) -> Any:
     if methods:
         found = signatures.get(methods[0]) or getattr(source, methods[0], None)
         if found is None or not callable(found):
-            raise InvalidArgument(f"there is no signature or method '{methods[0]}'; signatures are {', '.join(signatures) or 'none'}")
+            raise InvalidArgument(f"there is no signature or method '{methods[0]}'; there are {_listed(source, signatures)}")
         return found
     if DEFAULT in signatures:
         return signatures[DEFAULT]
@@ -145,7 +155,13 @@ def _chosen(source: Any, methods: Names) -> Any:
         raise InvalidArgument(f"the model has the signatures {', '.join(signatures)}: choose one with methods=[...]")
     if callable(source):
         return source.__call__
-    raise UnsupportedModel(f"{type(source).__name__} has no signature and no __call__: choose a method with methods=[...]")
+    raise InvalidArgument(f"{type(source).__name__} has no signature and no __call__: choose with methods=[...] among {_listed(source, signatures)}")
+
+
+def _listed(source: Any, signatures: Mapping[str, Any]) -> str:
+    """The signatures of a source and its methods that are functions of TensorFlow."""
+    functions = [name for name in dir(source) if not name.startswith("_") and hasattr(getattr(source, name, None), "get_concrete_function")]
+    return f"the signatures {', '.join(signatures) or '(none)'} and the methods {', '.join(functions) or '(none)'}"
 
 
 def _only_trace(function: Any) -> Any:
@@ -155,7 +171,20 @@ def _only_trace(function: Any) -> Any:
         known = getattr(function, "concrete_functions", None) or []
         if len(known) == 1:
             return known[0]
-        raise InvalidArgument(f"the function has no input_signature: pass example_inputs ({str(problem).splitlines()[0][:200]})") from problem
+        if getattr(function, "input_signature", None) is not None:
+            raise ConversionError(f"the function cannot be traced with its input_signature: {_said(problem)}") from problem
+        traced = "".join(f"; it was traced with {str(item.function_type).partition(' ->')[0]}" for item in known)
+        raise InvalidArgument(f"the function has no input_signature: pass example_inputs ({_said(problem)}{traced})") from problem
+
+
+def _said(problem: Exception) -> str:
+    """The last line of a message of TensorFlow, which says what happened; those before it say where."""
+    return ([line.strip() for line in str(problem).splitlines() if line.strip()] or [type(problem).__name__])[-1][:300]
+
+
+def _is_literal(item: Any) -> bool:
+    """Whether an argument is part of a trace, and no input: objects of Python decide what a function does."""
+    return item is None or isinstance(item, (bool, int, float, str, bytes)) and not isinstance(item, np.generic)
 
 
 def _traced(function: Any, example: Any, shapes: Any, notes: list[str]) -> Any:
@@ -163,40 +192,49 @@ def _traced(function: Any, example: Any, shapes: Any, notes: list[str]) -> Any:
     arguments, keywords = ((), example) if isinstance(example, dict) else (example if isinstance(example, tuple) else (example,), {})
 
     def specification(item: Any, is_open: bool) -> Any:
-        if isinstance(item, (bool, str, bytes)) or item is None:
+        if _is_literal(item) or isinstance(item, tf.TypeSpec):
             return item
         if isinstance(item, tf.RaggedTensor):
             return tf.RaggedTensorSpec([None] * item.shape.rank, item.dtype, item.ragged_rank, item.row_splits.dtype)
         if isinstance(item, tf.SparseTensor):
             return tf.SparseTensorSpec([None] * item.shape.rank if is_open else item.shape, item.dtype)
-        tensor = tf.convert_to_tensor(item)
+        try:
+            tensor = tf.convert_to_tensor(item)
+        except (TypeError, ValueError) as problem:
+            raise InvalidArgument(f"an argument of the example is of {type(item).__name__}, which is no tensor: {_said(problem)}") from problem
         return tf.TensorSpec([None] * len(tensor.shape) if is_open else tensor.shape, tensor.dtype)
 
     problem: Exception | None = None
+    numbers = [str(item) for item in tf.nest.flatten((arguments, keywords)) if _is_literal(item) and isinstance(item, (int, float))]
     for is_open in (True, False) if shapes != {} else (False,):
         given = tf.nest.map_structure(lambda item: specification(item, is_open), (arguments, keywords))
         try:
             made = function.get_concrete_function(*given[0], **given[1])
             if not is_open and problem is not None:
-                notes.append(f"sizes are those of the example, with open ones there is no trace: {str(problem).splitlines()[-1][:200]}")
+                notes.append(f"sizes are those of the example, with open ones there is no trace: {_said(problem)}")
+            if numbers:
+                notes.append(f"{', '.join(numbers)} of the example, numbers of Python, are part of the model, as of a trace of TensorFlow: tensors are inputs")
             return made
         except Exception as failure:  # the function says no to these sizes
             problem = failure
-    raise ConversionError(f"the function cannot be traced with the example: {str(problem).strip().splitlines()[-1][:300]}") from problem
+    assert problem is not None
+    raise ConversionError(f"the function cannot be traced with the example: {_said(problem)}") from problem
 
 
 def _of_graph(definition: Any, inputs: Names, outputs: Names | None) -> Any:
-    """A frozen graph from its placeholders to what nobody uses, or between the tensors that the caller names."""
+    """A frozen graph from the placeholders that it reads to what nobody uses, or between the tensors that the caller names."""
     try:
         wrapped = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(definition, name=""), [])
     except Exception as problem:
         raise FormatError(f"the graph does not fit together: {str(problem).splitlines()[0][:300]}") from problem
     operations = wrapped.graph.get_operations()
-    sources = [tensor.name for op in operations if op.type in SOURCES for tensor in op.outputs]
+    sources = [tensor.name for op in operations if op.type in SOURCES for tensor in op.outputs if tensor.consumers()]
     sinks = [
         tensor.name for op in operations if op.type not in ("NoOp", "Assert", "Const", *SOURCES, *FILLING) and not is_inside(op)
         for tensor in op.outputs if not any(other.consumers() for other in op.outputs)
     ]  # fmt: skip
+    fed = _fed(operations)
+    sinks = [name for name in sinks if wrapped.graph.get_tensor_by_name(name).op in fed] or sinks  # not the weights that nobody reads
     named = [name for name in sinks if wrapped.graph.get_tensor_by_name(name).op.type not in ("Merge", "Exit")]
     sinks = named or sinks  # states of loops that nobody reads are no results where there are others
     chosen = [[_tensor_name(name, operations) for name in names] for names in (inputs or sources, outputs or sinks)]
@@ -206,6 +244,15 @@ def _of_graph(definition: Any, inputs: Names, outputs: Names | None) -> Any:
     if filling:
         wrapped.prune([], filling)()
     return wrapped.prune(*chosen)
+
+
+def _fed(operations: Sequence[Any]) -> set[Any]:
+    """The operators of a graph to which data comes from its sources."""
+    found: set[Any] = set()
+    for op in operations:
+        if op.type in SOURCES or any(tensor.op in found for tensor in op.inputs):
+            found.add(op)
+    return found
 
 
 def _tensor_name(name: str, operations: Sequence[Any]) -> str:
@@ -248,11 +295,12 @@ def _names_of_outputs(concrete: Any, taken: Names, given: Names | None) -> list[
         raise InvalidArgument(f"the model has {count} outputs, {len(given)} names were given")
     if given:
         return list(given)
-    pairs = nest.flatten_with_joined_string_paths(concrete.structured_outputs, expand_composites=True) if concrete.structured_outputs is not None else []
-    paths = [path for path, leaf in pairs if leaf is not None]
+    pairs = nest.flatten_with_joined_string_paths(concrete.structured_outputs) if concrete.structured_outputs is not None else []
+    paths = ["_".join(filter(None, (path, part))) for path, leaf in pairs if leaf is not None for part in parts_of(leaf)]
     if len(paths) != count:
         paths = [str(place) for place in range(count)]
-    labels = [path.replace("/", "_") if path and not path[0].isdigit() else f"output_{path or 0}".replace("/", "_") for path in paths]
+    paths = [path.replace("/", "_") for path in paths]
+    labels = [path if path and not path[0].isdigit() else f"output_{path or 0}" for path in paths]
     if concrete.structured_input_signature is None:
         labels = [tensor.op.name for tensor in concrete.outputs]
     if count == 1 and labels == ["output_0"]:
@@ -262,13 +310,14 @@ def _names_of_outputs(concrete: Any, taken: Names, given: Names | None) -> list[
 
 
 def _example(found: Captured, example: Any) -> dict[str, np.ndarray] | None:
-    """The caller's example by input name. Raises InvalidArgument where it does not fit."""
-    if example is None:
+    """The caller's example by input name; none where it only says types. Raises InvalidArgument where it does not fit."""
+    if example is None or any(isinstance(item, tf.TypeSpec) for item in tf.nest.flatten(example)):
         return None
     if isinstance(example, dict) and set(found.names) <= set(example):
         given = [example[name] for name in found.names]
     else:
-        given = [item for item in tf.nest.flatten(example, expand_composites=True) if not isinstance(item, bool) and item is not None]
+        given = tf.nest.flatten(example, expand_composites=True)
+        given = given if len(given) == len(found.names) else [item for item in given if not _is_literal(item)]
     if len(given) != len(found.names):
         raise InvalidArgument(f"the model has the inputs {', '.join(found.names)}; the example has {len(given)} tensors")
     made = {}

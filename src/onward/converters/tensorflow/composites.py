@@ -12,10 +12,10 @@ LONGEST = 3
 
 
 def parts_of(specification: Any) -> list[str]:
-    """What the tensors of an input are called behind its name; of a plain tensor one that has none."""
-    if isinstance(specification, tf.RaggedTensorSpec):
+    """What the tensors of an input, or of a result, are called behind its name; of a plain tensor one that has none."""
+    if isinstance(specification, (tf.RaggedTensorSpec, tf.RaggedTensor)):
         return ["values", *(f"row_splits_{level}" if level else "row_splits" for level in range(specification.ragged_rank))]
-    return ["indices", "values", "dense_shape"] if isinstance(specification, tf.SparseTensorSpec) else [""]
+    return ["indices", "values", "dense_shape"] if isinstance(specification, (tf.SparseTensorSpec, tf.SparseTensor)) else [""]
 
 
 def fill(specification: Any, names: list[str], feeds: dict[str, np.ndarray], size: int, random: np.random.Generator) -> None:

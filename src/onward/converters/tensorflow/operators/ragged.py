@@ -184,6 +184,15 @@ def to_variant(w: Any, op: Any, *inputs: Tensor) -> list[Any]:
     return [Ragged(levels, values, bool(op["batched_input"]))]
 
 
+@structure("Shape")
+def shape(w: Any, op: Any, x: Any) -> Any:
+    """That of a list of rows is their number."""
+    if not isinstance(x, Ragged):
+        return w.translated(op.source, [x])
+    number = w.c.op("Sub", w.c.op("Shape", x.levels[0]), np.array([1]))
+    return [w.tensor(w.c.cast(number, op["out_type"]), op["out_type"], tf.TensorShape([1]))]
+
+
 @structure("RaggedTensorFromVariant")
 def from_variant(w: Any, op: Any, encoded: Any) -> list[Any]:
     if not isinstance(encoded, Ragged) or len(encoded.levels) != op["output_ragged_rank"]:

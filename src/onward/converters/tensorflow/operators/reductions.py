@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from onward.converters.tensorflow.emitter import Emitter, Tensor
 from onward.converters.tensorflow.registry import operator
+from onward.errors import UnsupportedOperator
 from onward.ir import Value
 
 REDUCTIONS = {"Sum": "ReduceSum", "Prod": "ReduceProd", "Max": "ReduceMax", "Min": "ReduceMin", "EuclideanNorm": "ReduceL2"}
@@ -78,11 +79,23 @@ def l2_loss(c: Emitter, op: Any, x: Tensor) -> Value:
     return c.op("Mul", c.op("ReduceSumSquare", x, keepdims=0), c.number(0.5, x))
 
 
-@operator("BroadcastGradientArgs")
-def broadcast_gradient(c: Emitter, op: Any, a: Tensor, b: Tensor) -> Any:
-    from onward.errors import UnsupportedOperator
+def _length(sizes: Tensor) -> int:
+    """The number of axes that sizes are of. Raises UnsupportedOperator where it is open."""
+    if sizes.shape[0] is None:
+        raise UnsupportedOperator("the number of axes is not known")
+    return sizes.shape[0]
 
-    raise UnsupportedOperator("sizes of a gradient that only the run knows")
+
+@operator("BroadcastGradientArgs")
+def broadcast_gradient(c: Emitter, op: Any, a: Tensor, b: Tensor) -> list[Value]:
+    """The axes of each shape that has one element there, missing ones in front among them: to sum over one that the other shape lacks, too, is no harm."""
+    count = max(_length(a), _length(b))
+    made = []
+    for item in (a, b):
+        sizes = c.op("Concat", np.ones(count - _length(item), np.int64), c.cast(item, tf.int64), axis=0)
+        axes = c.reshape(c.op("NonZero", c.op("Equal", sizes, np.array(1))), [-1])
+        made.append(c.cast(axes, op.dtype))
+    return made
 
 
 @operator("HistogramFixedWidth")
