@@ -113,6 +113,24 @@ def test_small_ones_are_not_worth_it(channels: int, features: int, size: int) ->
     assert not is_in_blocks(compiled(x.shape, weights, bias, (1, 1, 1, 1), "host"))
 
 
+def test_weights_as_they_are_lie_behind_all_others() -> None:
+    x, weights, bias = data(1, 32, 32, 28, 28)
+    artifact = two_convolutions(x.shape, weights, bias)
+    assert [kernel.kind for kernel in artifact.kernels].count("blocks") == 2
+    positions = [position for position, _ in artifact.weights]
+    assert positions == sorted(positions)
+    sizes = [end - position for position, end in zip(positions, [*positions[1:], artifact.weights_bytes])]
+    assert [size == weights.nbytes for size in sizes] == [False] * (len(sizes) - 2) + [True] * 2
+
+
+def two_convolutions(shape: tuple[P.Dimension, ...], weights: np.ndarray, bias: np.ndarray) -> Artifact:
+    """conv(conv(x) + bias) + bias, with the negative of the weights the second time."""
+    x = P.Input(shape, DataType.FLOAT, "x")
+    middle = convolution(x, P.constant(weights), P.constant(bias), pads=[1, 1, 1, 1])
+    y = convolution(middle, P.constant(-weights), P.constant(bias), pads=[1, 1, 1, 1])
+    return compile_program(Program("test", (x,), {"y": y}, {}), CompileOptions(target="host"))
+
+
 def test_weights_that_are_not_finite_are_multiplied_as_defined() -> None:
     x, weights, bias = data(1, 32, 32, 28, 28)
     weights[3, 4, 1, 1] = np.inf

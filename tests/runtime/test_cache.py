@@ -81,6 +81,23 @@ def test_damage_is_found_and_repaired(folder: Path, name: str, damage: str) -> N
     assert file.read_bytes() == whole
 
 
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="the system does not say what is in memory")
+def test_a_look_at_the_weights_leaves_none_in_memory(folder: Path) -> None:
+    onward.InferenceSession(MODEL).run(None, {"image": IMAGES})
+    gc.collect()
+    session = onward.InferenceSession(MODEL)
+    (entry,) = entries(folder)
+    assert resident(entry / "weights.bin") == 0
+    session.run(None, {"image": IMAGES})
+    assert resident(entry / "weights.bin") > 0
+
+
+def resident(path: Path) -> int:
+    """KiB of a file that this process has in memory."""
+    parts = Path("/proc/self/smaps").read_text().split(str(path))[1:]
+    return sum(int(part.split("Rss:")[1].split()[0]) for part in parts)
+
+
 def test_processes_that_start_together(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     onward.save(MODEL, path)

@@ -17,7 +17,7 @@ from onnx import numpy_helper, parser
 import onward
 from onward import ort
 from onward.errors import InvalidArgument, InvalidInput, NoSuchFile, Terminated
-from onward.runtime import SessionOptions, cache, threads
+from onward.runtime import SessionOptions, cache, processor, threads
 from tests.shapes import draw, predict, to_model, train
 
 NETWORK = train()
@@ -33,6 +33,14 @@ def test_numbers_for_several_batch_sizes(session: onward.InferenceSession) -> No
     for batch in (1, 2, 17, 500, 3):
         images, _ = draw(batch, batch)
         np.testing.assert_allclose(session.run(None, {"image": images})[0], predict(NETWORK, images), atol=2e-6)
+
+
+@pytest.mark.parametrize("target, lacking", [("avx2", "fma"), ("avxvnni", "avxvnni"), ("avx512", "avx512bw"), ("amx", "amx-tile")])
+def test_a_processor_that_cannot_run_what_is_asked_for(target: str, lacking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    features = {name: name != lacking for names in processor.NEEDED.values() for name in names}
+    monkeypatch.setattr(processor.binding, "get_host_cpu_features", lambda: features)
+    with pytest.raises(InvalidArgument, match=rf"ONWARD_CPU={target}.*{lacking}"):
+        processor.prepare.__wrapped__(target)
 
 
 def test_an_empty_batch(session: onward.InferenceSession) -> None:

@@ -187,21 +187,23 @@ class _Compilation:
         return lifetimes, allocated
 
     def _weights(self) -> tuple[dict[Buffer, int], list[tuple[int, MakeParts]], int]:
+        """Where the constants lie, in order of use; those that hardly any run reads come last, as the system maps neighbours with what is read."""
         offsets: dict[Buffer, int] = {}
         pieces: list[tuple[int, MakeParts]] = []
         position = 0
         shared: dict[tuple[object, ...], int] = {}
-        for launch in self.launches:
-            for buffer in launch.kernel.buffers:
-                if buffer.kind != "constant" or buffer in offsets:
-                    continue
-                key = (buffer.key,) if buffer.key is not None else (id(buffer),)
-                if key in shared:
-                    offsets[buffer] = shared[key]
-                    continue
-                offsets[buffer] = shared[key] = position
-                pieces.append((position, buffer.data))
-                position += int(aligned(buffer.bytes)) or 64  # type: ignore[call-overload]
+        kernels = [launch.kernel for launch in self.launches]
+        usual = [buffer for kernel in kernels for buffer in kernel.buffers if buffer not in kernel.seldom]
+        for buffer in dict.fromkeys((*usual, *(buffer for kernel in kernels for buffer in kernel.seldom))):
+            if buffer.kind != "constant":
+                continue
+            key = (buffer.key,) if buffer.key is not None else (id(buffer),)
+            if key in shared:
+                offsets[buffer] = shared[key]
+                continue
+            offsets[buffer] = shared[key] = position
+            pieces.append((position, buffer.data))
+            position += int(aligned(buffer.bytes)) or 64  # type: ignore[call-overload]
         return offsets, pieces, position
 
     def _name_kernels(self) -> dict[str, str]:

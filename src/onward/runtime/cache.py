@@ -39,6 +39,8 @@ from onward.program.guards import Guard
 DEFAULT_SIZE = 16 << 30
 PIECE = 1 << 22
 """Bytes of a file that are hashed as one: those of all threads stay in a cache."""
+SAMPLES, SAMPLE = 64, 1024
+"""How many pieces of the weights are looked at before they are used, and the bytes of each."""
 
 
 def folder() -> Path | None:
@@ -219,7 +221,7 @@ def _write(place: Path, artifact: Artifact) -> None:
         "guards": [[_out(g.left), _out(g.right), g.or_one, g.message] for g in artifact.guards],
         "in_place": artifact.in_place,
     }
-    description["sample"] = _sample(_map(place, artifact.weights_bytes))
+    description["sample"] = _sample(place)
     text = json.dumps(description)
     (place / "artifact.json").write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}")
 
@@ -237,7 +239,7 @@ def _read(place: Path) -> tuple[Artifact, np.ndarray]:
         objects.append(code[position : position + size])
         position += size
     weights = _map(place, text["weights_bytes"])
-    if _sample(weights) != text["sample"]:
+    if _sample(place) != text["sample"]:
         raise ValueError("the weights are damaged")
     artifact = Artifact(
         objects, text["entry"], [_port_in(port) for port in text["inputs"]], [_port_in(port) for port in text["outputs"]],
@@ -257,11 +259,17 @@ def _map(place: Path, size: int) -> np.ndarray:
         return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
 
 
-def _sample(weights: np.ndarray) -> str:
-    """A hash of 64 pieces spread over the weights: finds what a crash leaves behind without reading everything."""
+def _sample(place: Path) -> str:
+    """A hash of 64 pieces spread over the weights: finds what a crash leaves behind without reading everything.
+
+    They are read, as pages of a mapping would stay in memory with all that the system maps around them, whether a run needs it or not.
+    """
     digest = hashlib.sha256()
-    for start in np.linspace(0, max(0, weights.size - 1024), 64, dtype=np.int64):
-        digest.update(weights[start : start + 1024].data)
+    with open(place / "weights.bin", "rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        for number in range(SAMPLES):
+            file.seek(max(0, size - SAMPLE) * number // (SAMPLES - 1))
+            digest.update(file.read(SAMPLE))
     return digest.hexdigest()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-import platform
 import sys
 
 from llvmlite import binding
@@ -13,6 +12,9 @@ from llvmlite import binding
 from onward.errors import InvalidArgument
 
 AMX = ("amx-tile", "amx-bf16", "amx-int8", "avx512bf16", "avx512vnni", "avx512fp16")
+AVX2 = ("avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe")
+NEEDED = {"avx2": AVX2, "avxvnni": (*AVX2, "avxvnni"), "avx512": (*AVX2, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"), "amx": AMX}
+"""The features that code for a target takes for granted, as LLVM names them."""
 ARCH_PRCTL = 158
 """The number of the system call on x86-64. Source: the kernel's system call table."""
 REQUEST_STATE, TILE_DATA = 0x1023, 18
@@ -25,15 +27,15 @@ def prepare(target: str) -> None:
 
     Raises InvalidArgument where processor or system lack what the target takes for granted.
     """
+    found = binding.get_host_cpu_features() if target in NEEDED else {}  # both what the processor says and what the system saves (XCR0)
+    missing = [name for name in NEEDED.get(target, ()) if not found.get(name)]
+    instead = "unset ONWARD_CPU, or choose another processor that this one can stand for"
+    if missing:
+        raise InvalidArgument(f"ONWARD_CPU={target} needs instructions that {binding.get_host_cpu_name()} lacks ({', '.join(missing)}); {instead}")
     if target != "amx":
         return
-    instead = "unset ONWARD_CPU, or choose another processor that this one can stand for, such as avx512"
-    if not sys.platform.startswith("linux") or platform.machine() != "x86_64":
-        raise InvalidArgument(f"ONWARD_CPU=amx runs on Linux and x86-64 alone so far, and this is {sys.platform} on {platform.machine()}; {instead}")
-    found = binding.get_host_cpu_features()  # both what the processor says and what the system saves (XCR0)
-    missing = [name for name in AMX if not found.get(name)]
-    if missing:
-        raise InvalidArgument(f"ONWARD_CPU=amx needs a processor with AMX, and {binding.get_host_cpu_name()} lacks {', '.join(missing)}; {instead}")
+    if not sys.platform.startswith("linux"):
+        raise InvalidArgument(f"ONWARD_CPU=amx runs on Linux alone so far, and this is {sys.platform}; {instead}")
     if ctypes.CDLL(None, use_errno=True).syscall(ARCH_PRCTL, REQUEST_STATE, TILE_DATA) != 0:
         reason = os.strerror(ctypes.get_errno())
         raise InvalidArgument(f"ONWARD_CPU=amx: the system does not let this process use the tiles of AMX ({reason}); {instead}")

@@ -74,8 +74,13 @@ class _BlockSchedule:
             work, flops = work + self.count * substitute(part.work, at_first), flops + self.count * substitute(part.flops, at_first)
         return Kernel(
             "kernel", module.text(), self.buffers, [Symbol(name) for name in names], self.lots, work, [*written, self.scratch],
-            "blocks", flops=flops, parts=self.kernels,
+            "blocks", flops=flops, parts=self.kernels, seldom=self._seldom(),
         )  # fmt: skip
+
+    def _seldom(self) -> list[Buffer]:
+        """What only those kernels use that run in place of the parts."""
+        usual = {buffer for part in (*self.parts, *(self.choice.test if self.choice else ())) for buffer in part.buffers}
+        return [buffer for buffer in self.buffers if buffer not in usual and buffer is not self.scratch]
 
     def _sizes(self) -> list[str]:
         wanted: list[Dimension] = [*self.blocks.counts, self.blocks.begin, *(self.blocks.reach or ()), self.memory.total, *self.memory.offsets.values()]

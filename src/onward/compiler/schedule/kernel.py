@@ -53,6 +53,8 @@ class Kernel:
     """What this copies the source of. It is not launched where another kernel carries that along."""
     carrier: Carrier | None = None
     """What this carries along."""
+    seldom: list[Buffer] = field(default_factory=list)
+    """Buffers that hardly any run reads."""
 
     def name_by_text(self) -> None:
         """Gives the function the hash of its text for a name, so that equal ones are compiled once."""
