@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 import numpy as np
@@ -40,7 +39,7 @@ def test_transformers(target: str) -> None:
 
 def _proved(model: Model, target: str) -> Callable[..., list[np.ndarray]]:
     subject = subject_of(model, target, {})
-    found = json.loads(prove(subject, TARGETS[target], {}, None, None, None))
+    found = prove(subject, TARGETS[target], {}, None, None, None)
     assert not found["notes"] and all(item["relative"] <= 1e-5 for item in found["differences"].values())
     return subject.function
 

@@ -19,18 +19,15 @@ app = typer.Typer(
 
 def _onnx_file(path: Path) -> Path:
     """Refuses folders, and files that are models of another framework by their names: to the reader of ONNX they would be damaged ones."""
-    from onward.converters.frameworks import owner
+    from onward.converters.frameworks import foreign
 
-    found = None if path.suffix in SHARED_ENDINGS else owner(path)
+    found = foreign(path)
     if found is not None:
         raise typer.BadParameter(f"'{path}' is a model of {found.title}; this is for ONNX files, which `onward convert {path} -o MODEL.onnx` makes of it")
     if path.is_dir():
         raise typer.BadParameter(f"'{path}' is a folder, no ONNX file")
     return path
 
-
-SHARED_ENDINGS = (".pb", ".txt")
-"""Endings of other frameworks' models that ONNX files have, too."""
 
 ModelPath = Annotated[Path, typer.Argument(help="An ONNX file.", exists=True, readable=True, callback=_onnx_file)]
 Inputs = Annotated[list[str], typer.Option("--input", "-i", metavar="[NAME=]FILE", help="An input from .npy, .npz or .pb; random if not given.")]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +22,11 @@ Tolerance = Annotated[float | None, typer.Option(min=0.0, help="The greatest dif
 Examples = Annotated[
     list[str], typer.Option("--input", "-i", metavar="FILE", help="Example inputs that are tried too: .npy, .npz, or .csv with the names of columns.")
 ]
+Methods = Annotated[list[str], typer.Option("--method", help="A method or signature of the source that becomes an output.")]
+Constants = Annotated[
+    list[str],
+    typer.Option("--constant", metavar="NAME=FILE", help="With --to: an input that the result shall not have, and its value (.npy): axes, for instance."),
+]
 
 
 @app.command()
@@ -33,7 +36,7 @@ def convert(
     framework: From = None,
     opset: Annotated[int | None, typer.Option(help="The operator set version of the result.")] = None,
     dynamic: Annotated[str | None, typer.Option(metavar="NAME,...", help="Sizes that stay open; the others are fixed at the example's.")] = None,
-    methods: Annotated[list[str], typer.Option("--method", help="A method or signature of the source that becomes an output.")] = [],  # noqa: B006
+    methods: Methods = [],  # noqa: B006
     examples: Examples = [],  # noqa: B006
     tolerance: Tolerance = None,
     trust: Trust = False,
@@ -45,10 +48,7 @@ def convert(
             help="A target in place of ONNX, such as numpy-source or xgboost; docs/converters/targets.md lists them. SOURCE may be an ONNX file.",
         ),
     ] = None,
-    constants: Annotated[
-        list[str],
-        typer.Option("--constant", metavar="NAME=FILE", help="With --to: an input that the result shall not have, and its value (.npy): axes, for instance."),
-    ] = [],  # noqa: B006
+    constants: Constants = [],  # noqa: B006
     force: Annotated[bool, typer.Option("--force", help="Write the result even if it does not compute the same; the exit code is 1 all the same.")] = False,
 ) -> None:
     """Convert a model of another framework, prove that it computes the same, and show the proof."""
@@ -62,12 +62,12 @@ def convert(
                 framework=framework, progress=progress, to=to, output=output, constants=_constants(constants),
             )  # fmt: skip
         from onward.cli.output import console
-        from onward.converters.certificate import Certificate
+        from onward.converters.certificate import Certificate, place_beside
 
-        beside = output / "certificate.json" if output.is_dir() else output.with_name(f"{output.name}.certificate.json")
-        proved = json.loads(beside.read_text(encoding="utf-8"))
-        _show(Certificate(**{item.name: proved[item.name] for item in fields(Certificate)}))
-        console.print(f"'{output}' is the model, '{beside}' the proof", markup=False, highlight=False)
+        proved = Certificate.beside(output)
+        assert proved is not None
+        _show(proved)
+        console.print(f"'{output}' is the model, '{place_beside(output)}' the proof", markup=False, highlight=False)
         return
 
     with _progress(f"converting {source.name}") as progress:
@@ -87,19 +87,23 @@ def convert(
 
 @app.command()
 def verify(
-    model: ModelPath,
+    model: Annotated[Path, typer.Argument(help="A converted model: an ONNX file, or what `convert --to` wrote.", exists=True)],
     source: Annotated[Path | None, typer.Argument(help="What it was converted from; by default the file that its certificate names.", exists=True)] = None,
     framework: From = None,
+    methods: Methods = [],  # noqa: B006
     examples: Examples = [],  # noqa: B006
     tolerance: Tolerance = None,
     trust: Trust = False,
+    constants: Constants = [],  # noqa: B006
 ) -> None:
     """Compare a converted model with its source once more, and show the proof."""
     from onward.converters import verify as compare
 
     with _progress(f"comparing {model.name}") as progress:
-        arrays = _arrays(examples)
-        certificate = compare(model, source, arrays, tolerance=tolerance, trust=trust, framework=framework, progress=progress)
+        certificate = compare(
+            model, source, _arrays(examples), methods=methods, tolerance=tolerance, trust=trust, framework=framework, progress=progress,
+            constants=_constants(constants),
+        )  # fmt: skip
     _show(certificate)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onward.errors import ConversionMismatch, InvalidArgument
@@ -81,8 +83,8 @@ def convert(
                 source, example_inputs, opset=opset, dynamic_shapes=dynamic_shapes, input_names=input_names, output_names=output_names,
                 methods=methods, verify=verify, tolerance=tolerance, trust=trust, framework=framework, progress=progress,
             )  # fmt: skip
-        examples = example_inputs if _is_onnx(source) else None
-        return produce(between, to, output, constants=constants, examples=examples, verify=verify, tolerance=tolerance, progress=progress)
+        examples, named = example_inputs if _is_onnx(source) else None, record(source)
+        return produce(between, to, output, constants=constants, examples=examples, verify=verify, tolerance=tolerance, source=named, progress=progress)
     if output is not None or constants is not None:
         raise InvalidArgument("`output` and `constants` belong to a target: say which one with `to`")
     if opset is not None and not OLDEST <= opset <= newest_opset():
@@ -115,25 +117,37 @@ def verify(
     trust: bool = False,
     framework: str | None = None,
     progress: Progress | None = None,
+    constants: Mapping[str, Any] | None = None,
 ) -> Certificate:
-    """Compares a model (anything that `onward.load` takes, or a Model) with the source that it was made of, and gives a new
-    certificate. Without `source` it is the file that the model's certificate names; where it names none, since the source was an object, the model is run
+    """Compares a model (anything that `onward.load` takes, a Model, or what a target wrote) with the source that it was made of, and gives a new
+    certificate. Without `source` it is the file that the model's certificate names; where it names none, since the source was an object, an ONNX model is run
     again on the data that the certificate keeps, and compared with what the source gave for them. Inputs and outputs must have the
     names that `convert` gave them.
+
+    What `convert(..., to=..., output=...)` wrote is known by the certificate beside it or in it, and may be either of the two arguments; `constants` are then
+    those of its conversion.
 
     Raises InvalidArgument where no source is known, ConversionMismatch where the two differ or the source's file is another
     one than it was, and what `convert` raises for the source.
     """
     from onward.converters import certificate
-    from onward.converters.source import is_recorded, record, recorded
-    from onward.ir import Model, load
+    from onward.converters.source import onnx_model, record, recorded
 
-    loaded = model if isinstance(model, Model) else load(model)
-    if source is None and not is_recorded(loaded):
+    for written, other in ((source, model), (model, source)):
+        if isinstance(written, (str, os.PathLike)) and (proved := certificate.Certificate.beside(Path(written))) is not None:
+            from onward.converters.targets.written import compare
+
+            origin = recorded(proved, written) if other is None else other
+            onnx = _is_onnx(origin)
+            between = onnx_model(origin) if onnx else convert(origin, example_inputs, methods=methods, trust=trust, framework=framework, progress=progress)
+            return compare(Path(written), between, constants or {}, example_inputs if onnx else None, tolerance, trust, progress)
+    loaded = onnx_model(model)
+    known = certificate.Certificate.of(loaded)
+    if source is None and (known is None or not known.source):
         if example_inputs is not None:
             raise InvalidArgument("the model does not say what file it was converted from: pass the source with the example inputs")
         return certificate.repeated(loaded, tolerance)
-    origin = recorded(loaded) if source is None else source
+    origin = recorded(known, loaded.path) if source is None and known is not None else source
     reference = _reference(loaded, origin, example_inputs, methods, trust, framework)
     return certificate.certify(loaded, reference, example_inputs, tolerance, record(origin), progress)
 

@@ -6,7 +6,8 @@ import hashlib
 import json
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,6 +102,23 @@ class Certificate:
             return None if text is None else cls(**json.loads(text))
         except (TypeError, ValueError) as problem:
             raise InvalidArgument(f"the model's certificate ('{KEY}' of its metadata) cannot be read: {problem}") from problem
+
+    @classmethod
+    def beside(cls, written: Path) -> Certificate | None:
+        """The certificate of a file or folder that a target wrote, if there is one. Raises InvalidArgument where it cannot be read."""
+        place = place_beside(written)
+        try:
+            said = json.loads(place.read_text(encoding="utf-8"))
+            return cls(**{item.name: said[item.name] for item in fields(cls)})
+        except FileNotFoundError:
+            return None
+        except (KeyError, TypeError, ValueError) as problem:
+            raise InvalidArgument(f"the certificate '{place}' cannot be read: {problem}") from problem
+
+
+def place_beside(written: Path) -> Path:
+    """Where the certificate of a file or folder is that a target writes."""
+    return written / "certificate.json" if written.is_dir() else written.with_name(f"{written.name}.certificate.json")
 
 
 def certify(

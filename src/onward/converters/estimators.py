@@ -71,7 +71,8 @@ class _Description:
     - `{"array": nested lists, "dtype": name}`, a number of NumPy without lists, or `{"initializer": name, "transposed": bool}` where the model holds the same;
     - `{"list": [...]}`, `{"tuple": [...]}`, `{"objects": [...], "shape": [...]}` (an array of such), `{"dictionary": [[key, value], ...]}`, `{"slice": [...]}`;
     - `{"sparse": [data, indices, indptr], "shape": [...]}`, a matrix by rows; `{"spline": [knots, coefficients, degree], "extrapolate": how}`; `{"dtype": name}`, a data type, `{"type": name}`, its class; `{"function": name}`, one of NumPy's;
-    - `{"tree": {...}}`, the tables of a decision tree; `{"estimator": {...}}`, an estimator inside.
+    - `{"tree": {...}}`, the tables of a decision tree; `{"halves": [left, right], "center": array}` and `{"label": number, "center": array}`, clusters that are halved;
+      `{"estimator": {...}}`, an estimator inside.
     """
 
     def __init__(self, model: Model, with_numbers: bool) -> None:
@@ -158,6 +159,9 @@ class _Description:
             return self._array(np.asarray(value.data))
         if hasattr(value, "children_left") and hasattr(value, "__getstate__"):
             return {"tree": self._tree(value)}
+        if type(value).__name__ == "_BisectingTree":
+            told = {"label": value.label} if value.left is None else {"halves": [self._object(value.left), self._object(value.right)]}
+            return {**told, "center": self._array(value.center)}
         if type(value).__module__.startswith("sklearn.") and (hasattr(value, "get_params") or type(value).__name__ == "_CalibratedClassifier"):
             return {"estimator": self.of(value)}
         raise TypeError(type(value).__name__)

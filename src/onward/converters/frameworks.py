@@ -94,6 +94,15 @@ def owner(path: Path) -> Framework | None:
     return next((framework for framework in FRAMEWORKS if framework.owns(path)), None)
 
 
+SHARED_ENDINGS = (".pb", ".txt")
+"""Endings of other frameworks' models that ONNX files have, too."""
+
+
+def foreign(path: Path) -> Framework | None:
+    """The framework of a file or folder that is no ONNX model by its name."""
+    return None if path.suffix in SHARED_ENDINGS else owner(path)
+
+
 def _owner(path: Path) -> Framework:
     framework = owner(path)
     if framework is not None:

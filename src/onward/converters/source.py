@@ -7,8 +7,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+from onward.converters.certificate import Certificate, place_beside
+from onward.converters.frameworks import foreign
 from onward.errors import ConversionMismatch, InvalidArgument
-from onward.ir import Model
+from onward.ir import Model, load
 
 
 def record(source: Any) -> dict[str, str]:
@@ -18,25 +20,27 @@ def record(source: Any) -> dict[str, str]:
     return {"path": str(source), "sha256": _digest(Path(source))}
 
 
-def is_recorded(model: Model) -> bool:
-    """Whether the model's certificate names a source."""
-    from onward.converters.certificate import Certificate
+def onnx_model(model: Any) -> Model:
+    """An ONNX model of anything that `onward.load` takes. Raises InvalidArgument for a file or folder of another framework."""
+    if isinstance(model, Model):
+        return model
+    if isinstance(model, (str, os.PathLike)) and (Path(model).is_dir() or foreign(Path(model)) is not None):
+        raise InvalidArgument(
+            f"'{model}' is no ONNX file, and no certificate beside it says what it was made of: give its source as well, or the certificate "
+            f"'{place_beside(Path(model))}' that its conversion wrote"
+        )
+    return load(model)
 
-    certificate = Certificate.of(model)
-    return certificate is not None and bool(certificate.source)
 
+def recorded(certificate: Certificate, result: Any) -> Path:
+    """The source that a certificate names, looked for where it was and beside the file of the result.
 
-def recorded(model: Model) -> Path:
-    """The source that the model's certificate names, looked for where it was and beside the model.
-
-    Raises InvalidArgument where it is not there, and ConversionMismatch where its content is another by now.
+    Raises InvalidArgument where none is named or it is not there, and ConversionMismatch where its content is another by now.
     """
-    from onward.converters.certificate import Certificate
-
-    certificate = Certificate.of(model)
-    assert certificate is not None
+    if not certificate.source:
+        raise InvalidArgument(f"'{result}' was made of an object, no file, so that its certificate does not name its source: pass that as well")
     path = Path(certificate.source["path"])
-    places = [path] if model.path is None else [path, Path(model.path).parent / path.name]
+    places = [path] if result is None else [path, Path(result).parent / path.name]
     found = next((place for place in places if place.exists()), None)
     if found is None:
         raise InvalidArgument(f"the source '{path}' is not there any more: pass the place where it is now")

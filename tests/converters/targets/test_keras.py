@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import onward
+from onward.converters import verify
 from onward.converters.builder import ModelBuilder
 from onward.converters.targets import keras as page
 from onward.ir import Model, Value
@@ -97,6 +98,7 @@ for ours, theirs in zip(found, again if isinstance(again, (list, tuple)) else [a
     for name, expected in zip(results.files, onward.InferenceSession(model.to_bytes()).run(None, {"x": x}), strict=True):
         np.testing.assert_allclose(results[name], expected, atol=1e-5)
     assert (tmp_path / "network.keras.certificate.json").is_file()
+    assert max(found["relative"] for found in verify(model, tmp_path / "network.keras", trust=True).differences.values()) < 1e-5
 
 
 def test_a_model_is_trained(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import onward
+from onward.converters import verify
 from onward.converters.builder import ModelBuilder
 from onward.converters.targets import tensorflow as page
 from onward.ir import Model, Value
@@ -86,6 +87,8 @@ def test_a_saved_model_runs_without_onward(model: Model, tmp_path: Path) -> None
     onward.convert(model, to="tensorflow", output=tmp_path / "saved")
     onward.convert(model, to="tensorflow-source", output=tmp_path / "source")
     assert (tmp_path / "saved" / "certificate.json").is_file()
+    for written, trust in (("saved", False), ("source", True)):
+        assert max(found["relative"] for found in verify(model, tmp_path / written, trust=trust).differences.values()) < 1e-5
     np.save(tmp_path / "x.npy", x)
     program = """
 import sys; sys.modules["onward"] = None

@@ -310,7 +310,8 @@ def prepared(item: Any, done: dict[int, Any], replacements: dict[Any, Any]) -> A
     elif (hasattr(item, "get_params") or type(item).__name__ == "_CalibratedClassifier") and hasattr(item, "__dict__") and not inspect.isclass(item):
         made = copy.copy(item)
         done[id(item)] = (made, item)
-        for name, part in list(vars(item).items()):
+        of_class = {name: part for kind in reversed(type(item).__mro__) for name, part in vars(kind).items() if isinstance(part, np.ndarray)}
+        for name, part in (of_class | vars(item)).items():
             vars(made)[name] = prepared(part, done, replacements)
         if getattr(item, "_sparse", False):  # fitted on sparse rows, support vectors would ask for such again
             made._sparse = False

@@ -3,12 +3,14 @@
 `TARGETS` lists them: the page is the folder of that name beside this file. `printing` is what those share that print; their pages have `source_of(model, constants)`, the text of a
 module and its weights; `convert(model, constants)`, the native object that the text defines; `write(model, folder, constants)`,
 which leaves both in a folder; and `run(result, inputs)`, what the object makes of arrays, as NumPy arrays. `recognition` is what those share that have no language (`NATIVE`): their
-pages have `native(model, constants)`, the object and how it is compared with the model (`proof.Subject`). A page with `save(subject, path, constants)` writes the native file.
+pages have `native(model, constants)`, the object and how it is compared with the model (`proof.Subject`). A page with `save(subject, path, constants)` writes the native file,
+and reads it again: `opened(path, trust)` gives the object, or with `NATIVE` `opened(path, trust, model, constants)` the `Subject`.
 """
 
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from onward import operators
+from onward.converters.certificate import place_beside
 from onward.converters.targets.between_bytes import steps_of, with_float_operators
 from onward.converters.targets.placing import placed, require_place
 from onward.converters.targets.printing.storage import SMALL, restored
@@ -51,12 +54,13 @@ def produce(
     examples: Any = None,
     verify: bool = True,
     tolerance: float | None = None,
+    source: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> Any:
     """The native object of a target that computes what an ONNX model computes, or its source as text for `...-source`.
 
     With `output` the native file, or the source and its weights in a folder, are written too, and the certificate of the comparison with the
-    model, which has in it that of the conversion before where the model carries one. `constants` are values of inputs that the result shall not have any more: axes, for instance, which give a result its rank.
+    model, which has in it that of the conversion before where the model carries one, and the `source` that the caller named. `constants` are values of inputs that the result shall not have any more: axes, for instance, which give a result its rank.
 
     Raises InvalidArgument for an unknown target or a value that is not one of a model's inputs, UnsupportedOperator with everything
     that has no equivalent, NotConstant where inputs have to be constants, and ConversionMismatch when the result computes
@@ -77,13 +81,14 @@ def produce(
         require_place(Path(output), native_file)
     subject = subject_of(model, name, given)
     said = said_by(model, name)
-    certificate = prove(subject, TARGETS[name], given, examples, tolerance, progress) if verify else None
+    certificate = prove(subject, TARGETS[name], given, examples, tolerance, progress, source) if verify else None
     if output is not None:
         with placed(Path(output), native_file, _weights_of(model)) as path:
             page.save(subject, path, given) if native_file else page.write(said, path, given)
             if certificate is not None:
-                beside = path / "certificate.json" if path.is_dir() else path.with_name(f"{path.name}.certificate.json")
-                beside.write_text(certificate + "\n", encoding="utf-8")
+                place_beside(path).write_text(json.dumps(certificate) + "\n", encoding="utf-8")
+        if certificate is None:
+            place_beside(Path(output)).unlink(missing_ok=True)  # of what was there before
     return page.source_of(said, given)[0] if to.endswith(SOURCE) else subject.result
 
 
@@ -108,7 +113,13 @@ def subject_of(model: Model, name: str, constants: Mapping[str, Any]) -> Subject
     if name in NATIVE:
         return page.native(model, constants)  # type: ignore[no-any-return]
     said = said_by(model, name)
-    result, types = page.convert(said, constants), storage_of(page)
+    return called(model, name, page.convert(said, constants))
+
+
+def called(model: Model, name: str, result: Any) -> Subject:
+    """The object of a target that has a language, and how it is compared with a model."""
+    page, said = page_of(name), said_by(model, name)
+    types = storage_of(page)
 
     def function(*inputs: Any) -> list[np.ndarray]:
         return [restored(found, value.dtype, types) for found, value in zip(page.run(result, inputs), model.graph.outputs)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -56,9 +55,12 @@ def prove(
     examples: Any,
     tolerance: float | None,
     progress: certificate.Progress | None,
-) -> str:
-    """Compares and gives the certificate as JSON; `before` in it is that of the model's own conversion. Raises ConversionMismatch,
-    InvalidArgument for what cannot be compared."""
+    source: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Compares and gives the certificate as a dictionary; `before` in it is that of the model's own conversion, `source` the file that the caller began with.
+
+    Raises ConversionMismatch, InvalidArgument for what cannot be compared.
+    """
     model = subject.model
     if any(isinstance(value.type, (SequenceType, OptionalType, MapType)) for value in (*model.graph.inputs, *model.graph.outputs)):
         raise InvalidArgument("sequences and optional values are not compared; use verify=False")
@@ -68,14 +70,14 @@ def prove(
     trial = _Trial(subject, data, constants)
     reference = certificate.Reference(title, data, None, tolerances=subject.tolerances, notes=subject.notes, steps=subject.steps)
     try:
-        found = certificate.conclude(model.copy(), reference, trial.runs(progress), tolerance)
+        found = certificate.conclude(model.copy(), reference, trial.runs(progress), tolerance, source)
     except ConversionMismatch as mismatch:
         if trial.accepted:
             raise
         raise ConversionMismatch(f"the converted model accepts none of the data that was tried ({trial.problems[0]}); pass example inputs") from mismatch
     before = certificate.Certificate.of(model)
     proved = asdict(replace(found, notes=[*found.notes, *trial.refused, *trial.unproved()]))
-    return json.dumps(proved if before is None else {**proved, "before": asdict(before)})
+    return proved if before is None else {**proved, "before": asdict(before)}
 
 
 class _Trial:

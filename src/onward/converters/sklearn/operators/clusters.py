@@ -27,7 +27,8 @@ def bisected(estimator: Any, x: Array) -> Any:
         near = squared_distances(centred, np.stack([node.left.center, node.right.center]))
         return np.where(np.argmin(near, axis=1) == 0, below(node.left), below(node.right))
 
-    return below(estimator._bisecting_tree).astype(np.int32)
+    found = below(estimator._bisecting_tree)
+    return (found + np.zeros_like(x[:, 0], np.int32)).astype(np.int32)  # of a single cluster the label is no column
 
 
 @method("predict", "AffinityPropagation")

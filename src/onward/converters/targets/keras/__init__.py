@@ -13,6 +13,7 @@ import numpy as np
 
 from onward import operators
 from onward import program as P
+from onward.converters.keras import load
 from onward.converters.targets.channels_last import with_channels_last
 from onward.converters.targets.keras.blocks import Blocks
 from onward.converters.targets.keras.layers import FUNCTIONS, numbers, plain
@@ -27,6 +28,7 @@ from onward.converters.targets.printing.module import (
     module_text,
     needs_double_precision,
     reserved,
+    run_module,
     weights_of,
     write_files,
 )
@@ -207,6 +209,14 @@ def save(subject: Subject, path: Path, constants: Mapping[str, Any]) -> None:
     subject.result.save(path)
     if subject.result.source:
         path.with_suffix(".py").write_text(subject.result.source, encoding="ascii")
+
+
+def opened(path: Path, trust: bool) -> Any:
+    """The model of a file, and of the module beside it, whose code runs. Raises InvalidArgument for code that is not trusted."""
+    beside = path.with_suffix(".py")
+    if beside.is_file():
+        run_module(beside, trust)
+    return load(path, trust)
 
 
 def write(model: Model, folder: Path, constants: Mapping[str, Any] | None = None) -> None:

@@ -18,6 +18,7 @@ from onward.converters.targets.printing.naming import Names, comment
 from onward.converters.targets.printing.printer import Printer
 from onward.converters.targets.printing.routines import refuse_unknown
 from onward.converters.targets.printing.words import Words
+from onward.errors import FormatError, InvalidArgument
 from onward.ir import Model, Value
 from onward.ir.datatypes import DataType
 from onward.operators.arguments import ABSENT
@@ -152,6 +153,19 @@ def execute(text: str) -> types.ModuleType:
     module = types.ModuleType("model")
     module.__file__ = "model.py"
     exec(compile(text, "model.py", "exec"), vars(module))
+    return module
+
+
+def run_module(path: Path, trust: bool) -> types.ModuleType:
+    """The module of a file. Raises InvalidArgument where nobody said that its code may run, FormatError where it does not."""
+    if not trust:
+        raise InvalidArgument(f"'{path}' is code, which runs to be compared; pass trust=True (--trust) if you trust its source")
+    module = types.ModuleType("model")
+    module.__file__ = str(path)
+    try:
+        exec(compile(path.read_bytes(), str(path), "exec"), vars(module))
+    except Exception as problem:
+        raise FormatError(f"'{path}' cannot be run: {type(problem).__name__}: {str(problem)[:200]}") from problem
     return module
 
 

@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 
 from onward.converters.comparison import difference
 from onward.converters.estimators import noted_estimator
+from onward.converters.sklearn import load
 from onward.converters.targets.proof import TOLERANCES, Subject
 from onward.converters.targets.recognition.data import by_input, rows_at
 from onward.converters.targets.recognition.forests import forest_of
@@ -25,9 +26,9 @@ from onward.converters.targets.sklearn.fitting import REFUSALS
 from onward.converters.targets.sklearn.generated import generated
 from onward.converters.targets.sklearn.linear import Built
 from onward.converters.targets.sklearn.neighbours import comparing
-from onward.converters.targets.sklearn.noted import noted_subject
+from onward.converters.targets.sklearn.noted import noted_subject, subject_of
 from onward.converters.targets.sklearn.original_classes import named
-from onward.errors import InvalidArgument
+from onward.errors import ConversionMismatch, InvalidArgument
 from onward.ir import Model
 
 ENDINGS = (".joblib", ".pkl", ".skops")
@@ -175,6 +176,15 @@ def save(subject: Subject, path: Path, constants: Mapping[str, Any]) -> None:
     if path.suffix == ".skops" and hasattr(subject.result, "_source"):
         raise InvalidArgument("a generated estimator cannot be a .skops file, which holds no code: use .joblib")
     _writer(path.suffix)(subject.result, path)
+
+
+def opened(path: Path, trust: bool, model: Model, constants: Mapping[str, Any]) -> Subject:
+    """The estimator of a file, whose methods are tried for the model's outputs. Raises ConversionMismatch where none gives what the model does."""
+    estimator = load(path, trust)
+    try:
+        return subject_of(model, estimator)
+    except Unrecognized as problem:
+        raise ConversionMismatch(f"'{path}' does not compute what the model does: {problem}") from problem
 
 
 def _writer(ending: str) -> Callable[[Any, Path], Any]:

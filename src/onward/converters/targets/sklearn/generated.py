@@ -44,20 +44,14 @@ class {name}({bases}):
     def _rows(self, X):
         return validate_data(self, X, reset=False, dtype={accepted}, ensure_all_finite=False)
 
-    def _outputs(self, X):
-        rows = self._rows(X)
-        size = {rows} or len(rows)
-        parts = []
-        for start in range(0, len(rows), size):
-            part = rows[np.minimum(np.arange(start, start + size), len(rows) - 1)]
-            inputs = [
-                part[:, begin:end].reshape(size, *shape).astype(dtype) for begin, end, shape, dtype in {inputs}
-            ]
-            with np.errstate(all="ignore"):
-                found = model(self._weights, *inputs)
-            parts.append(found if isinstance(found, tuple) else (found,))
-        return [np.concatenate(items)[: len(rows)] for items in zip(*parts)]
-{methods}
+    def _called(self, rows):
+        inputs = [
+            rows[:, begin:end].reshape(rows.shape[0], *shape).astype(dtype) for begin, end, shape, dtype in {inputs}
+        ]
+        with np.errstate(all="ignore"):
+            found = model(self._weights, *inputs)
+        return found if isinstance(found, tuple) else (found,)
+{outputs}{methods}
     def __sklearn_is_fitted__(self):
         return True
 
@@ -86,6 +80,21 @@ def restore(source, weights, state):
     result.__dict__.update(state)
     return result
 '''
+
+OUTPUTS = """
+    def _outputs(self, X):
+        return self._called(self._rows(X))
+"""
+"""For any number of rows."""
+
+OUTPUTS_OF_SOME = """
+    def _outputs(self, X):
+        rows = self._rows(X)
+        starts = range(0, len(rows), {rows})
+        parts = [self._called(rows[np.minimum(np.arange(start, start + {rows}), len(rows) - 1)]) for start in starts]
+        return [np.concatenate(items)[: len(rows)] for items in zip(*parts)]
+"""
+"""For a model of a fixed number of rows."""
 
 METHOD = '''
     def {name}(self, X):
@@ -130,7 +139,7 @@ def generated(model: Model, reason: str) -> Subject:
     function = Function(judge, NumpyWords(), reserved(PRELUDE, "weights", "model", "restore", kind.name))
     text = module_text(judge, "NumPy and scikit-learn", PRELUDE, function.text("weights") + CLASS.format(
         imports=", ".join(sorted({*kind.bases})), name=kind.name, bases=", ".join(kind.bases), about=f"it gives {', '.join(name for name, _, _ in kind.methods)}",
-        columns=ends[-1], attributes=attributes, rows=fixed, inputs=slices, methods="".join(METHOD.format(name=name, about=about, result=result) for name, about, result in kind.methods),
+        columns=ends[-1], attributes=attributes, outputs=OUTPUTS if fixed is None else OUTPUTS_OF_SOME.format(rows=fixed), inputs=slices, methods="".join(METHOD.format(name=name, about=about, result=result) for name, about, result in kind.methods),
         preserved=sorted({item.dtype.numpy.name for item in program.outputs.values()} & set(types)),
         accepted="[np.float64, np.float32]" if all(np.dtype(dtype).kind == "f" for dtype in types) else '"numeric"',
     ))  # fmt: skip

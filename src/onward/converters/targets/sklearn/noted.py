@@ -30,12 +30,13 @@ def noted_subject(model: Model, noted: Mapping[str, Any]) -> Subject:
     if "numbers" not in noted and "steps" not in noted:
         raise Unrecognized("it does not say what it was made of")
     try:
-        return _subject(model, remembered(model, noted))
+        return subject_of(model, remembered(model, noted))
     except REFUSALS as problem:
         raise Unrecognized(f"the estimator that is noted does not work ({str(problem)[:80]})") from problem
 
 
-def _subject(model: Model, estimator: Any) -> Subject:
+def subject_of(model: Model, estimator: Any) -> Subject:
+    """An estimator, and which of its methods gives which output of a model. Raises Unrecognized where they do not."""
     judge = without_maps(model)
     inputs = Inputs(judge, estimator)
     session = InferenceSession(judge.to_bytes())

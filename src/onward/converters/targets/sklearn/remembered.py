@@ -17,6 +17,7 @@ import scipy.sparse
 import sklearn
 from scipy.interpolate import BSpline
 from sklearn.base import BaseEstimator
+from sklearn.cluster._bisect_k_means import _BisectingTree
 from sklearn.gaussian_process.kernels import Kernel
 from sklearn.pipeline import Pipeline
 
@@ -106,9 +107,19 @@ class _Reader:
                 return getattr(np, name)
             case {"tree": {"columns": int(columns), "classes": list(classes), **tables}}:
                 return _tree(columns, classes, {str(name): self.value(table) for name, table in tables.items()})
+            case {"label": int() | None, "center": _} | {"halves": [_, _], "center": _}:
+                return self._clusters(said)
             case {"estimator": dict(noted)}:
                 return self.estimator(noted)
         raise Unrecognized(f"what is noted has a form that is not known: {str(said)[:60]}")
+
+    def _clusters(self, said: Mapping[str, Any]) -> Any:
+        """A cluster with its halves."""
+        cluster = _BisectingTree(self.value(said["center"]), None, None)
+        cluster.label = said.get("label")
+        if "halves" in said:
+            cluster.left, cluster.right = map(self._clusters, said["halves"])
+        return cluster
 
 
 def _kind(module: str, name: str) -> Any:
@@ -225,10 +236,30 @@ def _support_vectors(estimator: Any, numbers: Mapping[str, Any]) -> Any:
     return with_numbers(with_vectors(estimator, found, vectors, table, counts), _probA=chances[0], _probB=chances[1], **named)
 
 
+def _halved(estimator: Any, numbers: dict[str, Any]) -> Any:
+    """Clusters that are halved, whose centres compiled code compares with rows."""
+    columns, whole = numbers["n_features_in_"], numbers["_bisecting_tree"]
+    clusters = [whole]
+    for cluster in clusters:
+        clusters += [] if cluster.left is None else [cluster.left, cluster.right]
+    centers = [cluster.center for cluster in clusters]
+    if any(not isinstance(item, np.ndarray) or item.shape != (columns,) or item.dtype != centers[0].dtype for item in centers):
+        raise Unrecognized("clusters whose centres are no rows of these columns")
+    vars(estimator).update(numbers, _n_threads=1)
+    return estimator
+
+
+def _tuned(estimator: Any, numbers: dict[str, Any]) -> Any:
+    """A classifier with a threshold, whose scorer follows from its parameters."""
+    vars(estimator).update(numbers)
+    vars(estimator).update(_curve_scorer=estimator._get_curve_scorer())
+    return estimator
+
+
 MADE: Mapping[str, Callable[[Any, dict[str, Any]], Any]] = {
     **dict.fromkeys(("SVC", "NuSVC", "SVR", "NuSVR", "OneClassSVM"), _support_vectors),
     **dict.fromkeys(("KMeans", "MiniBatchKMeans"), _alike),
     **dict.fromkeys(("PoissonRegressor", "GammaRegressor", "TweedieRegressor"), _linear),
-    "IsotonicRegression": _isotonic, "KernelDensity": _density,
+    "BisectingKMeans": _halved, "TunedThresholdClassifierCV": _tuned, "IsotonicRegression": _isotonic, "KernelDensity": _density,
 }  # fmt: skip
 """By class, how its estimators are given their numbers."""

@@ -18,6 +18,9 @@ MOST = 2**22
 
 WORDS = ("a", "b", "ab", "The cat", "")
 
+OF_DICTIONARIES = ("DictVectorizer", "FeatureHasher")
+"""Classes whose rows are dictionaries: each input is the values of the key that it is called, where empty text stands for none."""
+
 INNER = ("estimators_", "estimator_", "best_estimator_", "estimator", "calibrated_classifiers_")
 """Attributes in which estimators hold others that look at the same rows."""
 
@@ -58,6 +61,13 @@ class Inputs:
 
             columns = [column for array in arrays for column in array.reshape(len(array), -1).T]
             return pandas.DataFrame(dict(zip(self.names, columns, strict=True)))
+        first = first_step(self.estimator)
+        if type(first).__name__ in OF_DICTIONARIES and getattr(first, "input_type", "dict") != "string":
+            keyed = [(value.name, array.reshape(-1).tolist()) for value, array in zip(self.values, arrays)]
+            rows = [{name: column[place] for name, column in keyed if column[place] != ""} for place in range(len(arrays[0]))]
+            return [list(row.items()) for row in rows] if getattr(first, "input_type", "dict") == "pair" else rows
+        if len(arrays) == 1 and arrays[0].ndim > 2 and getattr(self.estimator, "n_features_in_", None) == arrays[0][0].size:
+            return arrays[0].reshape(len(arrays[0]), -1)
         if len(arrays) == 1:
             return arrays[0]
         text = any(array.dtype == object for array in arrays)
@@ -66,7 +76,7 @@ class Inputs:
     def trials(self) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
         """Sets of arrays by input: some of them only some estimators take."""
         random = np.random.default_rng(0)
-        known = known_values(self.estimator)
+        known = known_values(self.estimator) | known_texts(first_step(self.estimator), [value.name for value in self.values])
         first = self._set(random.standard_normal, known, random)
         yield "random", first
         if self.open:
@@ -96,6 +106,20 @@ class Inputs:
         return found
 
 
+def first_step(estimator: Any) -> Any:
+    """What looks at the rows first: the first step of a pipeline."""
+    return first_step(estimator.steps[0][1]) if getattr(estimator, "steps", ()) else estimator
+
+
+def known_texts(estimator: Any, keys: Sequence[str]) -> dict[int, np.ndarray]:
+    """By place of a key of dictionaries, the texts of it that an estimator knows."""
+    if type(estimator).__name__ != "DictVectorizer":
+        return {}
+    starts = [f"{key}{estimator.separator}" for key in keys]
+    texts = [[name.removeprefix(start) for name in estimator.feature_names_ if name.startswith(start)] for start in starts]
+    return {place: np.array([*known, "", "other"], object) for place, known in enumerate(texts) if known}
+
+
 def known_values(estimator: Any) -> dict[int, np.ndarray]:
     """By column, the values that an estimator knows: categories, labels, texts of its words. Other columns take any number."""
     if hasattr(estimator, "steps"):
@@ -119,7 +143,7 @@ def _own_values(estimator: Any) -> Iterator[list[np.ndarray]]:
         found = getattr(estimator, "categories_", None)
         found = [np.arange(count) for count in estimator.n_categories_] if found is None else found
         yield [np.array([value for value in column if value is not None and value == value]) for column in found]
-    elif hasattr(estimator, "vocabulary_"):
+    elif hasattr(estimator, "vocabulary_") and type(estimator).__name__ not in OF_DICTIONARIES:
         random, words = np.random.default_rng(0), sorted(estimator.vocabulary_)
         yield [np.array([" ".join(random.choice(words, 1 + place % 5)) for place in range(40)], object)]
     elif type(estimator).__name__ in ("LabelEncoder", "LabelBinarizer"):

@@ -23,6 +23,7 @@ from onward.converters.targets.printing.storage import kept
 from onward.converters.targets.proof import Subject
 from onward.converters.targets.tensorflow.text import RULES
 from onward.converters.targets.tensorflow.words import TensorflowWords
+from onward.errors import FormatError
 from onward.ir import Model
 
 PRELUDE = Path(__file__).with_name("prelude.py")
@@ -103,6 +104,16 @@ def save(subject: Subject, path: Path, constants: Mapping[str, Any]) -> None:
     import tensorflow as tf
 
     tf.saved_model.save(subject.result, path, signatures=subject.result.named)
+
+
+def opened(path: Path, trust: bool) -> Any:
+    """The module of a SavedModel. Raises FormatError for a damaged one."""
+    import tensorflow as tf
+
+    try:
+        return tf.saved_model.load(str(path))
+    except Exception as problem:  # errors of its own and of its libraries
+        raise FormatError(f"TensorFlow does not read '{path}': {str(problem)[:300]}") from problem
 
 
 def write(model: Model, folder: Path, constants: Mapping[str, Any] | None = None) -> None:

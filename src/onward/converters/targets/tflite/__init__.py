@@ -13,6 +13,7 @@ import numpy as np
 from onward.converters.targets import tensorflow as source
 from onward.converters.targets.printing.module import needs_double_precision
 from onward.converters.targets.proof import Subject
+from onward.converters.tflite import load
 from onward.errors import UnsupportedOperator
 from onward.ir import Model
 
@@ -56,6 +57,13 @@ def native(model: Model, constants: Mapping[str, Any]) -> Subject:
             if needs_double_precision(model):
                 missing.append("much that computes in float64, as this model does (one in single precision may be converted)")
             raise UnsupportedOperator(f"TensorFlow Lite has no equivalent of {', '.join(missing)}") from problem
+    return _subject(model, module, result)
+
+
+def _subject(model: Model, module: Any, result: bytes) -> Subject:
+    """How a file is compared; the module tells the order of its inputs and outputs."""
+    import tensorflow as tf
+
     names = [argument.name for argument in module.named.input_signature]
     results = list(module.named.get_concrete_function().structured_outputs)
 
@@ -70,3 +78,8 @@ def native(model: Model, constants: Mapping[str, Any]) -> Subject:
 def save(subject: Subject, path: Path, constants: Mapping[str, Any]) -> None:
     """Writes the file."""
     path.write_bytes(subject.result)
+
+
+def opened(path: Path, trust: bool, model: Model, constants: Mapping[str, Any]) -> Subject:
+    """The bytes of a file. Raises FormatError for what TensorFlow Lite does not run."""
+    return _subject(model, source.convert(model, constants), load(path).data)

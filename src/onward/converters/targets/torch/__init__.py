@@ -25,6 +25,7 @@ from onward.converters.targets.torch.quantized import scales_of, with_float_weig
 from onward.converters.targets.torch.rules import RULES
 from onward.converters.targets.torch.source import classes_text
 from onward.converters.targets.torch.words import TorchWords
+from onward.converters.torch import load
 from onward.converters.torch.emitter import to_numpy
 from onward.converters.torch.state import State
 from onward.errors import InvalidArgument
@@ -140,3 +141,8 @@ def write(model: Model, folder: Path, constants: Mapping[str, Any] | None = None
 def save(subject: Subject, path: Path, constants: Mapping[str, Any]) -> None:
     """Writes the program of torch.export, a .pt2 file with the open sizes of the model."""
     write_program(subject.result, subject.model, constants, path)
+
+
+def opened(path: Path, trust: bool) -> Any:
+    """The module of a program of torch.export."""
+    return load(path, trust).module()

@@ -18,6 +18,7 @@ from onward.converters.targets.recognition.rows import RowModel, Unrecognized, f
 from onward.converters.targets.recognition.scaled_forests import forest_of_rows
 from onward.converters.targets.recognition.ties import without_ties
 from onward.converters.targets.xgboost.document import Learner, document, linear_booster, tree_booster
+from onward.converters.xgboost import load
 from onward.errors import InvalidArgument, UnsupportedModel
 from onward.ir import Model
 
@@ -32,17 +33,23 @@ def native(model: Model, constants: Mapping[str, Any] | None = None) -> Subject:
 
     Raises UnsupportedModel with the reasons for a model that is neither a sum of trees nor a linear model that ignores missing values.
     """
+    rows, found, learner = _recognised(model, constants)
+    result: Any = xgboost.XGBClassifier() if _is_classifier(found.head) else xgboost.Booster()
+    result.load_model(bytearray(document(learner, found.head, rows.columns, feature_names(model, rows.columns)), "utf-8"))
+    return _subject(rows, found, result)
+
+
+def _recognised(model: Model, constants: Mapping[str, Any] | None) -> tuple[RowModel, Forest | Network, Learner]:
+    """What a model computes, and the learner that does so."""
     if constants:
         raise InvalidArgument("the models of XGBoost have rows as their only input: there is nothing to be constant")
     reasons = []
     try:
         rows = RowModel(model)
-        names = feature_names(model, rows.columns)
         readers: tuple[Callable[[RowModel], tuple[Forest | Network, Learner]], ...] = (_forest, _linear)
         for reader in readers:
             try:
-                found, learner = reader(rows)
-                return _subject(rows, found, document(learner, found.head, rows.columns, names))
+                return rows, *reader(rows)
             except Unrecognized as problem:
                 reasons.append(str(problem))
     except Unrecognized as problem:
@@ -76,14 +83,23 @@ def save(subject: Subject, path: Path, constants: Mapping[str, Any]) -> None:
     subject.result.save_model(path)
 
 
-def _subject(rows: RowModel, found: Forest | Network, text: str) -> Subject:
-    """The object of a document, and how it is compared: a Booster gives scores and no labels."""
+def opened(path: Path, trust: bool, model: Model, constants: Mapping[str, Any]) -> Subject:
+    """The Booster or classifier of a file. Raises FormatError for a damaged one."""
+    rows, found, _ = _recognised(model, constants)
+    result = load(path)
+    if not _is_classifier(found.head):
+        return _subject(rows, found, result)
+    classifier = xgboost.XGBClassifier()
+    classifier.load_model(path)
+    return _subject(rows, found, classifier)
+
+
+def _subject(rows: RowModel, found: Forest | Network, result: Any) -> Subject:
+    """How an object is compared: a Booster gives scores and no labels."""
     head, limits, categorical = found.head, [np.zeros(0)] * rows.columns, set[int]()
     if isinstance(found, Forest):
         limits, categorical = found.limits(), found.categorical()
     classifier = _is_classifier(head)
-    result: Any = xgboost.XGBClassifier() if classifier else xgboost.Booster()
-    result.load_model(bytearray(text, "utf-8"))
     booster = result.get_booster() if classifier else result
     names, types = booster.feature_names, booster.feature_types
     assert head.scores is not None
