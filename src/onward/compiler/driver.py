@@ -18,6 +18,7 @@ from onward.compiler.plan import BlockRegion, LoopRegion, Plan
 from onward.compiler.schedule import schedule_step
 from onward.compiler.schedule.blocks import Choice, block_kernel
 from onward.compiler.schedule.kernel import Kernel
+from onward.compiler.schedule.storage import round_operands
 from onward.compiler.steps import BlockStep, CopyStep, RoutineStep, Step
 from onward.compiler.targets import Target
 from onward.errors import UnsupportedOperator
@@ -52,7 +53,7 @@ class _Compilation:
         self.program = program
         self.target = target
         self.options = options
-        self.plan = Plan(list(program.outputs.values()), squares=not target.multiplies_bfloat16)
+        self.plan = Plan(list(program.outputs.values()), squares=not (target.narrow and target.tiles))
         self.outputs = self.plan.outputs
         for index, item in enumerate(program.inputs):
             self.plan.layouts.view(item).buffer.index = index
@@ -61,6 +62,7 @@ class _Compilation:
 
     # -- kernels -----------------------------------------------------------------------------------------------
     def _schedule(self, plan: Plan) -> list[Event]:
+        round_operands(plan, self.target)
         needed = plan.needed()
         events: list[Event] = []
         for step in plan.steps:
@@ -96,8 +98,11 @@ class _Compilation:
 
     def _parts(self, plan: Plan | None) -> list[Kernel]:
         """The kernels of a plan inside a block."""
-        needed = set() if plan is None else plan.needed()
-        return [] if plan is None else [kernel for item in plan.steps for kernel in schedule_step(item, plan.layouts, self.target, needed)]
+        if plan is None:
+            return []
+        round_operands(plan, self.target)
+        needed = plan.needed()
+        return [kernel for item in plan.steps for kernel in schedule_step(item, plan.layouts, self.target, needed)]
 
     def _loop(self, step: RoutineStep, plan: Plan) -> list[Event]:
         """The body of a recurrence between the marks of a loop. The states live where the last ones are to lie."""

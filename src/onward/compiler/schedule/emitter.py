@@ -272,12 +272,13 @@ class Emitter:
         return self._load(read, affine, data)
 
     def _load(self, read: Read, affine: Dimension, data: list[tuple[Value, Dimension]]) -> Value:
-        pointer = self.arguments.pointer(self.layouts.view(read.array).buffer)
+        buffer = self.layouts.view(read.array).buffer
+        pointer = self.arguments.pointer(buffer)
         step: Dimension | None = 0
         if self.lane is not None and isinstance(affine, Expression) and self.lane in affine.symbols:
             step = affine.coefficient(_symbol(affine, self.lane))
         wide = any(value.type.lanes > 1 for value, _ in data)
-        kind = storage_type(read.dtype, 1)
+        kind = storage_type(buffer.dtype, 1)
         if not wide and (step == 0 or step == 1):
             place = self._polynomial(affine) if isinstance(affine, Expression) else self.b.constant(I64, affine)
             for value, stride in data:
@@ -290,7 +291,7 @@ class Emitter:
             passing = self.carrier.passing(self, read) if self.carrier is not None else None
 
             def load(place: Value) -> Value:
-                return emit_load(self.b, place, read.dtype, lanes, mask=mask)
+                return emit_cast(self.b, emit_load(self.b, place, buffer.dtype, lanes, mask=mask), buffer.dtype, read.dtype)
 
             element = self.b.offset(pointer, place, kind)
             return load(element) if passing is None else passing.load(self.b, element, load, mask)
@@ -300,23 +301,25 @@ class Emitter:
         mask = self._access_mask(self.lanes)
         if mask is not None and mask.type.lanes == 1:
             mask = self.b.splat(mask, self.lanes)
-        return emit_load(self.b, pointer, read.dtype, self.lanes, mask=mask, indices=self.widen(places))
+        found = emit_load(self.b, pointer, buffer.dtype, self.lanes, mask=mask, indices=self.widen(places))
+        return emit_cast(self.b, found, buffer.dtype, read.dtype)
 
     def store(self, array: Array, indices: Sequence[Dimension], value: Value) -> None:
         """Stores an element (or a vector of them along the lane) of a stored array."""
         b = self.b
         view = self.layouts.view(array)
         address = view.address(indices)
-        pointer = self.arguments.pointer(view.buffer)
+        pointer, stored = self.arguments.pointer(view.buffer), view.buffer.dtype
+        value = emit_cast(b, value, array.dtype, stored)
         step: Dimension | None = 0
         if self.lane is not None and isinstance(address, Expression) and self.lane in address.symbols:
             step = address.coefficient(_symbol(address, self.lane))
         if self.lanes == 1 or step == 1:
             place = self._polynomial(address) if isinstance(address, Expression) else b.constant(I64, address)
-            pointer = b.offset(pointer, place, storage_type(array.dtype, 1))
-            emit_store(b, pointer, value, array.dtype, mask=self.mask)
+            pointer = b.offset(pointer, place, storage_type(stored, 1))
+            emit_store(b, pointer, value, stored, mask=self.mask)
         else:
-            emit_store(b, pointer, value, array.dtype, mask=self.mask, indices=self.widen(self.index(address)))
+            emit_store(b, pointer, value, stored, mask=self.mask, indices=self.widen(self.index(address)))
 
     def _access_mask(self, lanes: int) -> Value | None:
         """The lanes that may be read: those inside the loop and inside all selects around."""

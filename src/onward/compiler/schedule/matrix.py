@@ -75,9 +75,13 @@ class MatrixSchedule(ContractionLoops):
 
     def _multiply_as(self, stored: DataType) -> None:
         """Settles how the right operand is stored, and with it how products are made."""
-        self.product = product_of(self.right.dtype, self.target, stored)
-        self.stored = self.product.widened or stored
+        self.product = product_of(self.right.dtype, self.target, stored, self._left_may_be_rounded())
+        self.stored = self.product.stored or stored
         self._sum_as(self.product)
+
+    def _left_may_be_rounded(self) -> bool:
+        given = self.layouts.given.get(self.left.array)
+        return self.layouts.blocks is None or given is None or given.buffer.dtype == DataType.BFLOAT16
 
     def _sum_as(self, form: Form) -> None:
         """Settles what operands and sums are."""
@@ -85,10 +89,13 @@ class MatrixSchedule(ContractionLoops):
         self.lanes = max(1, self.target.vector_bits // self.total.bits)
 
     def _is_narrow(self) -> bool:
-        """Whether the weights are stored as bfloat16: they may be, and they come from memory more slowly than they are used."""
-        rows = product(self.extents[str(variable)] for variable in self.rows)
-        few = not isinstance(rows, int) or rows <= ROWS_PER_LANE * self.lanes
-        return few and self.target.narrow and self.constant and self.right.dtype == DataType.FLOAT
+        """Whether the weights are stored as bfloat16: they may be, and are multiplied faster then, or come from memory more slowly than they are used."""
+        few = not isinstance(self.row_count, int) or self.row_count <= ROWS_PER_LANE * self.lanes
+        return self.target.narrow and self.constant and self.right.dtype == DataType.FLOAT and (few or self._multiplies_pairs())
+
+    def _multiplies_pairs(self) -> bool:
+        """Whether pairs of bfloat16 are multiplied by one instruction, and lie side by side in the left operand."""
+        return self.target.has_fast_bfloat16 and bool(self.inner) and self._step(self.left, self.inner[-1]) == 1
 
     # -- the right operand -------------------------------------------------------------------------------------
     def _places(self) -> list[Expression]:
@@ -135,10 +142,10 @@ class MatrixSchedule(ContractionLoops):
         return extents | {str(place): upper_bound(place) + 1 for place in self.places}  # type: ignore[operator]
 
     def _left_buffer(self) -> Buffer:
-        """Where the left operand is read: all memory around it lies there once more if it is widened."""
+        """Where the left operand is read: all memory around it lies there once more if it is to be stored as another type."""
         buffer = self.layouts.view(self.left.array).buffer
-        widened = self.product.widened
-        return buffer if widened is None else Buffer("arena", widened, buffer.size, label="widened")
+        stored = self.product.stored
+        return buffer if stored in (None, buffer.dtype) else Buffer("arena", stored, buffer.size, label="converted")
 
     def _right_buffer(self) -> Buffer:
         """Where the right operand is read."""
@@ -152,14 +159,14 @@ class MatrixSchedule(ContractionLoops):
         return [*self._left_kernels(), *right]
 
     def _left_kernels(self) -> list[Kernel]:
-        """The one that widens the left operand, if it is widened."""
-        if self.product.widened is None:
-            return []
+        """The one that converts the left operand, if it does not lie there already."""
         source = self.layouts.view(self.left.array).buffer
+        if self.left_buffer is source:
+            return []
         memory, whole = Input((source.size,), self.left.dtype, source.label), (1,)
         self.layouts.views[memory] = View(source, whole)
-        widened = compute(memory.shape, lambda place: cast(memory[place], self.left_buffer.dtype))
-        return [map_into(widened, View(self.left_buffer, whole), self.layouts, self.target)]
+        converted = compute(memory.shape, lambda place: cast(memory[place], self.left_buffer.dtype))
+        return [map_into(converted, View(self.left_buffer, whole), self.layouts, self.target)]
 
     # -- the kernel --------------------------------------------------------------------------------------------
     def kernel(self) -> Kernel:

@@ -40,9 +40,16 @@ class Target:
         return "+avx512bf16" in self.features and "+avx512vl" in self.features
 
     @property
+    def has_fast_bfloat16(self) -> bool:
+        """Whether a vector instruction multiplies pairs of bfloat16 faster than floats: on AMD's processors it takes as long as one
+        multiply-add, so that it does twice the work; on Intel's it takes four times as long (`benchmarks/peaks.py`).
+        """
+        return self.has_bfloat16 and (self.name == "avx512bf16" or self.cpu.startswith("znver"))
+
+    @property
     def multiplies_bfloat16(self) -> bool:
-        """Whether operands may be rounded to bfloat16 and are multiplied several times faster then."""
-        return self.narrow and bool(self.tiles)
+        """Whether operands may be rounded to bfloat16 and are multiplied faster then, by tiles or by vectors."""
+        return self.narrow and (bool(self.tiles) or self.has_fast_bfloat16)
 
     @property
     def is_x86(self) -> bool:
@@ -60,7 +67,8 @@ class Target:
 
     @classmethod
     def parse(cls, name: str | None) -> Target:
-        """host, generic (the baseline of this architecture), avx2, avxvnni (avx2 with products of bytes), avx512, amx or aarch64.
+        """host, generic (the baseline of this architecture), avx2, avxvnni (avx2 with products of bytes), avx512, avx512bf16 (avx512 with
+        products of bfloat16), amx or aarch64.
 
         None means ONWARD_CPU or host. aarch64 can be compiled for on every machine. amx is used where it is asked for, never as the host;
         amx-emulated is the host with the same kernels, whose tiles lie in memory, for tests. Any other name is the baseline.
@@ -89,6 +97,8 @@ class Target:
             return cls("generic", triple, "", "", 128, 16, False, False)
         if name == "avx512":
             return cls(name, triple, "x86-64-v4", "", 512, 32, True, True)
+        if name == "avx512bf16":
+            return cls(name, triple, "x86-64-v4", "+avx512bf16", 512, 32, True, True)
         if name == "amx":
             features = "+avx512bf16,+avx512vl,+avx512vnni,+amx-tile,+amx-bf16,+amx-int8"
             return cls(name, triple, "sapphirerapids", features, 512, 32, True, True, 48 << 10, 2 << 20, tiles="amx")
