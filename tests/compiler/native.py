@@ -11,11 +11,17 @@ from onward import program as P
 from onward.compiler.artifact import Artifact, CompileOptions
 from onward.compiler.driver import compile_program
 from onward.compiler.schedule.matrix import MatrixSchedule
+from onward.compiler.targets import Target
 from onward.operators.lowering import Program
 from onward.runtime.executable import Executable
 
 TARGETS = ["host", "avx2", "generic"]
 """The processor at hand and what every x86 machine of the last ten years has; elsewhere all are the baseline."""
+
+
+def only_with(feature: str) -> pytest.MarkDecorator:
+    """Skips a test where the processor lacks a feature, by LLVM's name."""
+    return pytest.mark.skipif(f"+{feature}" not in Target.parse("host").features.split(","), reason=f"no {feature} here")
 
 
 def compile_arrays(inputs: Sequence[P.Input], outputs: Mapping[str, P.Array], target: str) -> Artifact:

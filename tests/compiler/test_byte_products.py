@@ -23,14 +23,9 @@ from onward.compiler.schedule.tiles import legal_tiles
 from onward.compiler.targets import Target
 from onward.ir.datatypes import DataType
 from onward.operators.quantization.quantize_linear import dequantize_linear, quantize_linear
-from tests.compiler.native import compare, compile_arrays, text_of_contraction
+from tests.compiler.native import compare, compile_arrays, only_with, text_of_contraction
 
 HOST = Target.parse("host")
-
-
-def only_with(feature: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(f"+{feature}" not in HOST.features.split(","), reason=f"no {feature} here")
-
 
 TARGETS = [
     "host",

@@ -38,6 +38,8 @@ class Plan:
     ) -> None:
         given = given or {}
         self.squares = squares
+        self.outside = {view.buffer for view in (*given.values(), *homes) if view is not None}
+        """Memory that is another plan's."""
         self.outputs = distinct_outputs(outputs)
         finder = RootFinder(self.outputs, given.keys())
         self.roots = finder.find()

@@ -75,13 +75,9 @@ class MatrixSchedule(ContractionLoops):
 
     def _multiply_as(self, stored: DataType) -> None:
         """Settles how the right operand is stored, and with it how products are made."""
-        self.product = product_of(self.right.dtype, self.target, stored, self._left_may_be_rounded())
+        self.product = product_of(self.right.dtype, self.target, stored, in_pairs=self._multiplies_pairs())
         self.stored = self.product.stored or stored
         self._sum_as(self.product)
-
-    def _left_may_be_rounded(self) -> bool:
-        given = self.layouts.given.get(self.left.array)
-        return self.layouts.blocks is None or given is None or given.buffer.dtype == DataType.BFLOAT16
 
     def _sum_as(self, form: Form) -> None:
         """Settles what operands and sums are."""
@@ -94,8 +90,13 @@ class MatrixSchedule(ContractionLoops):
         return self.target.narrow and self.constant and self.right.dtype == DataType.FLOAT and (few or self._multiplies_pairs())
 
     def _multiplies_pairs(self) -> bool:
-        """Whether pairs of bfloat16 are multiplied by one instruction, and lie side by side in the left operand."""
-        return self.target.has_fast_bfloat16 and bool(self.inner) and self._step(self.left, self.inner[-1]) == 1
+        """Whether pairs of bfloat16 are multiplied by one instruction, and the left operand has them side by side.
+
+        It may be stored so, if it is not that of a block around this.
+        """
+        given = self.layouts.given.get(self.left.array) if self.layouts.blocks is not None else None
+        is_own = given is None or given.buffer.dtype == DataType.BFLOAT16
+        return self.target.multiplies_bfloat16 and is_own and bool(self.inner) and self._step(self.left, self.inner[-1]) == 1
 
     # -- the right operand -------------------------------------------------------------------------------------
     def _places(self) -> list[Expression]:

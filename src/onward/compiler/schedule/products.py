@@ -2,9 +2,9 @@
 
 Floats go one by one. 8-bit integers go in groups of four neighbours along the reduction, an unsigned left and a signed right
 one, whose products are summed in 32 bits: one instruction where the processor has it. The right operand lies as (groups,
-columns, 4) then, and each lane of a vector holds the group of a column. Where x86 has no such instruction, they are pairs of 16 bits. Weights that are stored as bfloat16 lie in the same way in groups of two, which
-is what instructions for products of bfloat16 take, too; where there are none, each half becomes a float when it is used. Registers that hold a
-matrix take both operands in tiles of such groups.
+columns, 4) then, and each lane of a vector holds the group of a column. Where x86 has no such instruction, they are pairs of 16 bits.
+Numbers that are stored as bfloat16 lie in the same way in groups of two, which are multiplied by one instruction where that is faster than floats; elsewhere
+weights alone are stored so, and each half becomes a float when it is used. Registers that hold a matrix take both operands in tiles of such groups.
 """
 
 from __future__ import annotations
@@ -71,13 +71,13 @@ class Product(Form, Protocol):
         ...
 
 
-def product_of(operand: DataType, target: Target, stored: DataType | None = None, both: bool = True) -> Product:
+def product_of(operand: DataType, target: Target, stored: DataType | None = None, *, in_pairs: bool = False) -> Product:
     """The way to multiply operands of a type: floats, or 8-bit integers (the type of either).
 
-    A right operand of float32 may be `stored` as bfloat16. The left one is, too, where such numbers are multiplied faster than floats.
+    A right operand of float32 may be `stored` as bfloat16; where both are, they may be multiplied `in_pairs` by one instruction.
     """
     if stored == DataType.BFLOAT16:
-        return BFloat16Product(target) if target.has_fast_bfloat16 and both else ExpandedProduct(target)
+        return BFloat16Product(target) if in_pairs else ExpandedProduct(target)
     if operand.is_float:
         return FloatProduct(storage_type(operand), target)
     return _BYTE_PRODUCTS[target.byte_product](target)

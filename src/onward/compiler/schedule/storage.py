@@ -20,10 +20,9 @@ def round_operands(plan: Plan, target: Target) -> None:
 
     Not those that routines or other products go through, by addresses of their own.
     """
-    if not (target.narrow and target.has_fast_bfloat16):
+    if not target.multiplies_bfloat16:
         return
     layouts = plan.layouts
-    outside = {view.buffer for view in layouts.given.values()}
     steps = {step.root for step in plan.steps if isinstance(step, ContractionStep)}
     rounded, exact = set[Buffer](), set[Buffer]()
 
@@ -41,6 +40,6 @@ def round_operands(plan: Plan, target: Target) -> None:
     for step in plan.steps:
         if isinstance(step, RoutineStep):
             exact |= buffers(*step.routine.inputs, *step.routine.results)
-    for buffer in rounded - exact - outside:
+    for buffer in rounded - exact - plan.outside:
         if buffer.kind == "arena" and buffer.dtype == DataType.FLOAT:
             buffer.dtype = DataType.BFLOAT16

@@ -40,16 +40,12 @@ class Target:
         return "+avx512bf16" in self.features and "+avx512vl" in self.features
 
     @property
-    def has_fast_bfloat16(self) -> bool:
-        """Whether a vector instruction multiplies pairs of bfloat16 faster than floats: on AMD's processors it takes as long as one
-        multiply-add, so that it does twice the work; on Intel's it takes four times as long (`benchmarks/peaks.py`).
-        """
-        return self.has_bfloat16 and (self.name == "avx512bf16" or self.cpu.startswith("znver"))
-
-    @property
     def multiplies_bfloat16(self) -> bool:
-        """Whether operands may be rounded to bfloat16 and are multiplied faster then, by tiles or by vectors."""
-        return self.narrow and (bool(self.tiles) or self.has_fast_bfloat16)
+        """Whether operands may be rounded to bfloat16, and vectors of pairs of them are multiplied faster than floats.
+
+        AMD's processors take as long for both, so that pairs are twice as fast; Intel's take four times as long for pairs (`benchmarks/peaks.py`).
+        """
+        return self.narrow and self.has_bfloat16 and (self.name == "avx512bf16" or self.cpu.startswith("znver"))
 
     @property
     def is_x86(self) -> bool:
@@ -98,7 +94,7 @@ class Target:
         if name == "avx512":
             return cls(name, triple, "x86-64-v4", "", 512, 32, True, True)
         if name == "avx512bf16":
-            return cls(name, triple, "x86-64-v4", "+avx512bf16", 512, 32, True, True)
+            return cls(name, triple, "x86-64-v4", "+avx512bf16,+avx512vl", 512, 32, True, True)
         if name == "amx":
             features = "+avx512bf16,+avx512vl,+avx512vnni,+amx-tile,+amx-bf16,+amx-int8"
             return cls(name, triple, "sapphirerapids", features, 512, 32, True, True, 48 << 10, 2 << 20, tiles="amx")
