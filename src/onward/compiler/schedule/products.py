@@ -77,7 +77,9 @@ def product_of(operand: DataType, target: Target, stored: DataType | None = None
     A right operand of float32 may be `stored` as bfloat16; where both are, they may be multiplied `in_pairs` by one instruction.
     """
     if stored == DataType.BFLOAT16:
-        return BFloat16Product(target) if in_pairs else ExpandedProduct(target)
+        if in_pairs:
+            return BFloat16Product(target)
+        return ExpandedProduct(target)
     if operand.is_float:
         return FloatProduct(storage_type(operand), target)
     return _BYTE_PRODUCTS[target.byte_product](target)
@@ -207,7 +209,7 @@ class BFloat16Product(ByteProduct):
     group = 2
     left_element = right_element = BF16
     total = F32
-    stored = DataType.BFLOAT16
+    stored: DataType | None = DataType.BFLOAT16
 
     def left(self, b: Builder, pointer: Value, step: Value, count: int, lanes: int) -> Value:
         """A pair in every lane."""
