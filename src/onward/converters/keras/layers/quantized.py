@@ -25,7 +25,7 @@ MATRIX = "...a,ab->...b"
 def product(c: Emitter, owner: Any, x: Tensor, equation: str = MATRIX) -> Any:
     """Inputs times the kernel of a layer, with its codes scaled back.
 
-    Raises UnsupportedOperator for layers whose codes are calibrated (GPTQ, AWQ) and those with factors beside their codes (LoRA).
+    Raises UnsupportedOperator for layers with factors beside their codes (LoRA).
     """
     mode = owner.quantization_mode
     if mode is None:
@@ -105,7 +105,24 @@ def _float_eight(c: Emitter, owner: Any, x: Tensor, equation: str) -> Any:
     return _times(c, equation, _through_eight_bits(c, x, owner.inputs_scale), kernel)
 
 
-PRODUCTS: dict[str, Callable[[Emitter, Any, Tensor, str], Any]] = {"int8": _eight_bits, "int4": _four_bits, "float8": _float_eight}
+def _calibrated(c: Emitter, owner: Any, x: Tensor, equation: str) -> Any:
+    """Codes without a sign, a row for each result, in groups along it (GPTQ, AWQ); those of AWQ are of a kernel whose rows were multiplied. A layer
+    that waits for its calibration computes with its numbers."""
+    if not getattr(owner, f"is_{owner.quantization_mode}_calibrated", True):
+        return _times(c, equation, x, c.tensor(owner._kernel, x.dtype))
+    if getattr(owner, "quantized_kernel", None) is None:
+        raise UnsupportedOperator(f"weights of the mode '{owner.quantization_mode}', whose zeros Keras leaves out of its files: convert the model itself")
+    stored, scale, count = owner.quantized_kernel, owner.kernel_scale, owner.kernel_scale.shape[0]
+    codes = c.tensor(stored) if stored.shape[0] == count else _unsigned_pairs(c, stored, count)
+    kernel = _turned(c, _grouped(c, c.op("Cast", codes, to=_computed(c)), scale, owner.kernel_zero, owner.g_idx, -1))
+    if owner.quantization_mode == "awq":
+        kernel = c.described(c.op("Div", kernel, c.unsqueeze(owner.awq_scales, -1)))
+    return _times(c, equation, x, kernel if equation == MATRIX else c.reshape(kernel, owner.original_kernel_shape))
+
+
+PRODUCTS: dict[str, Callable[[Emitter, Any, Tensor, str], Any]] = {
+    "int8": _eight_bits, "int4": _four_bits, "float8": _float_eight, "gptq": _calibrated, "awq": _calibrated,
+}  # fmt: skip
 
 
 def _check(owner: Any, modes: Any) -> None:
@@ -164,6 +181,16 @@ def _pairs(c: Emitter, stored: Any, axis: int, extent: int) -> Tensor:
         return np.moveaxis(codes, 0, axis).astype(ml_dtypes.int4 if c.opset >= 21 else np.int8)
 
     return c.cast(c.rewritten(stored, taken_apart), "int8")
+
+
+def _unsigned_pairs(c: Emitter, stored: Any, extent: int) -> Tensor:
+    """Codes of four bits without a sign that lie in pairs along the first axis."""
+
+    def taken_apart(packed: np.ndarray) -> np.ndarray:
+        codes = np.stack([packed & 15, packed >> 4], axis=1).reshape(-1, *packed.shape[1:])[:extent]
+        return codes.astype(ml_dtypes.uint4 if c.opset >= 21 else np.uint8)
+
+    return c.rewritten(stored, taken_apart)
 
 
 def _grouped(c: Emitter, codes: Any, scale: Any, zero: Any, group_of: Any, axis: int) -> Value:
