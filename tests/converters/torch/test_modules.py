@@ -145,6 +145,15 @@ def test_open_sizes_are_found() -> None:
     assert any("fixed sizes" in note for note in certificate.notes)
 
 
+@pytest.mark.parametrize(("size", "bounded"), [(4, True), (8, False)])
+def test_bounds_of_open_sizes_are_noted(size: int, bounded: bool) -> None:
+    """A stride of 4 leaves one point of four, which PyTorch takes for a constant."""
+    module = nn.Sequential(nn.Conv2d(3, 4, 3, stride=4, padding=1), nn.Conv2d(4, 4, 3, padding=1))
+    certificate = Certificate.of(check(module, torch.randn(2, 3, size, size)))
+    assert certificate is not None
+    assert any("size 'input_2' is open up to 4" in note for note in certificate.notes) is bounded
+
+
 def test_arguments_that_a_star_gathers_have_open_sizes() -> None:
     class Joined(nn.Module):
         def forward(self, x: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:

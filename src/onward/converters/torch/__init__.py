@@ -114,7 +114,7 @@ def _converted(request: Request, source: Any, captured: Capture) -> tuple[Model,
     state = State()
     results = walker.run(_placeholders(c, program, names, state))
     _finish(c, program, results, names)
-    captured.notes += names.fixed()
+    captured.notes += [*names.fixed(), *names.bounded()]
     model = c.model()
     state.record(model)
     reference = reference_of(source, captured, names)
@@ -173,6 +173,12 @@ class Names:
             for name, shape in self.shapes.items()
             if any(is_static(extent) for extent in shape)
         ]
+
+    def bounded(self) -> list[str]:
+        """What is said of open sizes that decisions on the way bound: where strides leave one of 1, it is captured as a 1."""
+        ranges = {str(symbol): bounds for symbol, bounds in self.program.range_constraints.items()}
+        greatest = {name: int(ranges[symbol].upper) for symbol, name in self.symbols.items() if symbol in ranges and ranges[symbol].upper.is_Integer}
+        return [f"size '{name}' is open up to {most}: PyTorch captured decisions that larger ones may not share" for name, most in greatest.items()]
 
     def of_outputs(self, count: int) -> list[str]:
         """Names of the outputs: the caller's, those of the returned structure, or numbers."""
