@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 from onnx.backend.test.loader import load_model_tests
 from onnx.backend.test.runner import Runner
 
@@ -128,3 +128,24 @@ def test_sizes_may_be_named_like_what_programs_name_themselves() -> None:
         (got,) = session.run(None, {"x": x, "w": w})
         powers = np.exp(x @ w)
         np.testing.assert_allclose(got, powers / powers.sum(1, keepdims=True), rtol=1e-5)
+
+
+@pytest.mark.parametrize("bound", ["starts", "ends"])
+def test_slice_from_the_end_by_a_size(bound: str) -> None:
+    """Minus the size of another input: the last elements, or all but these; minus 0 is 0."""
+    bounds = {"starts": ["minus", "huge"], "ends": ["zero", "minus"]}[bound]
+    nodes = [
+        helper.make_node("Shape", ["x"], ["size"]), helper.make_node("Neg", ["size"], ["minus"]),
+        helper.make_node("Slice", ["data", *bounds], ["y"]),
+    ]  # fmt: skip
+    graph = helper.make_graph(
+        nodes, "from_the_end",
+        [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [f"{name}_size"]) for name in ("data", "x")],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["y_size"])],
+        [numpy_helper.from_array(np.array([value]), name) for name, value in (("zero", 0), ("huge", 2**63 - 1))],
+    )  # fmt: skip
+    session = InferenceSession(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10))
+    data = np.arange(8, dtype=np.float32)
+    for size in (0, 1, 3, 8, 9):
+        (found,) = session.run(None, {"data": data, "x": np.zeros(size, np.float32)})
+        np.testing.assert_array_equal(found, data[-size:] if bound == "starts" else data[:-size])

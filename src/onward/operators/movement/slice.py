@@ -5,6 +5,7 @@ from __future__ import annotations
 from onward import program as P
 from onward.errors import InvalidArgument
 from onward.ir.datatypes import DataType
+from onward.ir.expressions import is_nonnegative
 from onward.operators.arguments import distinct_axes, known_integers
 from onward.operators.registry import operator
 
@@ -66,8 +67,8 @@ def _bound(value: P.Dimension, extent: P.Dimension, low: P.Dimension, high: P.Di
             return high
         if value <= -UNBOUNDED:
             return low
-        if value < 0:
-            value = value + extent
+    if is_nonnegative(-value):  # from the end: -n are the last n elements, and -0 is 0
+        value = value + extent * P.minimum_dimension(-value, 1)
     return P.maximum_dimension(P.minimum_dimension(value, high), low)
 
 
