@@ -118,6 +118,11 @@ def channels_last_convolution(call: Call) -> Writer:
     return write
 
 
+@RULES.rule("ChannelShuffle", domain=DOMAIN)
+def channel_shuffle(call: Call) -> Writer:
+    return lambda printer: printer.words.helper("channel_shuffle", printer.array(_input(call)), str(call.attributes["groups"]))
+
+
 @RULES.rule("ConvTranspose", domain=DOMAIN)
 def transposed_convolution(call: Call) -> Writer:
     x, w, b = call.inputs

@@ -114,6 +114,12 @@ def grouped_product(x, w, group):
     return jnp.concatenate([part @ columns for part, columns in zip(jnp.split(x, group, -1), jnp.split(w, group, -1))], -1)
 
 
+def channel_shuffle(x, groups):
+    """The first channel of each group of x (..., C), then the second of each: groups side by side, which XLA writes faster on a CPU than a transposition."""
+    parts = x.reshape(*x.shape[:-1], groups, -1)
+    return jnp.stack([parts[..., group, :] for group in range(groups)], -1).reshape(x.shape)
+
+
 def average_pool(x, margins, shape, strides, padding, window_dilation=None):
     """The mean of each window; of what is around the axes between samples and channels, the `margins` count as elements, too."""
     dilation = window_dilation or (1,) * x.ndim
