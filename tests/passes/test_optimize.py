@@ -284,6 +284,31 @@ def test_a_mask_in_numbers_of_what_is_before_is_an_attribute(kind: str, seen: st
     assert attention.attribute("is_causal", 0) == causal and len(attention.inputs) == (3 if causal else 4)
 
 
+def test_a_mask_of_truths_of_what_is_before_is_an_attribute() -> None:
+    """In any size, given to each example of the batch."""
+    text = """
+    g (float[batch, 4, seq, 8] q) => (float[batch, 4, seq, 8] y) <int64 zero = {0}, int64 one = {1}, int64[1] row = {0}, int64[1] column = {1}, int64[2] ones = {1, 1}> {
+        sizes = Shape(q)
+        n0 = Shape<start = 2, end = 3>(q)
+        n = Squeeze(n0)
+        places = Range(zero, n, one)
+        key = Unsqueeze(places, row)
+        query = Unsqueeze(places, column)
+        seen = LessOrEqual(key, query)
+        batch = Shape<start = 0, end = 1>(q)
+        wanted = Concat<axis = 0>(batch, column, n0, n0)
+        mask = Expand(seen, wanted)
+        y = Attention(q, q, q, mask)
+    }"""
+    result = same(parse(text, 23), {"batch": 2, "seq": 5})
+    assert operators_of(result) == {"Attention": 1} and result.graph.nodes[0].attribute("is_causal") == 1
+
+
+def test_weights_that_are_trained_are_not_looked_at() -> None:
+    model = parse("g (float[2] x) => (float[2] y) <float[2] weight = {1, 1}, float[2] factor = {1, 1}> { z = Mul(x, weight) y = Mul(z, factor) }")
+    assert operators_of(optimize(model, trained=["weight"])) == {"Mul": 1}
+
+
 def test_elements_at_a_grid_are_the_array_with_other_axes() -> None:
     """Of indices in another order it is transposed, and elements of equal numbers are that number."""
     model = parse("""

@@ -6,6 +6,7 @@ node is lowered when it is made.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -19,16 +20,19 @@ from onward.passes.uniform import element_at, uniform_element
 
 
 class Facts:
-    """The knowledge about a model's main graph. Raises InferenceError where the model contradicts itself."""
+    """The knowledge about a model's main graph; the numbers of `trained` initialisers may change, so nothing is known of them.
 
-    def __init__(self, model: Model) -> None:
+    Raises InferenceError where the model contradicts itself.
+    """
+
+    def __init__(self, model: Model, trained: Iterable[Value] = ()) -> None:
         self.model = model
         self.opsets = {"" if domain == "ai.onnx" else domain: version for domain, version in model.opset_imports.items()}
-        self.fed = frozenset(model.graph.inputs)
+        self.fed = frozenset((*model.graph.inputs, *trained))
         self.captured = frozenset(value for node in model.graph.nodes for graph in node.subgraphs() for value in _results(graph))
         self._uniform: dict[P.Array, Any] = {}
         self._lowering = Lowering(model)
-        for value in model.graph.inputs:
+        for value in self.fed:
             if isinstance(value.type, TensorType):  # sequences and the like are not followed
                 self._lowering.enter(value)
         for node in model.graph.nodes:

@@ -41,12 +41,13 @@ def optimize(
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     report: Report | None = None,
     native: bool = False,
+    trained: Iterable[str] = (),
 ) -> Model:
     """A model that computes the same with less work. The argument (path, bytes, Model, ModelProto) is not changed.
 
     Names of inputs and outputs stay. `disable` names rules and passes to leave out; `dimensions` gives free dimensions
     of the inputs a size, by name or denotation; `shapes` gives whole inputs a shape; `report` is filled with what was
-    done; `native` adds rules for models that only this package is to run. Raises InvalidArgument for an unknown name and InferenceError for a model that contradicts itself.
+    done; `native` adds rules for models that only this package is to run; `trained` are initialisers whose numbers may change, which no rule looks at. Raises InvalidArgument for an unknown name and InferenceError for a model that contradicts itself.
     """
     started = time.perf_counter()
     result = as_model(model).copy()
@@ -57,7 +58,7 @@ def optimize(
         report.count("fix dimensions", fix_dimensions(result, dimensions or {}, shapes))
     original = _prepare(result, left_out, report)
     rules = [rule for rule in all_rules() if rule.name not in left_out and (native or not rule.native)]
-    facts = Facts(result)
+    facts = Facts(result, [result.graph.initializers[name] for name in trained])
     for _ in range(MOST_ROUNDS):
         report.rounds += 1
         if not _round(facts, rules, left_out, report):

@@ -19,6 +19,7 @@ from onward.cli.commands import app
 from onward.converters.builder import ModelBuilder
 from onward.converters.targets import numpy as page
 from onward.converters.targets import subject_of
+from onward.converters.targets.numpy.words import NumpyWords
 from onward.converters.targets.proof import prove
 from onward.errors import InvalidArgument, UnsupportedOperator
 from onward.ir import Model
@@ -222,3 +223,11 @@ def test_text_constants_are_text(word: str) -> None:
     x = b.input("x", DataType.STRING, ["n"])
     b.output(b.op("Equal", x, b.constant(np.array([plain], object))), "y")
     assert page.convert(b.model())(np.array([plain, plain + "!"], object)).tolist() == [True, False]
+
+
+def test_numbers_of_single_precision_are_short() -> None:
+    """But the greatest, whose short form is greater as a number of double precision."""
+    words, largest = NumpyWords(), float(np.finfo(np.float32).max)
+    assert words.literal(np.float32(0.1), DataType.FLOAT) == "0.1" and words.literal(0.1, DataType.DOUBLE) == "0.1"
+    assert float(words.literal(-largest, DataType.FLOAT)) == -largest
+    assert words.literal(np.float16(0.1), DataType.FLOAT16) == "0.0999755859375"

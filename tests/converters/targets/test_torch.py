@@ -174,6 +174,67 @@ def test_transformers_there_and_back(name: str) -> None:
     assert_same(Plain(), again, [keywords[item] for item in order])
 
 
+class WrittenNorm(nn.Module):
+    """As decoders of transformers write it; `shift` is what is added to the weight."""
+
+    def __init__(self, shift: float) -> None:
+        super().__init__()
+        self.weight, self.shift = nn.Parameter(torch.ones(8)), shift
+
+    def forward(self, x: Any) -> Any:
+        y = x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6)
+        return y * (self.weight + self.shift) if self.shift else self.weight * y
+
+
+class DecoderLayer(nn.Module):
+    """Attention of four heads, whose keys and values are two, to what is before; `turns` are made once for all layers."""
+
+    def __init__(self, shift: float) -> None:
+        super().__init__()
+        self.norm = WrittenNorm(shift)
+        self.query, self.pair, self.out = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 8)
+
+    def forward(self, x: Any, turns: Any, mask: Any) -> Any:
+        y = self.norm(x)
+        query = self.query(y).unflatten(2, (4, 2)).transpose(1, 2) * turns
+        key, value = (item.unflatten(2, (2, 2)).transpose(1, 2).repeat_interleave(2, 1) for item in self.pair(y).chunk(2, 2))
+        attention = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        return x + self.out(attention.transpose(1, 2).flatten(2))
+
+
+class Decoder(nn.Module):
+    def __init__(self, shift: float) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(DecoderLayer(shift) for _ in range(3))
+        self.norm = WrittenNorm(shift)
+
+    def forward(self, x: Any) -> Any:
+        places = torch.arange(x.shape[1], device=x.device)
+        turns = torch.cos(places[:, None] * torch.tensor([1.0, 0.1]))
+        mask = (places[None, None, None, :] <= places[None, None, :, None]).expand(x.shape[0], 1, -1, -1)
+        for layer in self.layers:
+            x = layer(x, turns, mask)
+        return self.norm(x) * 1.0
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0])
+@pytest.mark.parametrize("sizes", [None, {}])
+def test_what_decoders_write_out_is_recognised(shift: float, sizes: Any) -> None:
+    """With weights of one, too, which are trained all the same; what is computed of sizes alone is an argument of the layers."""
+    torch.manual_seed(0)
+    module = Decoder(shift).eval()
+    model = onward.convert(module, (torch.randn(2, 5, 8),), dynamic_shapes=sizes)
+    text = page.source_of(model)[0]
+    assert ("nn.RMSNorm(8, eps=1e-06)" if not shift else "F.rms_norm(x, (8,)") in text
+    assert "is_causal=True, enable_gqa=True" in text and "attn_mask" not in text and "for layer in self.layers:" in text
+    assert "* 1.0" not in text and "mean(" not in text and "0.1000" not in text
+    again = onward.convert(model, to="torch")
+    assert list(again.state_dict()) == list(module.state_dict())
+    assert all(parameter.requires_grad for parameter in again.parameters())
+    again(torch.randn(2, 5, 8)).sum().backward()
+    assert all(parameter.grad is not None for parameter in again.parameters())
+
+
 def test_layers_are_layers() -> None:
     torch.manual_seed(0)
     text = onward.convert(ROUND_TRIPS["encoder"][0]().eval(), (torch.randn(2, 5, 8),), to="torch-source")

@@ -32,6 +32,7 @@ LOWEST = -1e30
 
 key, query = wildcards("key query")
 is_before = any_of(op.LessOrEqual(key, query).shared(), op.GreaterOrEqual(query, key).shared())
+causal = any_of(is_before, op.Where(is_before, 0, constant("lost")).shared())
 
 
 def _number(match: Match, name: str) -> float | None:
@@ -81,16 +82,18 @@ def _sees_those_before(match: Match) -> bool:
 
     What is hidden has no part in the result then, also where it is infinite or NaN, which a sum with the mask would spread.
     """
-    queries, keys, lost = match.shape("q") or (), match.shape("k") or (), match.data("lost")
-    if queries[-2:-1] != keys[-2:-1] or lost.size != 1 or lost.max() > LOWEST or match.option(match.root, "is_causal"):
+    queries, keys = match.shape("q") or (), match.shape("k") or ()
+    if queries[-2:-1] != keys[-2:-1] or match.option(match.root, "is_causal"):
+        return False
+    if "lost" in match.bound and (match.data("lost").size != 1 or match.data("lost").max() > LOWEST):
         return False
     return _is_index(match, "key", -1, keys[-2]) and _is_index(match, "query", -2, queries[-2])
 
 
 def _is_triangle(match: Match) -> bool:
     """Whether a mask whose sizes are known says the same in numbers, or in truths."""
-    queries, keys, mask = match.shape("q") or (), match.shape("k") or (), match.data("mask")
-    if mask.ndim < 2 or not queries[-2:-1] == keys[-2:-1] == mask.shape[-2:-1] == mask.shape[-1:] or match.option(match.root, "is_causal"):
+    queries, keys, mask = match.shape("q") or (), match.shape("k") or (), match.facts.known(match.mask)
+    if mask is None or mask.ndim < 2 or not queries[-2:-1] == keys[-2:-1] == mask.shape[-2:-1] == mask.shape[-1:] or match.option(match.root, "is_causal"):
         return False
     seen = np.tri(mask.shape[-1], dtype=bool)
     if mask.dtype == bool:
@@ -186,8 +189,8 @@ def _rule(name: str, attention: Pattern) -> Rule:
 
 RULES = (
     _rule("attention", any_of(filled, weights)),
-    Rule("attention to what is before", op.Attention(q, k, v, op.Where(is_before, 0, constant("lost")).shared()), _causal, when=_sees_those_before),
-    Rule("attention to what is before, written out", op.Attention(q, k, v, constant("mask")), _causal, when=_is_triangle),
+    Rule("attention to what is before", op.Attention(q, k, v, any_of(causal, op.Expand(causal, how).shared())), _causal, when=_sees_those_before),
+    Rule("attention to what is before, written out", op.Attention(q, k, v, mask), _causal, when=_is_triangle),
     Rule("attention of repeated heads", op.Attention(q, _repeated("k"), _repeated("v"), rest("others")), _shared_heads),
     Rule(
         "attention of packed heads",

@@ -47,15 +47,19 @@ def difference_or_product(call: Call) -> Native | None:
 
 @LAYERS.rule("Attention")
 def attention(call: Call) -> Native | None:
-    """Of heads that lie side by side, without weights."""
+    """Without weights, of heads that lie side by side, or on an axis of their own."""
     query, key, value, mask = call.inputs[:4]
-    heads, result = call.attributes.get("q_num_heads"), call.results[0]
-    if not _is_plain(call) or result.rank != 3 or call.attributes.get("kv_num_heads") != heads or not isinstance(result.shape[-1], int):
+    result = call.results[0]
+    counts = (call.attributes.get("q_num_heads"), call.attributes.get("kv_num_heads")) if result.rank == 3 else (query.shape[1], key.shape[1])
+    sizes = (*counts, query.shape[-1], key.shape[-1], result.shape[-1])
+    if not _is_plain(call) or result.rank not in (3, 4) or not all(isinstance(item, int) and item for item in sizes):
         return None
+    heads, shared = int(counts[0]), int(counts[1])  # type: ignore[arg-type]
+    width = query.shape[-1] if result.rank == 4 else query.shape[-1] // heads
     causal = bool(call.attributes.get("is_causal")) or _is_causal(mask)
     used = [query, key, value, *([] if mask is None or _is_causal(mask) or _is_nothing(mask) else [mask])]
-    scale = call.attributes.get("scale") or 1 / math.sqrt(query.shape[-1] // heads)
-    arguments = [str(heads), f"scale={short(scale, result.dtype)}", *(["causal=True"] if causal else [])]
+    scale = call.attributes.get("scale") or 1 / math.sqrt(width)
+    arguments = [str(heads), f"scale={short(scale, result.dtype)}", *(["causal=True"] if causal else []), *([f"shared={shared}"] if shared != heads else [])]
 
     def write(network: Network) -> str:
         return network.layer("Attention", arguments, plain(call), ", ".join(map(network.array, used)), (), result.dtype)

@@ -62,30 +62,38 @@ class Shared:
 
 
 class Attention(layers.Layer):
-    """Attention of heads that lie side by side. A `mask` of numbers is added to the scores; a query that sees no key gets zeros."""
+    """Attention of heads that lie side by side, or on axis 1; `shared` is the number of keys' and values' heads. A `mask` of numbers is added to the scores; a query
+    that sees no key gets zeros."""
 
-    def __init__(self, heads, scale, causal=False, **options):
+    def __init__(self, heads, scale, causal=False, shared=None, **options):
         super().__init__(**options)
-        self.heads, self.scale, self.causal = heads, scale, causal
+        self.heads, self.scale, self.causal, self.shared = heads, scale, causal, shared or heads
 
     def get_config(self):
-        return {**super().get_config(), "heads": self.heads, "scale": self.scale, "causal": self.causal}
+        return {**super().get_config(), "heads": self.heads, "scale": self.scale, "causal": self.causal, "shared": self.shared}
 
     def call(self, query, key, value, mask=None):
-        query, key, value = (ops.reshape(item, (*ops.shape(item)[:2], self.heads, item.shape[-1] // self.heads)) for item in (query, key, value))
-        scores = ops.multiply(ops.einsum("bqhd,bkhd->bhqk", query, key), self.scale)  # a product with "*" would leave bfloat16 on NumPy
+        apart = len(query.shape) == 4
+        if not apart:
+            counts = (self.heads, self.shared, self.shared)
+            query, key, value = (ops.reshape(item, (*ops.shape(item)[:2], n, item.shape[-1] // n)) for item, n in zip((query, key, value), counts))
+        axis, (left, right) = (1, ("bhqd", "bhkd")) if apart else (2, ("bqhd", "bkhd"))
+        if self.shared != self.heads:
+            key, value = (ops.repeat(item, self.heads // self.shared, axis=axis) for item in (key, value))
+        scores = ops.multiply(ops.einsum(f"{left},{right}->bhqk", query, key), self.scale)  # a product with "*" would leave bfloat16 on NumPy
         if self.causal:
-            seen = ops.arange(ops.shape(query)[1])[:, None] >= ops.arange(ops.shape(key)[1])
+            seen = ops.arange(ops.shape(query)[3 - axis])[:, None] >= ops.arange(ops.shape(key)[3 - axis])
             scores = ops.where(seen, scores, float("-inf"))
         if mask is not None:
             scores = ops.where(mask, scores, float("-inf")) if keras.backend.standardize_dtype(mask.dtype) == "bool" else scores + mask
         blind = ops.all(ops.equal(scores, float("-inf")), axis=-1, keepdims=True)
         weights = ops.where(blind, 0.0, ops.softmax(ops.where(blind, 0.0, scores)))
-        result = ops.einsum("bhqk,bkhd->bqhd", weights, value)
-        return ops.reshape(result, (*ops.shape(result)[:2], self.heads * value.shape[-1]))
+        result = ops.einsum(f"bhqk,{right}->{left}", weights, value)
+        return result if apart else ops.reshape(result, (*ops.shape(result)[:2], self.heads * value.shape[-1]))
 
     def compute_output_spec(self, query, key, value, mask=None):
-        return keras.KerasTensor((*query.shape[:2], value.shape[-1]), query.dtype)
+        width = value.shape[-1] if len(query.shape) == 4 else value.shape[-1] * self.heads // self.shared
+        return keras.KerasTensor((*query.shape[:-1], width), query.dtype)
 
 
 class MaskedAttention(layers.MultiHeadAttention):

@@ -123,7 +123,9 @@ class Words(ABC):
             return number(complex(value))
         if dtype.is_integer:
             return number(int(value))
-        return number(float(np.asarray(value).astype(dtype.numpy).astype(np.float64)))
+        exact = float(np.asarray(value).astype(dtype.numpy).astype(np.float64))
+        short = float(str(np.float32(exact))) if dtype == DataType.FLOAT else exact  # 0.1, not 0.10000000149011612
+        return number(short if np.float32(short) == exact and abs(short) <= float(np.finfo(np.float32).max) else exact)
 
     def typed(self, value: Any, dtype: DataType) -> str:
         """A number that keeps its type by itself."""

@@ -62,21 +62,28 @@ def source_of(model: Model, constants: Mapping[str, Any] | None = None) -> tuple
 
     Raises UnsupportedOperator with all operators that cannot be said in PyTorch.
     """
-    state, given = State.of(model), set(model.graph.initializers)
-    model = with_float_weights(recognized(model, reshaping, transposition)) if state is None else model
-    initializers = {name: value for name, value in model.graph.initializers.items() if value.tensor is not None}
+    state, given, nodes = State.of(model), _known(model), model.graph.nodes
+    model = recognized(model, reshaping, transposition)
+    model = with_float_weights(model) if state is None else model
+    initializers = _known(model)
     scales = scales_of(model) if state is None else set()
     weights = {value for value in weights_of(model) if value.name in given or value.tensor.numpy().size > 1}  # type: ignore[union-attr]  # others stood in nodes `Constant`
-    parameters = weights | scales if state is None else {initializers[name] for name in (*state.parameters, *state.buffers)}
-    modules = Modules([name for name, value in initializers.items() if value in parameters], state, {value.name for value in scales})
+    parameters = weights | scales if state is None else {initializers[name] for name in (*state.parameters, *state.buffers) if name in initializers}
+    named = given if state is not None else initializers
+    modules = Modules([name for name in named if name not in initializers or initializers[name] in parameters], state, {value.name for value in scales})
     words = TorchWords(modules, main_type(model, parameters))
     taken = reserved(PRELUDE, *RESERVED)
     function = Function(model, words, taken, constants, RULES, parameters)
     modules.keep(function.weights)
-    modules.keep_state({name: value.tensor.numpy() for name, value in initializers.items()})  # type: ignore[union-attr]
-    body = classes_text(modules, function, words.main, taken)
+    modules.keep_state({name: value.tensor.numpy() for name, value in given.items()})  # type: ignore[union-attr]
+    body = classes_text(modules, function, nodes, words.main, taken)
     ties = "    model.tie_weights()\n" if modules.ties else ""
     return module_text(model, "PyTorch", PRELUDE, f"{body}\n{LOAD.format(ties=ties)}"), modules.weights
+
+
+def _known(model: Model) -> dict[str, Value]:
+    """The initialisers that a model has numbers of."""
+    return {name: value for name, value in model.graph.initializers.items() if value.tensor is not None}
 
 
 def main_type(model: Model, parameters: set[Value]) -> DataType:

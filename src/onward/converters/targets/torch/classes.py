@@ -264,7 +264,8 @@ class Classes:
             if not at_once:
                 _release(free, gone, mapping)
         head = f"def forward({', '.join(['self', *(mapping[name] for name in given)])}):"
-        lines = [line for item in body for line in ast.unparse(ast.fix_missing_locations(item.changed(mapping, path))).splitlines()]
+        texts = [ast.unparse(ast.fix_missing_locations(item.changed(mapping, path))) for item in body]
+        lines = [line for text in texts if len(set(text.split(" = "))) > 1 or " = " not in text for line in text.splitlines()]  # no x = x
         places = self._places(path, lines, [mapping[name] for name in given])
         end = [] if not wanted else [f"return {', '.join(mapping[name] for name in wanted)}"]
         return [head, *(f"    {line}" for line in _returned([*places, *lines, *end]))]

@@ -278,6 +278,11 @@ class Modules:
             module = module.children.get(part) if module else None
         return module
 
+    def holds(self, path: Path) -> bool:
+        """Whether a tensor of a module that is no layer is at a path."""
+        owner = self.find(path[:-1])
+        return owner is not None and not owner.constructor and path[-1] in owner.tensors
+
     def outer(self, path: Path) -> Path:
         """The innermost sub-module along a path that is there and no layer, list or dictionary."""
         while path and ((module := self.find(path)) is None or module.constructor or module.is_list or module.is_dictionary):

@@ -6,10 +6,12 @@ which would be a class unlike the others and give it back.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 
+from onward.converters.targets.printing.naming import Names
 from onward.converters.targets.torch.modules import Modules
-from onward.converters.targets.torch.statements import Path, Statement
+from onward.converters.targets.torch.statements import Path, Reading, Statement
 
 
 def place(statements: Sequence[Statement], said: Sequence[Path | None], modules: Modules) -> None:
@@ -27,6 +29,21 @@ def place(statements: Sequence[Statement], said: Sequence[Path | None], modules:
             item.scope = modules.outer(_common([*before, *after])) if before else ()
     for item in reversed(statements):
         _share(item, maker, readers, modules)
+
+
+def given_to_parts(modules: Modules, statements: Sequence[tuple[ast.stmt, Path]]) -> list[tuple[ast.stmt, Path]]:
+    """Makes variables of the tensors of a module that its parts read, so that they are arguments of these, and gives the statements that define them.
+
+    `statements` come with the scopes that their nodes say.
+    """
+    names = Names({name for tree, _ in statements for item in [Statement(tree, ())] for name in (*item.defined, *item.read)})
+    found: dict[Path, str] = {}
+    for tree, scope in statements:
+        for path in Statement(tree, ()).paths():
+            if path and path not in found and len(path) <= len(scope) and _is_within(scope, path[:-1]) and modules.holds(path):
+                found[path] = names.fresh(path[-1])
+        Reading({path: found[path] for path in found if len(path) <= len(scope) and _is_within(scope, path[:-1])}).visit(tree)
+    return [(ast.parse(f"{name} = {modules.text(path)}").body[0], path[:-1]) for path, name in found.items()]
 
 
 def _share(item: Statement, maker: dict[str, Statement], readers: dict[str, list[Statement]], modules: Modules) -> None:

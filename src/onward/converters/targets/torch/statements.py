@@ -89,6 +89,17 @@ class Sizes(ast.NodeTransformer):
         return ast.parse(f"{name}.shape[{axis}]", mode="eval").body
 
 
+class Reading(ast.NodeTransformer):
+    """Reads variables in the place of what is at some paths of `self`."""
+
+    def __init__(self, variables: Mapping[Path, str]) -> None:
+        self.variables = variables
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        name = self.variables.get(chain(node) or ())
+        return super().visit(node) if name is None else ast.Name(name, ast.Load())
+
+
 class _Renaming(ast.NodeTransformer):
     def __init__(self, names: Mapping[str, str], within: Path) -> None:
         self.names, self.within = names, within
