@@ -81,6 +81,28 @@ def test_functions(name: str) -> None:
         np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-14)
 
 
+def halves(x: Any) -> Any:
+    made = np.zeros_like(x)
+    made[:] = x / 2
+    return made
+
+
+WHOLE: dict[str, Callable[[Any], Any]] = {
+    "shifts": lambda x: (x << 2) ^ (x >> 1), "sum": lambda x: x.sum(axis=1), "product": lambda x: np.prod(x, axis=1), "cumsum": lambda x: np.cumsum(x, axis=1),
+    "sum of a type": lambda x: np.cumsum(x, axis=1, dtype=np.float32) + x.sum(axis=1, keepdims=True, dtype=np.float64), "halves": halves,
+    "columns": lambda x: np.c_[x, x[:, 0], np.ones((x.shape[0], 2), x.dtype)], "overflow": lambda x: x * x + x,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_whole_numbers(name: str) -> None:
+    for kind in (np.int64, np.int8, np.uint8):
+        rows = np.random.default_rng(0).integers(0, 256, (7, 4)).astype(kind)
+        wanted, found = WHOLE[name](rows), traced(WHOLE[name], rows)
+        assert found.dtype == wanted.dtype
+        np.testing.assert_array_equal(found, wanted)
+
+
 def test_what_looks_at_the_data_is_refused() -> None:
     for function in (lambda x: x if x[0, 0] > 0 else -x, lambda x: x[x > 0], lambda x: np.linalg.svd(x), lambda x: float(x.sum()), list):
         with pytest.raises(UnsupportedOperator, match="graph cannot say"):

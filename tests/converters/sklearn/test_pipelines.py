@@ -11,10 +11,11 @@ import onnxruntime
 import pytest
 import skops.io
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.cluster import KMeans
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.cluster import AffinityPropagation, KMeans
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.datasets import make_classification
-from sklearn.decomposition import PCA
+from sklearn.decomposition import PCA, DictionaryLearning
 from sklearn.ensemble import (
     GradientBoostingRegressor,
     HistGradientBoostingClassifier,
@@ -28,8 +29,11 @@ from sklearn.exceptions import NotFittedError
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401 (makes IterativeImputer known)
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
+from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import GridSearchCV
+from sklearn.naive_bayes import CategoricalNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import (
@@ -116,12 +120,29 @@ PIPELINES: dict[str, Any] = {
     "search": GridSearchCV(make_pipeline(StandardScaler(), SVC()), {"svc__C": [0.5, 2.0]}, cv=2),
     "frozen": FrozenEstimator(LogisticRegression().fit(X, Y)),
     "target": TransformedTargetRegressor(Ridge(), func=np.exp, inverse_func=np.log),
+    "target of powers": TransformedTargetRegressor(Ridge(), transformer=PowerTransformer()),
+    "target of positive powers": TransformedTargetRegressor(Ridge(), transformer=make_pipeline(FunctionTransformer(np.exp, np.log), PowerTransformer("box-cox"))),
+    "target of quantiles": TransformedTargetRegressor(Ridge(), transformer=QuantileTransformer(n_quantiles=20, output_distribution="normal")),
+    "temperature": CalibratedClassifierCV(LogisticRegression(), method="temperature", cv=2),
+    "temperature of probabilities": CalibratedClassifierCV(RandomForestClassifier(5, random_state=0), method="temperature", cv=2),
     "clusters": make_pipeline(StandardScaler(), KMeans(3, n_init=1, random_state=0)),
     "histogram": HistGradientBoostingClassifier(max_iter=10),
     "neighbours": make_pipeline(QuantileTransformer(n_quantiles=20, output_distribution="normal"), KNeighborsClassifier(weights="distance")),
     "manhattan": KNeighborsRegressor(metric="manhattan"),
     "boosting": GradientBoostingRegressor(loss="huber", n_estimators=20),
 }  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_whole_numbers() -> None:
+    """They go through NumPy code as they are: a mixture keeps the whole part of squared distances then."""
+    rows = np.round(X * 3).astype(np.int64)
+    check(GaussianMixture(2, random_state=0).fit(rows), rows)
+    check(FunctionTransformer(lambda x: 100 * x + x.sum(axis=1, keepdims=True, dtype=np.uint8)).fit(rows), rows.astype(np.uint8))
+    check(DictionaryLearning(3, max_iter=2, transform_algorithm="threshold").fit(rows), rows)
+    check(KernelRidge().fit(X > 0, Y), X > 0)
+    check(CategoricalNB().fit(X > 0, Y), X > 0)
+    check(AffinityPropagation(max_iter=1).fit(rows), rows)  # finds no clusters
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -104,6 +104,14 @@ def test_patterns_that_are_refused(pattern: str, reason: str) -> None:
         onward.convert(CountVectorizer(token_pattern=pattern, vocabulary=["a"]).fit(TEXTS), TEXTS)
 
 
+def test_marks_of_their_own_are_accents() -> None:
+    """Text that is decomposed already loses them, too."""
+    texts = np.array(["cafe\u0301", "caf\u00e9", "a\u0323\u0301", "\u0301", "cafe"], object)
+    estimator = CountVectorizer(strip_accents="unicode", analyzer="char_wb", ngram_range=(1, 3)).fit(texts)
+    session = onward.InferenceSession(onward.convert(estimator, texts))
+    np.testing.assert_array_equal(session.run(None, {"x": texts})[0], estimator.transform(texts).toarray())
+
+
 @pytest.mark.parametrize(
     ("estimator", "what"),
     [

@@ -94,9 +94,7 @@ class Matrix:
     notes: tuple[str, ...] = ()
 
     def traced(self, b: ModelBuilder, names: Sequence[str]) -> Array:
-        """Whole numbers go on in double precision, as scikit-learn computes with them."""
-        x = _input(b, _named(names, ["x"])[0], self.dtype, self.columns)
-        return x.astype(np.float64) if self.dtype.kind in "iub" else x
+        return _input(b, _named(names, ["x"])[0], self.dtype, self.columns)
 
     def data(self, source: Any) -> dict[str, Any]:
         return generated(source, self.columns, self.dtype, self.example)

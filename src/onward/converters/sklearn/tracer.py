@@ -37,7 +37,7 @@ def _checked(x: Any, *_: Any, dtype: Any = "numeric", copy: bool = False, ensure
     if not isinstance(x, Array):
         return x
     wanted = dtype[0] if isinstance(dtype, (list, tuple)) and x.dtype not in [np.dtype(item) for item in dtype] else dtype
-    if wanted is not None and not isinstance(wanted, (str, list, tuple)):
+    if wanted is not None and wanted != "numeric" and not isinstance(wanted, (list, tuple)):
         x = x.astype(wanted, copy=False)
     return x.copy()
 
@@ -95,6 +95,12 @@ def distances(x: Any, y: Any, metric: str = "euclidean", **options: Any) -> Arra
     if metric == "canberra":
         return np.nansum(gap / (np.abs(np.expand_dims(x, 1)) + np.abs(np.expand_dims(y, 0))), axis=2)  # type: ignore[no-any-return]
     raise UnsupportedOperator(f"distances of metric '{metric}'")
+
+
+def _pair(X: Any, Y: Any = None, **_: Any) -> tuple[Any, Any]:  # noqa: N803
+    """Both in a data type of real numbers."""
+    x, y = (item.astype(np.float64) if item.dtype.kind in "iub" else item for item in (X, X if Y is None else Y))
+    return x, y
 
 
 def _pairwise(X: Any, Y: Any = None, metric: Any = "euclidean", **options: Any) -> Any:  # noqa: N803
@@ -195,6 +201,15 @@ def _votes_of_pairs(predictions: Any, confidences: Any, n_classes: int) -> Any:
     return votes + total / (3 * (np.abs(total) + 1))
 
 
+def _logits(decision_values: Any, eps: float = 1e-12, xp: Any = None) -> Any:
+    """Scores as they are, and logarithms where all rows are probabilities; those of two classes are one column."""
+    x = decision_values if decision_values.ndim == 2 else np.reshape(decision_values, (-1, 1))
+    if x.shape[1] == 1:
+        return np.concatenate([-x, x], axis=1)
+    probable = np.all((x >= 0) & (x <= 1)) & np.all(np.abs(np.sum(x, axis=1) - 1) <= 1e-5 + 1e-8)
+    return np.where(probable, np.log(x + eps), x)
+
+
 def _replacements() -> dict[Any, Any]:
     """Functions of scikit-learn, SciPy and joblib that look at the data or are compiled, and what stands for them."""
     import joblib
@@ -216,7 +231,7 @@ def _replacements() -> dict[Any, Any]:
         validation._assert_all_finite: nothing, validation.assert_all_finite: nothing, validation._num_samples: _samples, validation.check_random_state: _random,
         extmath.safe_sparse_dot: _dot, extmath.row_norms: _row_norms, extmath.softmax: _softmax,
         pairwise.euclidean_distances: euclidean, pairwise.pairwise_distances: _pairwise, pairwise.pairwise_distances_argmin: _argmin,
-        pairwise.check_pairwise_arrays: lambda X, Y, **_: (X, X if Y is None else Y),
+        pairwise.check_pairwise_arrays: _pair,
         pairwise.manhattan_distances: lambda X, Y: distances(X, Y, "manhattan"),
         sklearn.preprocessing.normalize: _normalized, namespace.clip: _clipped,
         scipy.special.logsumexp: _logsumexp, scipy.special.softmax: lambda x, axis=None: _softmax(x, axis=axis),
@@ -243,9 +258,12 @@ def _replacements() -> dict[Any, Any]:
             found[original] = lambda *arrays, original=original, **options: (
                 namespace if any(isinstance(item, Array) for item in arrays) else original(*arrays, **options)
             )
+    from sklearn import calibration
     from sklearn.linear_model import _ridge
     from sklearn.metrics import _scorer
 
+    if hasattr(calibration, "_convert_to_logits"):
+        found[calibration._convert_to_logits] = _logits
     found[_ridge.ridge_regression] = _ridge_solution
     found[_scorer._threshold_scores_to_class_labels] = _thresholded
     found[multiclass._ovr_decision_function] = _votes_of_pairs
@@ -348,14 +366,17 @@ def _replace(stack: ExitStack, owner: type, name: str, made: Any) -> None:
 
 
 def _bound(translation: Any, owner: type, name: str, tables: bool) -> Any:
-    """A method that translates traced input and leaves other input to the original."""
+    """A method that translates traced input, matrices of whole numbers in double precision, and leaves other input to the original."""
     original = getattr(owner, name)
 
     @functools.wraps(original)
     def translated(self: Any, x: Any, *arguments: Any, **options: Any) -> Any:
         if not _is_traced(x):
             return original(self, x, *arguments, **options)
-        result = translation(self, x.matrix() if isinstance(x, Frame) and not tables else x, *arguments, **options)
+        rows = x.matrix() if isinstance(x, Frame) and not tables else x
+        if isinstance(rows, Array) and rows.ndim == 2 and rows.dtype.kind in "iub":
+            rows = rows.astype(np.float64)
+        result = translation(self, rows, *arguments, **options)
         return _contained(name, result, x, self) if name == "transform" else result
 
     return translated

@@ -137,7 +137,7 @@ def written(x: Array, key: Any, item: Array) -> Array:
         raise refusal("an axis is added in an assignment")
     lists = [place for place, part in enumerate(keys) if not isinstance(part, slice) or part != slice(None)]
     if not lists:
-        return np.broadcast_to(item, x.shape)
+        return np.broadcast_to(item.astype(x.dtype, copy=False), x.shape)
     if len(lists) > 1:
         return _written_points(x, keys, lists, item)
     (axis,) = lists
@@ -168,7 +168,7 @@ def _written_points(x: Array, keys: list[Any], lists: list[int], item: Array) ->
     whole = isinstance(first, Array) and getattr(first, "is_range", False)
     if len(lists) == 2 and x.ndim == 2 and whole and isinstance(second, Array):
         hit = second.astype(np.int64).reshape(-1, 1) == np.arange(x.shape[1])
-        return np.where(hit, item.reshape(-1, 1) if item.ndim else item.astype(x.dtype), x)
+        return np.where(hit, (item.reshape(-1, 1) if item.ndim else item).astype(x.dtype, copy=False), x)
     if any(isinstance(extent, RowCount) for extent in x.shape):
         raise refusal("elements at computed places are replaced")
     shape = tuple(int(extent) for extent in x.shape)

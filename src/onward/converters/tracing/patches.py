@@ -41,8 +41,21 @@ def replaced(replacements: Mapping[Any, Callable[..., Any]], packages: tuple[str
                 setattr(module, attribute, value)
 
 
+class _Columns:
+    """numpy.c_, where arrays may be traced."""
+
+    def __init__(self, original: Any) -> None:
+        self.original = original
+
+    def __getitem__(self, key: Any) -> Any:
+        parts = [part.matrix() if isinstance(part, Frame) else part for part in (key if isinstance(key, tuple) else (key,))]
+        if not any(isinstance(part, Array) for part in parts):
+            return self.original[key]
+        return np.column_stack(parts)
+
+
 def _makers() -> dict[str, Any]:
-    """numpy.zeros and its kin, for shapes with a number of rows."""
+    """numpy.zeros and its kin, for shapes with a number of rows; numpy.c_, which asks for the data itself."""
 
     def rows_of(shape: Any) -> RowCount | None:
         items = shape if isinstance(shape, (tuple, list)) else [shape]
@@ -101,5 +114,5 @@ def _makers() -> dict[str, Any]:
         "tile": repeated(np.tile), "repeat": repeated(np.repeat),
         "zeros": filled(np.zeros, 0), "ones": filled(np.ones, 1), "empty": filled(np.empty, 0), "full": filled(np.full, None),
         "arange": counted, "asarray": taken(np.asarray), "array": taken(np.array), "asanyarray": taken(np.asanyarray),
-        "ascontiguousarray": taken(np.ascontiguousarray),
+        "ascontiguousarray": taken(np.ascontiguousarray), "c_": _Columns(np.c_),
     }  # fmt: skip

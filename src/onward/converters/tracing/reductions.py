@@ -56,22 +56,24 @@ def _masked(x: Array, chosen: Any, neutral: float) -> Array:
     return x if chosen is NOTHING or chosen is True or chosen is None else np.where(chosen, x, number(x, neutral))
 
 
+def _kept(x: Array, dtype: Any) -> tuple[Array, np.dtype]:
+    """The array as it is added and multiplied, and the data type of the result: whole numbers have 64 bits there."""
+    wanted = np.sum(np.zeros(0, x.dtype)).dtype if dtype is None else np.dtype(dtype)
+    return x.astype(INT64 if wanted.kind == "u" else wanted, copy=False), wanted
+
+
 @implements(np.sum)
 def sum_(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, initial: Any = NOTHING, where: Any = NOTHING) -> Any:
-    x = as_array(trace_of([a, where]), a)
-    if dtype is not None:
-        x = x.astype(dtype, copy=False)
-    elif x.dtype.kind in "bi":
-        x = x.astype(np.int64, copy=False)
-    result = _reduced("ReduceSum", _masked(x, where, 0), axis, keepdims)
+    x, wanted = _kept(as_array(trace_of([a, where]), a), dtype)
+    result = _reduced("ReduceSum", _masked(x, where, 0), axis, keepdims).astype(wanted, copy=False)
     result = result if initial is NOTHING else result + initial
     return result if out is None else assigned(out, result)
 
 
 @implements(np.prod)
 def prod(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, initial: Any = NOTHING, where: Any = NOTHING) -> Any:
-    x = a.astype(np.int64, copy=False) if a.dtype.kind in "bi" else a
-    return _reduced("ReduceProd", _masked(x, where, 1), axis, keepdims)
+    x, wanted = _kept(a, dtype)
+    return _reduced("ReduceProd", _masked(x, where, 1), axis, keepdims).astype(wanted, copy=False)
 
 
 def _count(x: Array, axis: Any) -> Any:
@@ -188,9 +190,9 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
 
 @implements(np.cumsum)
 def cumsum(a: Array, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
-    x = a.astype(np.int64) if a.dtype.kind in "b" else a
+    x, wanted = _kept(a, dtype)
     x, axis = (x.reshape(-1), 0) if axis is None else (x, int(axis) % x.ndim)
-    return x.trace.op("CumSum", x, np.array(axis), dtype=x.dtype, shape=x.shape)
+    return x.trace.op("CumSum", x, np.array(axis), dtype=x.dtype, shape=x.shape).astype(wanted, copy=False)
 
 
 @implements(np.median)

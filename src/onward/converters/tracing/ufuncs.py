@@ -239,9 +239,15 @@ def right_shift(a: Array, b: Array) -> Array:
 
 
 def _shifted(a: Array, b: Array, direction: str) -> Array:
-    if a.dtype.kind != "u":
-        raise refusal("signed numbers are shifted")
-    return elementwise("BitShift", a, b, direction=direction)
+    """Of signed numbers the bits are shifted; to the right a negative one as its complement, which keeps the sign."""
+    if a.dtype.kind == "u":
+        return elementwise("BitShift", a, b, direction=direction)
+    unsigned = np.dtype(f"u{a.dtype}")
+
+    def shifted(x: Array) -> Array:
+        return elementwise("BitShift", x.astype(unsigned), b.astype(unsigned), direction=direction).astype(a.dtype)
+
+    return shifted(a) if direction == "LEFT" else where(a < 0, ~shifted(~a), shifted(a))
 
 
 @ufunc(np.log1p)

@@ -10,13 +10,10 @@ import numpy as np
 
 from onward.converters.tracing import Array, repeat
 from onward.converters.tracing.array import TEXT
-from onward.converters.tracing.pieces import concatenated, looked_up, matches, part, tokens
+from onward.converters.tracing.pieces import concatenated, looked_up, matches, tokens
 
 OTHER = "\x00?"
 """Stands for characters that a table lacks; no replacement is this."""
-
-DECOMPOSED = 256
-"""Above all combining classes."""
 
 
 def without_accents(text: Array, how: str) -> Array:
@@ -25,18 +22,8 @@ def without_accents(text: Array, how: str) -> Array:
     if how == "ascii":
         made = np.where(matches(letters, r"[\x00-\x7f]"), letters, looked_up(letters, _plain(), ""))
         return _written_together(text, made)
-    bare, classes = _bare()
-    made = looked_up(letters, bare, OTHER)
-    stripped = _written_together(text, np.where(made == OTHER, letters, made))
-    return np.where(_is_normal(letters, classes), text, stripped)  # type: ignore[no-any-return]
-
-
-def _is_normal(letters: Array, classes: dict[str, int]) -> Array:
-    """(pieces,): whether text is in the normal form NFKD, which scikit-learn leaves as it is: nothing to decompose, marks in order."""
-    found = looked_up(letters, classes, 0)
-    before, after = part(found, 0, -1, axis=1), part(found, 1, axis=1)
-    disorder = np.where((after > 0) & (before > after), 1, 0)
-    return np.sum(np.where(found == DECOMPOSED, 1, 0), axis=1) + np.sum(disorder, axis=1) == 0  # type: ignore[no-any-return]
+    made = looked_up(letters, _bare(), OTHER)
+    return _written_together(text, np.where(made == OTHER, letters, made))
 
 
 def _written_together(text: Array, letters: Array) -> Array:
@@ -68,13 +55,8 @@ def _plain() -> dict[str, str]:
 
 
 @functools.cache
-def _bare() -> tuple[dict[str, str], dict[str, int]]:
-    """Of characters that change: their decompositions without combining marks. And the combining classes, DECOMPOSED for those that change."""
-    table, classes = {}, {}
-    for character in _changing():
-        apart = unicodedata.normalize("NFKD", character)
-        bare = "".join(part for part in apart if not unicodedata.combining(part))
-        if bare != character:
-            table[character] = bare
-        classes[character] = DECOMPOSED if apart != character else unicodedata.combining(character)
-    return table, classes
+def _bare() -> dict[str, str]:
+    """Of characters that change: their decompositions without combining marks."""
+    apart = {character: unicodedata.normalize("NFKD", character) for character in _changing()}
+    bare = {character: "".join(part for part in parts if not unicodedata.combining(part)) for character, parts in apart.items()}
+    return {character: kept for character, kept in bare.items() if kept != character}

@@ -33,7 +33,11 @@ def bisected(estimator: Any, x: Array) -> Any:
 
 @method("predict", "AffinityPropagation")
 def exemplar(estimator: Any, x: Array) -> Any:
-    return np.argmin(squared_distances(x, np.asarray(estimator.cluster_centers_)), axis=1)
+    """The nearest exemplar; -1 where the fit found none."""
+    centres = estimator.cluster_centers_
+    if not centres.shape[0]:
+        return np.full(x.shape[0], -1)
+    return np.argmin(squared_distances(x, centres.toarray() if hasattr(centres, "toarray") else np.asarray(centres)), axis=1)
 
 
 @method("predict", "Birch")

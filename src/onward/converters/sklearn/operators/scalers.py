@@ -110,6 +110,21 @@ def power(estimator: Any, x: Array) -> Any:
     return estimator._scaler.transform(x) if estimator.standardize else x
 
 
+@method("inverse_transform", "PowerTransformer")
+def unpowered(estimator: Any, x: Array) -> Any:
+    """Back to the numbers that the transformation was of."""
+    exponents = np.asarray(estimator.lambdas_)
+    x = estimator._scaler.inverse_transform(x) if estimator.standardize else x
+    safe = np.where(exponents == 0, 1.0, exponents)
+    if estimator.method == "box-cox":
+        return np.where(exponents == 0, np.exp(x), np.exp(log1p(x * exponents) / safe))
+    rest = 2 - exponents
+    safe_rest = np.where(rest == 0, 1.0, rest)
+    high = np.where(exponents == 0, np.exp(x), np.power(x * exponents + 1, 1 / safe)) - 1
+    low = 1 - np.where(rest == 0, np.exp(-x), np.power(1 - rest * x, 1 / safe_rest))
+    return np.where(x >= 0, high, low)
+
+
 @method("transform", "QuantileTransformer")
 def quantile(estimator: Any, x: Array) -> Any:
     """The mean of the interpolations from both sides, at the quantiles seen in training."""
@@ -134,6 +149,23 @@ def quantile(estimator: Any, x: Array) -> Any:
     edge = float(stats.norm.ppf(1e-7 - np.spacing(1)))
     edge = max(min(-edge, float(stats.norm.ppf(1 - (1e-7 - np.spacing(1))))), 0)
     return np.where(isnan(made), made, np.clip(_normal_quantile(made), -edge, edge))
+
+
+@method("inverse_transform", "QuantileTransformer")
+def unranked(estimator: Any, x: Array) -> Any:
+    """The interpolation between the quantiles seen in training."""
+    from scipy.special import ndtr
+
+    normal = estimator.output_distribution == "normal"
+    shares, margin = (ndtr(x), 1e-7) if normal else (x, 0.0)
+    seen, references = np.asarray(estimator.quantiles_), np.asarray(estimator.references_)
+    columns = []
+    for column in range(x.shape[1]):
+        share = shares[:, column]
+        found = np.interp(share, references, seen[:, column])
+        found = np.where(share - margin < 0, seen[0, column], np.where(share + margin > 1, seen[-1, column], found))
+        columns.append(np.where(isnan(share), share, found))
+    return np.stack(columns, axis=1)
 
 
 def _normal_quantile(p: Any) -> Any:
