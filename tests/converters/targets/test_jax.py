@@ -175,6 +175,21 @@ def test_convolutions_that_are_sums_of_windows_or_products(word: str, kernel: tu
     check_grads(lambda w: f.function({**f.parameters, "w": w}, data), (f.parameters["w"],), order=1, modes=["rev"], atol=0.05, rtol=0.05)
 
 
+def test_shuffled_channels_are_groups_side_by_side() -> None:
+    """In place of a transposition, between two convolutions."""
+    b = ModelBuilder("shuffle")
+    x = b.input("x", DataType.FLOAT, [2, 6, 4, 4])
+    y = b.op("Conv", x, b.constant(real(6, 6, 1, 1), "v"))
+    apart = b.op("Reshape", y, b.constant(np.array([2, 3, 2, 4, 4]), "apart"))
+    turned = b.op("Transpose", apart, perm=[0, 2, 1, 3, 4])
+    y = b.op("Reshape", turned, b.constant(np.array([2, 6, 4, 4]), "together"))
+    b.output(b.op("Conv", y, b.constant(real(6, 2, 1, 1), "w"), group=3), "y")
+    model = b.model()
+    assert "channel_shuffle(" in page.source_of(model)[0].split("def model")[1]
+    data = real(2, 6, 4, 4)
+    np.testing.assert_allclose(jax.jit(page.convert(model))(data), outputs_of(model, data)[0], atol=2e-5)
+
+
 def test_a_folder_runs_without_onward(tmp_path: Path) -> None:
     model, x = convolutional(), real(2, 3, 9, 12)
     result = CliRunner().invoke(app, ["convert", str(_saved(model, tmp_path)), "--to", "jax-source", "-o", str(tmp_path / "package")])
