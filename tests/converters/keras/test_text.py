@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+import onward
+from onward.converters import Certificate
 
 pytest.importorskip("tensorflow")
 
@@ -87,3 +91,16 @@ def test_layers_of_words(tmp_path: Path) -> None:
     assert done.stdout.split() == ["11", "5", "4", "1", "1"]
     files = subprocess.run([sys.executable, "-c", FILES, str(tmp_path), "5"], capture_output=True, text=True, timeout=300)
     assert files.returncode == 0, files.stderr[-3000:]
+
+
+def test_text_on_a_backend_without_it() -> None:
+    """A process whose backend is not TensorFlow converts models of text, and says that their numbers were not compared."""
+    keras = pytest.importorskip("keras")
+    if keras.backend.backend() == "tensorflow":
+        pytest.skip("the backend has text")
+    model = keras.Sequential([keras.Input((2,), dtype="string"), keras.layers.StringLookup(vocabulary=["the", "cat"])])
+    converted = onward.convert(model)
+    certificate = Certificate.of(converted)
+    assert certificate is not None and any("no tensors of text" in note for note in certificate.notes)
+    found = onward.InferenceSession(converted).run(None, {converted.graph.inputs[0].name: np.array([["cat", "dog"]], object)})[0]
+    assert found.tolist() == [[2, 0]]

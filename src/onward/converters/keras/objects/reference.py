@@ -33,6 +33,9 @@ class Source:
         name = f"keras {keras.__version__} on {keras.backend.backend()}"
         narrow = (numpy_type(layer.compute_dtype) for layer in self.model._flatten_layers() if "float" in (layer.compute_dtype or ""))
         tolerances, narrowness = tolerances_with(narrow, TOLERANCES)
+        if any(keras.backend.standardize_dtype(symbol.dtype) == "string" for symbol in self.symbols) and keras.backend.backend() != "tensorflow":
+            note = f"Keras's backend {keras.backend.backend()} has no tensors of text: nothing was compared, as it is on TensorFlow"
+            return Reference(name, self.data(), None, None, tolerances, (*notes, note))
         return Reference(name, self.data(), self.outputs, self.exactly, tolerances, (*notes, *narrowness))
 
     def data(self) -> dict[str, dict[str, np.ndarray]]:
