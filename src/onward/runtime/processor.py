@@ -31,7 +31,8 @@ def prepare(target: str) -> None:
     missing = [name for name in NEEDED.get(target, ()) if not found.get(name)]
     instead = "unset ONWARD_CPU, or choose another processor that this one can stand for"
     if missing:
-        raise InvalidArgument(f"ONWARD_CPU={target} needs a processor with {target.upper()}, and {binding.get_host_cpu_name()} lacks {', '.join(missing)}; {instead}")
+        here = f"{binding.get_host_cpu_name()} lacks {', '.join(missing)}"
+        raise InvalidArgument(f"ONWARD_CPU={target} needs a processor with {target.upper()}, and {here}; {instead}")
     if target != "amx":
         return
     if not sys.platform.startswith("linux"):
