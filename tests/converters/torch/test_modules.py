@@ -154,6 +154,15 @@ def test_bounds_of_open_sizes_are_noted(size: int, bounded: bool) -> None:
     assert any("size 'input_2' is open up to 4" in note for note in certificate.notes) is bounded
 
 
+def test_adaptive_averages_of_open_sizes() -> None:
+    """Windows of unequal size, which overlap where the size is no multiple of their number."""
+    module = nn.AdaptiveAvgPool2d((3, 4))
+    model = check(module, torch.randn(2, 3, 9, 10))
+    assert shapes(model) == ["(batch, input_1, input_2, input_3)"]
+    image = torch.randn(1, 2, 7, 5)
+    np.testing.assert_allclose(onward.InferenceSession(model).run(None, {"input": image.numpy()})[0], module(image), atol=1e-6)
+
+
 def test_arguments_that_a_star_gathers_have_open_sizes() -> None:
     class Joined(nn.Module):
         def forward(self, x: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:

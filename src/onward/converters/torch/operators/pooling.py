@@ -97,18 +97,31 @@ def _adaptive_average(rank: int) -> Any:
 
 def _adaptive_axis(c: Emitter, value: Value, x: Tensor, axis: int, size: Any) -> Value:
     """One axis: a product with the matrix of shares; windows are floor(i n / m) to ceil((i + 1) n / m)."""
-    extent = x.shape[axis]
-    if not (is_static(extent) and is_static(size)):
-        raise UnsupportedOperator("adaptive pooling to more than one position of an extent that is not known")
-    if extent == size:
+    if not is_static(size):
+        raise UnsupportedOperator("adaptive pooling to a number of positions that is not known")
+    if is_static(x.shape[axis]) and x.shape[axis] == size:
         return value
-    shares = np.zeros((extent, size))
-    for place in range(size):
-        start, end = place * extent // size, -(-(place + 1) * extent // size)
-        shares[start:end, place] = 1 / (end - start)
+    shares = c.number(_shares(x.shape[axis], size), x.dtype) if is_static(x.shape[axis]) else _open_shares(c, c.size(x, axis), size, x.dtype)
     order = list(range(x.rank))
     order[axis], order[-1] = order[-1], order[axis]
-    return c.transpose(c.op("MatMul", c.transpose(value, order), c.number(shares, x.dtype)), order)
+    return c.transpose(c.op("MatMul", c.transpose(value, order), shares), order)
+
+
+def _shares(extent: int, size: int) -> np.ndarray:
+    """What each element of an axis adds to each average."""
+    places, start = np.arange(extent)[:, None], np.arange(size) * extent // size
+    end = -(-np.arange(1, size + 1) * extent // size)
+    return ((places >= start) & (places < end)) / (end - start)
+
+
+def _open_shares(c: Emitter, extent: Any, size: int, dtype: torch.dtype) -> Value:
+    """The same of an extent that the run knows."""
+    count = c.number(extent, torch.int64)
+    start = c.op("Div", c.op("Mul", np.arange(size), count), np.array(size))
+    end = c.op("Div", c.op("Add", c.op("Mul", np.arange(1, size + 1), count), np.array(size - 1)), np.array(size))
+    places = c.unsqueeze(c.op("Range", np.array(0), count, np.array(1)), 1)
+    inside = c.op("And", c.op("GreaterOrEqual", places, start), c.op("Less", places, end))
+    return c.op("Div", c.convert(inside, dtype), c.convert(c.op("Sub", end, start), dtype))
 
 
 def _adaptive_max(rank: int) -> Any:
