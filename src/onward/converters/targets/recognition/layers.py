@@ -40,6 +40,13 @@ class Normalized:
 
 
 @dataclass(frozen=True)
+class Binarized:
+    """1 where a number is greater than the `threshold`, else 0."""
+
+    threshold: float
+
+
+@dataclass(frozen=True)
 class Dense:
     """x @ `weights` (columns, outputs) + `bias`."""
 
@@ -54,7 +61,7 @@ class Activation:
     name: str
 
 
-Step = Scaled | Imputed | Normalized | Dense | Activation
+Step = Scaled | Imputed | Normalized | Binarized | Dense | Activation
 
 
 @dataclass
@@ -249,6 +256,11 @@ def _imputer(node: Node, value: Value, width: int) -> list[Step] | None:
     return [Imputed(np.broadcast_to(np.array(values, np.float32), (width,)).copy())] if values and np.isnan(marked) else None
 
 
+def _greater(node: Node, value: Value, width: int) -> list[Step] | None:
+    array, on_the_left = _constant(node, value)
+    return None if array is None or array.size != 1 or on_the_left else [Binarized(float(array.reshape(-1)[0]))]
+
+
 def _named(name: str) -> Callable[[Node, Value, int], list[Step] | None]:
     return lambda node, value, width: [Activation(name)]
 
@@ -258,6 +270,7 @@ READERS: dict[str, Callable[[Node, Value, int], list[Step] | None]] = {
     **dict.fromkeys(("MatMul", "Gemm"), _product),
     "Relu": _named("relu"), "Tanh": _named("tanh"), "Sigmoid": _named("logistic"),
     "Scaler": _scaler, "LinearRegressor": _regressor, "Imputer": _imputer,
+    "Greater": _greater, "Binarizer": lambda node, value, width: [Binarized(float(node.attribute("threshold", 0.0)))],
     "Normalizer": lambda node, value, width: [Normalized(str(node.attribute("norm", "MAX")).lower())],
 }  # fmt: skip
 """By operator, the steps that a node is; None for one that is none."""

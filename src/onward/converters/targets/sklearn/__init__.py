@@ -116,8 +116,9 @@ def _vectors(model: Model, rows: RowModel) -> Subject:
 def _comparing(model: Model, rows: RowModel) -> Subject:
     """Centres of clusters, and neighbours."""
     try:
-        for built, head in comparing(rows):
-            subject = _subject(model, rows, built.estimator, built, head, None)
+        for built, head, near in comparing(rows):
+            data = None if near is None else by_input(rows, {"near the means": near, "one row": near[:1]})
+            subject = _subject(model, rows, built.estimator, built, head, data)
             if _gives_the_same(subject, rows):
                 return subject
     except REFUSALS as problem:

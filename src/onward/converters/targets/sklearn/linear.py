@@ -12,7 +12,7 @@ from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
 
 from onward.converters.targets.recognition.heads import Head
-from onward.converters.targets.recognition.layers import Activation, Dense, Imputed, Network, Normalized, Scaled, Step
+from onward.converters.targets.recognition.layers import Activation, Binarized, Dense, Imputed, Network, Normalized, Scaled, Step
 from onward.converters.targets.recognition.rows import Unrecognized
 from onward.converters.targets.sklearn.fitting import fitted, with_numbers
 
@@ -62,6 +62,8 @@ def _transformer(step: Step, columns: int) -> Any:
             return with_numbers(scaler, scale_=step.scale, var_=step.scale**2) if scaler.with_std else scaler
         case Imputed():
             return with_numbers(fitted(SimpleImputer(), columns), statistics_=np.broadcast_to(step.values, (columns,)).astype(np.float64))
+        case Binarized():
+            return fitted(preprocessing.Binarizer(threshold=step.threshold), columns)
         case Normalized():
             return fitted(preprocessing.Normalizer(norm=step.norm), columns)
     raise Unrecognized("an activation is no transformer of scikit-learn")
