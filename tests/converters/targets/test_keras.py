@@ -299,3 +299,21 @@ def test_several_inputs_and_outputs_are_lists() -> None:
     model = onward.convert(b.model(), to="keras")
     total, product = model([np.full((2, 4), 3, np.float32), np.full((2, 4), 5, np.float32)])
     assert float(total[0, 0]) == 8 and float(product[1, 3]) == 15
+
+
+def test_leaves_are_a_column_though_there_are_as_many_rows_as_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keras's `add` on TensorFlow takes a column for a bias then: three rows and the sums of three classes."""
+    from keras import ops
+
+    from onward.converters.targets.keras.prelude import tree_ensemble
+
+    add = ops.add
+
+    def biased(one: Any, other: Any) -> Any:
+        return add(one, np.reshape(other, -1)) if np.shape(one)[1:] == np.shape(other)[:1] and np.shape(other)[1:] == (1,) else add(one, other)
+
+    monkeypatch.setattr(ops, "add", biased)
+    tables = [0, 0, 0], [-np.inf] * 3, [0.0] * 3, [1, 1, 2], [2, 1, 2], [False] * 3, [0], [[0.0], [3.0], [5.0]], [1]
+    rows = np.array([[-1, 0], [1, 0], [2, 0]], np.float32)
+    found = tree_ensemble(rows, *map(np.array, tables), 1, np.zeros(3), "sum")
+    np.testing.assert_array_equal(np.asarray(found), [[0, 3, 0], [0, 5, 0], [0, 5, 0]])

@@ -95,3 +95,13 @@ def test_a_certificate_of_another_time_is_taken_away(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "certificate.json").read_text())["framework"] == "NumPy"
     onward.convert(network(2.0), to="numpy", output=tmp_path, verify=False)
     assert not (tmp_path / "certificate.json").exists()
+
+
+def test_jax_keeps_double_precision(tmp_path: Path) -> None:
+    """Weights are not shortened when they are read again."""
+    pytest.importorskip("jax")
+    b = ModelBuilder("double")
+    b.output(b.op("MatMul", b.input("x", DataType.DOUBLE, ["rows", 2]), b.constant(np.array([[1 / 3], [1 / 7]]), "weight")), "y")
+    model = b.model()
+    onward.convert(model, to="jax", output=tmp_path / "folder")
+    assert verify(model, tmp_path / "folder", trust=True).differences["y"]["relative"] < 1e-15

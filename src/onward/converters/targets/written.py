@@ -37,7 +37,8 @@ def target_of(path: Path) -> str:
 
 
 def _opened(path: Path, name: str, model: Model, constants: Mapping[str, Any], trust: bool) -> Subject:
-    if (path / "model.py").is_file():
-        return called(model, name, run_module(path / "model.py", trust).load())
     page = page_of(name)
+    if (path / "model.py").is_file():
+        module = run_module(path / "model.py", trust)
+        return called(model, name, page.loaded(module) if hasattr(page, "loaded") else module.load())
     return page.opened(path, trust, model, constants) if name in NATIVE else called(model, name, page.opened(path, trust))  # type: ignore[no-any-return]

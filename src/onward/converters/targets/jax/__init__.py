@@ -109,6 +109,14 @@ def call(result: Any, inputs: Sequence[Any]) -> Any:
             return result(*inputs)
 
 
+def loaded(module: Any) -> Any:
+    """The object of a module that was written; numbers of 64 bits are kept, as in calls."""
+    import jax
+
+    with jax.enable_x64(True):
+        return module.load()
+
+
 def run(result: Any, inputs: Sequence[Any]) -> list[np.ndarray]:
     """Calls the object and gives what it returned as a list of NumPy arrays."""
     results = call(result, inputs)

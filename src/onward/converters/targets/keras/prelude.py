@@ -2,6 +2,7 @@
 # mypy: disable-error-code="no-untyped-def,var-annotated,misc,attr-defined"
 
 import functools  # noqa: F401
+import operator
 from pathlib import Path  # noqa: F401
 
 import keras
@@ -289,7 +290,8 @@ def tree_ensemble(x, feature, low, high, yes, no, missing, roots, values, target
         holds = ops.logical_or(inside, ops.logical_and(ops.isnan(element), ops.take(missing, place)))
         place = ops.where(holds, ops.take(yes, place), ops.take(no, place))
     result = ops.broadcast_to(start, (size(x, 0), start.shape[0]))
-    function = {"sum": ops.add, "min": ops.minimum, "max": ops.maximum}[combination]
+    # Not ops.add, which on TensorFlow takes a column for a bias where there are as many rows as columns (Keras 3.15).
+    function = {"sum": operator.add, "min": ops.minimum, "max": ops.maximum}[combination]
     for number in range(roots.shape[0]):
         leaves = ops.take(values, place[:, number], axis=0)
         if targets is None:
