@@ -149,7 +149,7 @@ def test_a_tile_suits_the_size() -> None:
 
 def test_no_more_rows_than_lines_in_a_set_where_all_rows_share_it() -> None:
     target = Target.parse("avx512")
-    assert choose_tile(64, 768, [3072], 4, target, 16, row_bytes=3072 * 4).rows <= target.l1 // 4096
+    assert choose_tile(64, 768, [3072], 4, target, 16, row_bytes=3072 * 4).rows <= target.l1_lines
     assert choose_tile(64, 768, [3072], 4, target, 16, row_bytes=3072 * 4 + 64).rows > target.l1 // 4096, "rows that lie apart have room"
 
 

@@ -59,7 +59,7 @@ def crowded_rows(rows: int, row_bytes: Dimension, target: Target) -> int:
     """Rows of a tile, `row_bytes` apart, whose cache lines push each other out of the first-level cache before all of a line was read."""
     if row_bytes == 0 or not isinstance(row_bytes, int):
         return 0
-    return max(0, rows - target.l1 // PAGE * (PAGE // math.gcd(PAGE, row_bytes)))
+    return max(0, rows - target.l1_lines * (PAGE // math.gcd(PAGE, row_bytes)))
 
 
 def choose_tile(

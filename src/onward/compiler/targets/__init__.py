@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from llvmlite import binding
+
+FIRST_LEVEL = Path("/sys/devices/system/cpu/cpu0/cache/index0/ways_of_associativity")
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class Target:
     has_masks: bool
     l1: int = 32 << 10
     l2: int = 1 << 20
+    l1_lines: int = 8
+    """Lines of a set of the first-level cache: as many as may lie a page apart without pushing each other out."""
     checked: bool = False
     """Whether every access to memory is compared with the ends of its buffer (ONWARD_CHECKED=1; see bounds.py)."""
     narrow: bool = False
@@ -85,11 +90,11 @@ class Target:
         if name == "host":
             found = dict(binding.get_host_cpu_features())
             features = ",".join(("+" if on else "-") + key for key, on in sorted(found.items()))
-            cpu = binding.get_host_cpu_name()
+            cpu, lines = binding.get_host_cpu_name(), _lines_of_a_set()
             if found.get("avx512f") and found.get("avx512vl"):
-                return cls("avx512", triple, cpu, features, 512, 32, True, True)
+                return cls("avx512", triple, cpu, features, 512, 32, True, True, l1_lines=lines)
             if found.get("avx2") and found.get("fma"):
-                return cls("avx2", triple, cpu, features, 256, 16, True, False)
+                return cls("avx2", triple, cpu, features, 256, 16, True, False, l1_lines=lines)
             return cls("generic", triple, "", "", 128, 16, False, False)
         if name == "avx512":
             return cls(name, triple, "x86-64-v4", "", 512, 32, True, True)
@@ -97,7 +102,7 @@ class Target:
             return cls(name, triple, "x86-64-v4", "+avx512bf16,+avx512vl", 512, 32, True, True)
         if name == "amx":
             features = "+avx512bf16,+avx512vl,+avx512vnni,+amx-tile,+amx-bf16,+amx-int8"
-            return cls(name, triple, "sapphirerapids", features, 512, 32, True, True, 48 << 10, 2 << 20, tiles="amx")
+            return cls(name, triple, "sapphirerapids", features, 512, 32, True, True, 48 << 10, 2 << 20, 12, tiles="amx")
         if name == "avx2":
             return cls(name, triple, "x86-64-v3", "", 256, 16, True, False)
         if name == "avxvnni":
@@ -112,3 +117,11 @@ class Target:
         found = dict(binding.get_host_cpu_features())
         features = ",".join(("+" if on else "-") + key for key, on in sorted(found.items()))
         return cls("aarch64", triple, binding.get_host_cpu_name(), features, 128, 32, True, False)
+
+
+def _lines_of_a_set() -> int:
+    """Of the host's first-level data cache, where the system says so (Linux); eight, which few processors are below, elsewhere."""
+    try:
+        return int(FIRST_LEVEL.read_text())
+    except (OSError, ValueError):
+        return Target.l1_lines
