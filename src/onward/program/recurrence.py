@@ -137,8 +137,11 @@ def _changing(results: Sequence[Array], own: set[Input], time: Expression) -> di
         item, ready = pending.pop()
         needed = [*item.sources, *_sizes(item)]
         if ready:
-            order[item] = item in own or any(order[source] for source in needed) or _mentions(item, time)
+            changes = item in own or any(order[source] for source in needed) or _mentions(item, time)
+            del order[item]  # sources come first
+            order[item] = changes
         elif item not in order:
+            order[item] = False  # a size may be that of the array which it comes from
             pending.append((item, True))
             pending.extend((source, False) for source in needed if source not in order)
     return dict.fromkeys(item for item, changes in order.items() if changes)
