@@ -124,3 +124,19 @@ def test_versions_that_there_are_not() -> None:
             onward.convert_version(data, version)
     with pytest.raises(InvalidArgument, match="has no version"):
         onward.convert_version(data, {"com.nobody": 1})
+
+
+@pytest.mark.parametrize("bounds", ["start = 1", "start = -2, end = -1", "end = 2", "start = 5", "start = -9, end = 9"])
+def test_parts_of_shapes_before_version_15(bounds: str) -> None:
+    data = model(f"g (float[N, 3, M] x) => (int64[K] y) {{ y = Shape<{bounds}>(x) }}", 17)
+    older = onward.convert_version(data, 13)
+    x = np.zeros((2, 3, 4), np.float32)
+    want, got = (onward.InferenceSession(item).run(None, {"x": x})[0] for item in (data, older))
+    np.testing.assert_array_equal(got, want)
+
+
+def test_reshapes_without_a_zero_before_version_14() -> None:
+    text = "g (float[4] x) => (float[2, 2] y) <int64[2] s = {{2, {size}}}> {{ y = Reshape<allowzero = 1>(x, s) }}"
+    assert onward.convert_version(model(text.format(size=-1), 17), 13).opset_imports[""] == 13
+    with pytest.raises(UnsupportedOperator, match="allowzero"):
+        onward.convert_version(model(text.format(size=0), 17), 13)

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from onward.ir import Model
 
 OLDEST = 13
-"""The oldest version of ONNX's operators that the converters write."""
+"""The oldest version of ONNX's operators that models are converted to."""
+WRITTEN = 18
+"""The oldest version that converters write themselves: from there on reductions take their axes as inputs. Older ones are made of it."""
 
 __all__ = ["Certificate", "ConversionMismatch", "convert", "divergence", "verify"]
 
@@ -72,6 +74,7 @@ def convert(
     from onward.converters.source import record
     from onward.ir import Model, load
     from onward.operators import newest_opset
+    from onward.tools import convert_version
 
     if to is not None:
         from onward.converters.targets import produce
@@ -98,8 +101,11 @@ def convert(
     staying = dynamic_shapes if isinstance(dynamic_shapes, list) and all(isinstance(name, str) for name in dynamic_shapes) else None
     shapes = None if staying is not None else dynamic_shapes
     report("converting", 0, 1)
-    request = Request(loaded, example_inputs, opset, shapes, list(input_names or []), names, list(methods))
+    written = opset if opset is None else max(opset, WRITTEN)
+    request = Request(loaded, example_inputs, written, shapes, list(input_names or []), names, list(methods))
     model, reference = owner.page().convert(request)
+    if opset is not None and opset < WRITTEN:
+        model = convert_version(model, opset)
     if staying is not None:
         reference = fix_others(model, reference, staying)
     if verify:

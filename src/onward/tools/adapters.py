@@ -319,6 +319,27 @@ def equal_parts(place: Place) -> None:
     place.set_attribute("num_outputs", None)
 
 
+@downgrade(15, "Shape")
+def part_of_a_shape(place: Place) -> None:
+    """Version 13 gives all sizes."""
+    start, end = place.attribute("start", 0), place.attribute("end")
+    for name in ("start", "end"):
+        place.set_attribute(name, None)
+    if start or end is not None:
+        x = place.input(0)
+        sizes = place.add("Shape", x, type=place.shape_type(place.rank(x)))
+        last = np.iinfo(np.int64).max if end is None else end
+        place.become("Slice", sizes, place.constant([start], hint="start"), place.constant([last], hint="end"))
+
+
+@downgrade(14, "Reshape")
+def zeros_of_a_shape(place: Place) -> None:
+    """Version 13 takes 0 for the size that the input has there, which is the same where nothing is 0."""
+    sizes = place.input(1).tensor
+    if sizes is not None and sizes.numpy().all():
+        place.set_attribute("allowzero", None)
+
+
 @upgrade(11, "Scatter")
 def scatter_elements(place: Place) -> None:
     """Scatter is called ScatterElements."""
