@@ -12,7 +12,7 @@ import torch
 
 import onward
 from onward.converters.torch.operators.complex_functions import FUNCTIONS
-from tests.converters.torch.operator_database import OPERATORS, outcome
+from tests.converters.torch.operator_database import OPERATORS, outcome, samples
 from tests.converters.torch.test_modules import Function
 from tests.converters.torch.test_operator_database import CONVERTED
 
@@ -27,6 +27,9 @@ COMPLEX = [
     name for name in CONVERTED
     if torch.complex64 in OPERATORS[name].dtypes and not any(name in names for names in REFUSED.values())
 ]  # fmt: skip
+LEAST_SQUARES = ["linalg.lstsq", "linalg.lstsq grad_oriented"]
+"""Where a matrix lacks rank, as one of ones does, rounding settles in LAPACK what the rank is, on each processor for itself: only some of its solutions are the
+shortest, as ours are. So these are compared on matrices of full rank."""
 
 
 def test_all_names_are_known() -> None:
@@ -51,12 +54,21 @@ def test_powers() -> None:
     onward.convert(Function(powers), (x, y))
 
 
-@pytest.mark.parametrize("name", COMPLEX[::20])
+@pytest.mark.parametrize("name", [name for name in COMPLEX[::20] if name not in LEAST_SQUARES])
 def test_some_operators(name: str) -> None:
     assert outcome(OPERATORS[name], torch.complex64, 1) == ""
 
 
 @pytest.mark.models
-@pytest.mark.parametrize("name", COMPLEX[1::3])
+@pytest.mark.parametrize("name", [name for name in COMPLEX[1::3] if name not in LEAST_SQUARES])
 def test_operators(name: str) -> None:
     assert outcome(OPERATORS[name], torch.complex64, 1) == ""
+
+
+@pytest.mark.parametrize("name", LEAST_SQUARES)
+def test_least_squares(name: str) -> None:
+    for module, tensors in samples(OPERATORS[name], torch.complex64, 3):
+        session = onward.InferenceSession(onward.convert(module, tensors, dynamic_shapes={}, verify=False))
+        feeds = {port.name: torch.view_as_real(item).numpy() for port, item in zip(session.get_inputs(), tensors, strict=True)}
+        want = module(*tensors)[0]
+        torch.testing.assert_close(torch.view_as_complex(torch.from_numpy(session.run(None, feeds)[0])), want, rtol=1e-4, atol=1e-4)

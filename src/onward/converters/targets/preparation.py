@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from types import ModuleType
 
 from onward.converters.torch.state import State
@@ -12,18 +13,17 @@ from onward.passes.rules import activation, all_rules, attention, gathering, log
 OPERATORS = (activation, softmax, normalization, attention, logic, gathering)
 """Families of rules that recognise an operator in what is written out, and conditions and indices that are always the same."""
 
-
 NEUTRAL = {"multiply by one", "divide by one"}
 """Rules that take away what changes nothing."""
 
 
-def recognized(model: Model, *more: ModuleType) -> Model:
+def recognized(model: Model, *more: ModuleType, written_out: Collection[ModuleType] = ()) -> Model:
     """The model with normalisation, activation and attention as the operators that they are, by `OPERATORS` and `more` families of rules.
 
-    Nothing else is changed: weights keep their names and numbers. Of a model that notes which of them are a module's parameters these may have any numbers, so
-    that factors of 1 that are none can go.
+    What families in `written_out` recognise stays as it is. Nothing else is changed: weights keep their names and numbers. Of a model that
+    notes which of them are a module's parameters these may have any numbers, so that factors of 1 that are none can go.
     """
     state = State.of(model)
-    kept = {rule.name for family in (*OPERATORS, *more) for rule in family.RULES} | (NEUTRAL if state is not None else set())
+    kept = {rule.name for family in (*OPERATORS, *more) if family not in written_out for rule in family.RULES} | (NEUTRAL if state is not None else set())
     left_out = {rule.name for rule in all_rules()} - kept | {"fold constants", "merge duplicates"}
     return optimize(model, disable=left_out, trained=state.parameters if state is not None else ())
