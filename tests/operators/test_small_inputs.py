@@ -120,3 +120,16 @@ def test_there_is_no_greatest_of_nothing(operator: str) -> None:
     with pytest.raises(InvalidInput, match=r"'best'.*no greatest or least of no elements along axis 1"):
         session.run(None, {"x": np.ones((2, 0), np.float32)})
     assert session.run(None, {"x": np.ones((0, 3), np.float32)})[0].shape == (0, 1)
+
+
+def test_sizes_that_are_divided_by_0() -> None:
+    """What has no value is refused with the node's name."""
+    model = onnx.parser.parse_model(
+        """<ir_version: 10, opset_import: ["": 21]> g (float[N, M] x) => (float[K, L] y) <int64[1] rest = {-1}> {
+        rows = Shape<start = 0, end = 1>(x) columns = Shape<start = 1>(x) parts = Div(rows, columns) sizes = Concat<axis = 0>(parts, rest)
+        y = Reshape(x, sizes) }"""
+    )
+    session = onward.InferenceSession(model)
+    assert session.run(None, {"x": np.zeros((4, 2), np.float32)})[0].shape == (2, 4)
+    with pytest.raises(InvalidInput, match="(?s)Reshape.*divided by one that is 0"):
+        session.run(None, {"x": np.zeros((4, 0), np.float32)})

@@ -196,13 +196,18 @@ class Executable:
     def _check_guard(self, guard: Guard, sizes: Mapping[str, int], shapes: Sequence[tuple[int, ...]]) -> None:
         if not (symbols_of(guard.left) | symbols_of(guard.right)) <= sizes.keys():
             return  # a size that the run itself finds
-        left, right = evaluate(guard.left, sizes), evaluate(guard.right, sizes)
-        if left != right and not (guard.or_one and left == 1):
-            given = ", ".join(f"{port.name} {list(shape)}" for port, shape in zip(self.artifact.inputs, shapes))
+        try:
+            left, right = evaluate(guard.left, sizes), evaluate(guard.right, sizes)
+        except ZeroDivisionError:
+            shown = f"{guard.left} against {guard.right} has no value, as a size is divided by one that is 0"
+        else:
+            if left == right or guard.or_one and left == 1:
+                return
             shown = " against ".join(
                 f"{extent} = {number}" if isinstance(extent, Expression) else f"{number}" for extent, number in ((guard.left, left), (guard.right, right))
             )
-            raise GuardFailed(f"{guard.message}: {shown}; fed were {given}")
+        given = ", ".join(f"{port.name} {list(shape)}" for port, shape in zip(self.artifact.inputs, shapes))
+        raise GuardFailed(f"{guard.message}: {shown}; fed were {given}")
 
     def run(
         self,
