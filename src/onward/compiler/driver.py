@@ -18,8 +18,8 @@ from onward.compiler.plan import BlockRegion, LoopRegion, Plan
 from onward.compiler.schedule import schedule_step
 from onward.compiler.schedule.blocks import Choice, block_kernel
 from onward.compiler.schedule.kernel import Kernel
-from onward.compiler.schedule.storage import round_operands
 from onward.compiler.steps import BlockStep, CopyStep, RoutineStep, Step
+from onward.compiler.storage import round_operands
 from onward.compiler.targets import Target
 from onward.errors import UnsupportedOperator
 from onward.ir import Model
