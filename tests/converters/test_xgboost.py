@@ -13,8 +13,11 @@ import onnxruntime
 import pytest
 
 import onward
+from onward.converters.builder import ModelBuilder
 from onward.converters.certificate import Certificate
+from onward.converters.xgboost import _exponential_of_numpy
 from onward.errors import ConversionMismatch, FormatError, UnsupportedModel
+from onward.ir.datatypes import DataType
 
 xgboost = pytest.importorskip("xgboost")
 
@@ -211,6 +214,16 @@ def test_probabilities_of_the_greatest_margin(classes: int) -> None:
     rows = RANDOM.standard_normal((100_000 // classes, 6)).astype(np.float32)
     ours, theirs = onward.InferenceSession(onward.convert(source)).run(None, {"x": rows})[1], source.predict_proba(rows)
     assert (np.abs(ours - theirs) / np.spacing(theirs)).max() <= (0 if SEPARATE else 8)
+
+
+def test_powers_of_margins_that_lie_far_apart() -> None:
+    """Below the least power they are 0, however far, and a margin that is no number stays none."""
+    b = ModelBuilder("powers")
+    b.output(_exponential_of_numpy(b, b.input("x", DataType.FLOAT, ["n"])), "y")
+    x = np.array([0, -1e-30, -1, -87, -109, -111, -1e4, -1e30, -3e38, -np.inf, np.nan], np.float32)
+    for session in (onward.InferenceSession(b.model()), onnxruntime.InferenceSession(b.model().to_bytes(), providers=["CPUExecutionProvider"])):
+        (y,) = session.run(None, {"x": x})
+        np.testing.assert_allclose(y, np.exp(x), rtol=1e-6, atol=0)
 
 
 def test_early_stopping() -> None:

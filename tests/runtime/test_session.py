@@ -35,7 +35,9 @@ def test_numbers_for_several_batch_sizes(session: onward.InferenceSession) -> No
         np.testing.assert_allclose(session.run(None, {"image": images})[0], predict(NETWORK, images), atol=2e-6)
 
 
-@pytest.mark.parametrize("target, lacking", [("avx2", "fma"), ("avxvnni", "avxvnni"), ("avx512", "avx512bw"), ("amx", "amx-tile")])
+@pytest.mark.parametrize(
+    "target, lacking", [("avx2", "fma"), ("avxvnni", "avxvnni"), ("avx512", "avx512bw"), ("avx512bf16", "avx512bf16"), ("amx", "amx-tile")]
+)
 def test_a_processor_that_cannot_run_what_is_asked_for(target: str, lacking: str, monkeypatch: pytest.MonkeyPatch) -> None:
     features = {name: name != lacking for names in processor.NEEDED.values() for name in names}
     monkeypatch.setattr(processor.binding, "get_host_cpu_features", lambda: features)

@@ -38,6 +38,9 @@ NUMERATOR = (5.082762527590693e-4, 6.757896990527505e-3, 5.114512081637298e-2, 0
 DENOMINATOR = (2.1595093756858299e-2, -0.27423353903904117, 1.0)
 """NumPy's exponential function in single precision: the logarithm of 2 in two parts, and the polynomials from their highest powers down."""
 
+LEAST_EXPONENT = -110.0
+"""Its power is 0 in single precision."""
+
 ROOT = 2**31 - 1
 """Stands for the parent of a root, as -1 does where leaves are vectors."""
 
@@ -462,7 +465,7 @@ def _softmax_of_numpy(b: ModelBuilder, x: Value, targets: int) -> Value:
 def _exponential_of_numpy(b: ModelBuilder, x: Value) -> Value:
     """e**x as NumPy's vectors of single precision give it, to the bit, for x <= 0: a quotient of polynomials times 2**k.
 
-    Each step is a product and a sum rounded at once; in double the product is exact.
+    Each step is a product and a sum rounded at once; in double the product is exact. What is below the least power counts as one that is 0, too.
     """
     single = lambda value: b.constant(np.array(value, np.float32))  # noqa: E731
     wide = lambda value: b.op("Cast", value, to=11)  # noqa: E731
@@ -476,6 +479,7 @@ def _exponential_of_numpy(b: ModelBuilder, x: Value) -> Value:
             found = step(found, at, other)
         return found
 
+    x = b.op("Max", x, single(LEAST_EXPONENT))
     whole = b.op("Round", b.op("Mul", x, single(1 / math.log(2))))
     rest = step(whole, single(LN2[1]), step(whole, single(LN2[0]), x))
     quotient = b.op("Div", polynomial(NUMERATOR, rest), polynomial(DENOMINATOR, rest))

@@ -13,7 +13,8 @@ from onward.errors import InvalidArgument
 
 AMX = ("amx-tile", "amx-bf16", "amx-int8", "avx512bf16", "avx512vnni", "avx512fp16")
 AVX2 = ("avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe")
-NEEDED = {"avx2": AVX2, "avxvnni": (*AVX2, "avxvnni"), "avx512": (*AVX2, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"), "amx": AMX}
+AVX512 = (*AVX2, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
+NEEDED = {"avx2": AVX2, "avxvnni": (*AVX2, "avxvnni"), "avx512": AVX512, "avx512bf16": (*AVX512, "avx512bf16"), "amx": AMX}
 """The features that code for a target takes for granted, as LLVM names them."""
 ARCH_PRCTL = 158
 """The number of the system call on x86-64. Source: the kernel's system call table."""
