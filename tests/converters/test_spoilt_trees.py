@@ -16,7 +16,7 @@ import onward
 from onward.converters import lightgbm as lightgbm_page
 from onward.converters import xgboost as xgboost_page
 from onward.converters.trees import LESS, Tree
-from onward.errors import FormatError, OnwardError
+from onward.errors import ConversionError, FormatError, OnwardError
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.standard_normal((200, 3)).astype(np.float32)
@@ -84,6 +84,15 @@ def test_lightgbm(text: str, tmp_path: Path, seed: int) -> None:
         pass
 
 
+@pytest.mark.parametrize("name", ["leaf_weight", "internal_value", "split_gain"])
+def test_statistics_of_a_tree_that_the_library_alone_reads(text: str, tmp_path: Path, name: str) -> None:
+    """They end the process of a library that reads trees with several threads."""
+    path = tmp_path / "m.txt"
+    path.write_text(text.replace(f"\n{name}=", f"\n{name}=x "))
+    with pytest.raises(FormatError, match="no model of LightGBM"):
+        onward.convert(path)
+
+
 @pytest.mark.parametrize("ending", ["json", "txt"])
 def test_truncated(document: dict[str, Any], text: str, tmp_path: Path, ending: str) -> None:
     whole = json.dumps(document) if ending == "json" else text
@@ -125,3 +134,11 @@ def test_a_cycle_is_no_model(document: dict[str, Any], tmp_path: Path) -> None:
     path.write_text(json.dumps(spoilt))
     with pytest.raises(FormatError, match="two parents"):
         onward.convert(path)
+
+
+@pytest.mark.parametrize("name", ["xgboost.XGBClassifier", "xgboost.Booster", "lightgbm.LGBMClassifier", "catboost.CatBoostClassifier"])
+def test_what_is_not_fitted(name: str) -> None:
+    library, kind = name.split(".")
+    source = getattr(pytest.importorskip(library), kind)()
+    with pytest.raises(ConversionError, match=f"this {kind} is not fitted"):
+        onward.convert(source)

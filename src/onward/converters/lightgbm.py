@@ -7,6 +7,7 @@ equal to the library's to the last bit.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ from onward.converters.trees import (
     malformed,
     tree_ensemble,
 )
-from onward.errors import FormatError, InvalidArgument, UnsupportedOperator
+from onward.errors import ConversionError, FormatError, InvalidArgument, UnsupportedOperator
 from onward.ir import Model, Value
 from onward.ir.datatypes import DataType
 
@@ -66,7 +67,7 @@ def load(path: Path, trust: bool = False) -> Any:
     except ModuleNotFoundError:
         return document
     try:
-        trees, end, _ = document.text.partition("end of trees")
+        trees, end, _ = re.sub(r"\ntree_sizes=[^\n]*", "", document.text).partition("end of trees")  # with sizes, threads read: a damaged tree ends the process
         categories = f"\n{CATEGORIES}{json.dumps(_pandas_categories(document.text))}\n"
         return lightgbm.Booster(model_str=f"{trees}{end}\n{categories}")  # damaged parameters, which no prediction needs, end the process
     except lightgbm.basic.LightGBMError as problem:
@@ -127,9 +128,11 @@ def outputs(b: ModelBuilder, x: Value, source: Any, raw: bool = False) -> dict[s
 
 
 def _text(source: Any) -> str:
-    """The library's text of a model, up to its best round."""
+    """The library's text of a model, up to its best round. Raises ConversionError for one that is not fitted."""
     if isinstance(source, Document):
         return source.text
+    if not getattr(source, "__sklearn_is_fitted__", lambda: True)():
+        raise ConversionError(f"this {type(source).__name__} is not fitted: call fit first")
     booster = getattr(source, "booster_", source)
     rounds = booster.best_iteration if booster.best_iteration and booster.best_iteration > 0 else -1
     return str(booster.model_to_string(num_iteration=rounds))

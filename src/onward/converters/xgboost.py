@@ -26,7 +26,7 @@ from onward.converters.request import Request
 from onward.converters.rounds import told
 from onward.converters.trees import LESS, MEMBER, Tree, constant_tree, count, malformed, tree_ensemble
 from onward.converters.ubjson import decode
-from onward.errors import FormatError, InvalidArgument, UnsupportedOperator
+from onward.errors import ConversionError, FormatError, InvalidArgument, UnsupportedOperator
 from onward.ir import Model, Value
 from onward.ir.datatypes import DataType
 
@@ -145,8 +145,13 @@ def _booster(source: Any) -> Any:
 
 
 def learner_of(source: Any) -> dict[str, Any]:
-    """The library's own JSON of a model."""
-    return source.learner if isinstance(source, Document) else json.loads(_booster(source).save_raw("json"))["learner"]  # type: ignore[no-any-return]
+    """The library's own JSON of a model. Raises ConversionError for one that is not fitted."""
+    if isinstance(source, Document):
+        return source.learner
+    try:
+        return json.loads(_booster(source).save_raw("json"))["learner"]  # type: ignore[no-any-return]
+    except ValueError as problem:  # what scikit-learn's error of it and the library's own have in common
+        raise ConversionError(f"this {type(source).__name__} is not fitted: {str(problem).splitlines()[0]}") from problem
 
 
 def _classes(source: Any) -> np.ndarray | None:

@@ -25,7 +25,6 @@ from sklearn.ensemble import (
     RandomForestRegressor,
     VotingRegressor,
 )
-from sklearn.exceptions import NotFittedError
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401 (makes IterativeImputer known)
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
@@ -325,8 +324,13 @@ def test_what_cannot_be_traced_is_named() -> None:
         onward.convert(FunctionTransformer(lambda x: x if x.sum() > 0 else -x).fit(X), X)
     with pytest.raises(UnsupportedOperator, match=r"linalg\.svd|svd"):
         onward.convert(FunctionTransformer(lambda x: np.linalg.svd(x)[0]).fit(X), X)
-    with pytest.raises(NotFittedError):
-        onward.convert(LogisticRegression())
+    for example in (None, X):
+        with pytest.raises(ConversionError, match="not fitted yet"):
+            onward.convert(LogisticRegression(), example)
+    spoilt = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, Y)
+    del spoilt[-1].solver
+    with pytest.raises(ConversionError, match="LogisticRegression lacks solver, which scikit-learn"):
+        onward.convert(spoilt)
     with pytest.raises(InvalidArgument, match="refuses the example inputs: could not convert string"):
         onward.convert(LogisticRegression().fit(X, Y), np.array([["a", "b"]], object))
     with pytest.raises(InvalidArgument, match="refuses the example inputs: X has 2 features"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -318,7 +319,7 @@ def test_eigenvalues_of_any_matrices() -> None:
     check(Function(whole), torch.randn(2, 4, 4, dtype=torch.float64), dynamic_shapes={})
 
 
-def test_files(tmp_path: Path) -> None:
+def test_files(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     module, x = nn.Linear(4, 3), torch.randn(2, 4)
     torch.export.save(torch.export.export(module, (x,)), tmp_path / "model.pt2")
     model = onward.convert(tmp_path / "model.pt2")
@@ -327,6 +328,13 @@ def test_files(tmp_path: Path) -> None:
     (tmp_path / "broken.pt2").write_bytes(b"nothing")
     with pytest.raises(FormatError, match=r"broken\.pt2"):
         onward.convert(tmp_path / "broken.pt2")
+    with zipfile.ZipFile(tmp_path / "model.pt2") as whole, zipfile.ZipFile(tmp_path / "lacking.pt2", "w") as lacking:
+        for name in whole.namelist():
+            if not name.endswith("weight_0"):
+                lacking.writestr(name, whole.read(name))
+    with pytest.raises(FormatError, match=r"lacking\.pt2.*weight_0"):
+        onward.convert(tmp_path / "lacking.pt2")
+    assert "Traceback" not in capfd.readouterr().err
     torch.save(module.state_dict(), tmp_path / "weights.pt2")
     with pytest.raises(ConversionError, match=r"holds 2 parameters \(weight, bias"):
         onward.convert(tmp_path / "weights.pt2")

@@ -20,7 +20,7 @@ from onward.converters.catboost.reference import Columns, reference_of, sums_of
 from onward.converters.request import Request
 from onward.converters.rounds import told
 from onward.converters.trees import LESS_OR_EQUAL, Tree, constant_tree, tree_ensemble
-from onward.errors import FormatError, InvalidArgument, UnsupportedModel, UnsupportedOperator
+from onward.errors import ConversionError, FormatError, InvalidArgument, UnsupportedModel, UnsupportedOperator
 from onward.ir import Model, Value
 from onward.ir.datatypes import DataType
 
@@ -103,9 +103,9 @@ def _document(path: Path) -> Document:
 
 
 def _document_of(model: Any) -> Document:
-    """What the library writes about a model. Raises UnsupportedModel for one that is not trained."""
+    """What the library writes about a model. Raises ConversionError for one that is not fitted."""
     if not model.is_fitted():
-        raise UnsupportedModel(f"this {type(model).__name__} is not trained: call fit first")
+        raise ConversionError(f"this {type(model).__name__} is not fitted: call fit first")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.json"
         try:

@@ -10,6 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import sklearn
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+
 from onward.converters.builder import ModelBuilder
 from onward.converters.certificate import Reference
 from onward.converters.estimators import note_estimator
@@ -22,6 +26,7 @@ from onward.converters.sklearn.places import Traced, observed
 from onward.converters.sklearn.tracer import tracing
 from onward.converters.tracing import Array, Frame, as_array
 from onward.errors import (
+    ConversionError,
     FormatError,
     InvalidArgument,
     OnwardError,
@@ -62,13 +67,19 @@ def convert(request: Request) -> tuple[Model, Reference]:
 
     A classifier gives `label`, and `probabilities` or else `scores`; a regressor or clustering `prediction`; a
     transformer `transformed`; an outlier detector `label` and `scores`; a density `sample_scores`. `request.methods` chooses others.
+
+    Raises ConversionError for an estimator that is not fitted.
     """
     source = request.source
-    inputs = inputs_of(source, request.example_inputs)
+    _check_parameters(source)
+    try:
+        inputs = inputs_of(source, request.example_inputs)
+        judge = Judge(source, list(request.methods or _methods(source)), inputs)
+        shown = judge.first_results(request.example_inputs is not None)
+    except NotFittedError as problem:
+        raise ConversionError(str(problem)) from problem
     b = ModelBuilder("sklearn", request.opset)
     x = inputs.traced(b, request.input_names)
-    judge = Judge(source, list(request.methods or _methods(source)), inputs)
-    shown = judge.first_results(request.example_inputs is not None)
     results: dict[str, Array] = {}
     with tracing(source) as traceable:
         traced = Traced(traceable, shown)
@@ -85,6 +96,18 @@ def convert(request: Request) -> tuple[Model, Reference]:
     merge_duplicates(Facts(model))  # labels and probabilities begin alike
     note_estimator(model, source)
     return model, judge.reference(known)
+
+
+def _check_parameters(source: Any) -> None:
+    """Raises ConversionError for an estimator of the library without one of its class's parameters: its file is of another version, or damaged."""
+    for part in parts_of(source):
+        names = type(part)._get_param_names() if type(part).__module__.startswith("sklearn.") and isinstance(part, BaseEstimator) else []
+        missing = [name for name in names if not hasattr(part, name)]
+        if missing:
+            raise ConversionError(
+                f"{type(part).__name__} lacks {', '.join(missing)}, which scikit-learn {sklearn.__version__} gives it: its file was written by another version or "
+                "is damaged; convert it with the version that wrote it"
+            )
 
 
 def _methods(source: Any) -> list[str]:

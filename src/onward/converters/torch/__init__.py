@@ -7,6 +7,7 @@ Parameters keep their names, tied ones are one initializer, and every node notes
 
 from __future__ import annotations
 
+import logging
 import pickle
 import zipfile
 from collections.abc import Sequence
@@ -46,7 +47,7 @@ def load(path: Any, trust: bool = False) -> Any:
         if any(name.endswith("constants.pkl") for name in members):
             return torch.jit.load(str(path), map_location="cpu")
         if members and not any(name.endswith("/data.pkl") for name in members):
-            return torch.export.load(str(path))
+            return _exported(path)
         held = _unpickled(path, trust)
     except OnwardError:
         raise
@@ -59,6 +60,25 @@ def load(path: Any, trust: bool = False) -> Any:
             "load them with its load_state_dict, and convert the module"
         )
     return held
+
+
+def _exported(path: Any) -> Any:
+    """An exported program. PyTorch raises one text for all that can be wrong and logs the reason with its stack, which becomes the error here."""
+    reasons: list[BaseException] = []
+
+    def keep(record: logging.LogRecord) -> bool:
+        if record.exc_info and record.exc_info[1] is not None:
+            reasons.append(record.exc_info[1])
+        return not record.exc_info
+
+    logger = logging.getLogger("torch.export")
+    logger.addFilter(keep)
+    try:
+        return torch.export.load(str(path))
+    except Exception as problem:
+        raise reasons[-1] if reasons else problem from None
+    finally:
+        logger.removeFilter(keep)
 
 
 def _unpickled(path: Any, trust: bool) -> Any:

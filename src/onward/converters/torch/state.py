@@ -22,10 +22,13 @@ class State:
     @classmethod
     def of(cls, model: Model) -> State | None:
         """What a model says, if it has all of these weights still; None for models that are not from here or were changed."""
-        text = model.metadata.get(KEY)
-        if text is None:
+        try:
+            found = cls(**json.loads(model.metadata[KEY]))
+            names = [*found.parameters, *found.buffers, *found.frozen, *found.tied, *found.tied.values()]
+        except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
             return None
-        found = cls(**json.loads(text))
+        if not all(isinstance(name, str) for name in names):
+            return None
         return found if model.graph.initializers.keys() >= {*found.parameters, *found.buffers} else None
 
     def record(self, model: Model) -> None:
