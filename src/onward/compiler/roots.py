@@ -172,7 +172,7 @@ class RootFinder:
         for array in self.order:
             if isinstance(array, Constant):
                 constant.add(array)
-            elif isinstance(array, Input) or array in self.given or not isinstance(array.size, int) or array.size > LARGEST_KNOWN or array in self.outputs:
+            elif isinstance(array, Input) or array in self.given or array in self.outputs or not _is_small(array):
                 continue
             elif all(source in constant for source in array.sources) and not _mentions_sizes(array):
                 if isinstance(array, RoutineOutput) and not array.sources or is_recurrence(array):
@@ -482,6 +482,11 @@ def _is_bijection(read: Read, variables: Sequence[Expression], shape: Sequence[D
             return False
         used.append(match[0])
     return all(variable in used or size == 1 for variable, size in zip(variables, shape))
+
+
+def _is_small(array: Array) -> bool:
+    """Whether every size is known (0 of something has a known number of elements only) and few elements come of them."""
+    return all(isinstance(extent, int) for extent in array.shape) and array.size <= LARGEST_KNOWN  # type: ignore[operator]
 
 
 def _base(array: Array) -> Array:
