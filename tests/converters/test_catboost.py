@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import onward
 from onward.converters import Certificate
 from onward.converters.catboost.city_hash import category_hash
-from onward.errors import InvalidArgument, OnwardError, UnsupportedModel, UnsupportedOperator
+from onward.errors import ConversionError, InvalidArgument, OnwardError, UnsupportedModel, UnsupportedOperator
 
 catboost = pytest.importorskip("catboost")
 
@@ -235,3 +235,13 @@ def model_values(model: Any) -> set[int]:
         model.save_model(f"{folder}/m.json", format="json")
         features = json.loads(Path(f"{folder}/m.json").read_text())["features_info"]
     return {int(value) for feature in features["categorical_features"] for value in feature.get("values", [])}
+
+
+def test_a_file_that_the_library_opens_and_does_not_run(tmp_path: Path) -> None:
+    rows, path = np.arange(40, dtype=np.float32).reshape(20, 2), tmp_path / "m.json"
+    catboost.CatBoostClassifier(iterations=2, depth=2, verbose=0, allow_writing_files=False).fit(rows, rows[:, 0] > 9).save_model(str(path), format="json")
+    said = json.loads(path.read_text())
+    said["model_info"]["class_params"]["class_label_type"] = True
+    path.write_text(json.dumps(said))
+    with pytest.raises(ConversionError, match="CatBoost does not run this model"):
+        onward.convert(path)

@@ -335,6 +335,10 @@ def test_files(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(FormatError, match=r"lacking\.pt2.*weight_0"):
         onward.convert(tmp_path / "lacking.pt2")
     assert "Traceback" not in capfd.readouterr().err
+    program = torch.export.load(tmp_path / "model.pt2")
+    program._guards_code = 3
+    with pytest.raises(ConversionError, match="no module of this program: TypeError"):
+        onward.convert(program)
     torch.save(module.state_dict(), tmp_path / "weights.pt2")
     with pytest.raises(ConversionError, match=r"holds 2 parameters \(weight, bias"):
         onward.convert(tmp_path / "weights.pt2")

@@ -10,7 +10,7 @@ import numpy as np
 from onward.converters.catboost.document import Document
 from onward.converters.certificate import Reference
 from onward.converters.frames import dataframe_of
-from onward.errors import InvalidArgument
+from onward.errors import ConversionError, InvalidArgument
 
 UNSEEN = "a category of no training data"
 
@@ -86,6 +86,12 @@ def reference_of(source: Any, document: Document, columns: Columns, names: list[
     import catboost
 
     def outputs(feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        try:
+            return results(feeds)
+        except catboost.CatBoostError as problem:  # a file that the library opens, but does not compute with
+            raise ConversionError(f"CatBoost does not run this model: {problem}") from problem
+
+    def results(feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         pool = _rows(document, feeds, names)
         if not hasattr(source, "predict_proba"):
             return {"prediction": np.asarray(source.predict(pool))}

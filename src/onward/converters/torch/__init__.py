@@ -109,7 +109,11 @@ def convert(request: Request) -> tuple[Model, Any]:
     _check_weights(source)
     if isinstance(source, ExportedProgram):
         arguments, keywords = source.example_inputs or ((), {})
-        return _converted(request, source.module(), Capture.of(source, Example(tuple(arguments), dict(keywords))))
+        try:
+            module = source.module()
+        except Exception as problem:  # its file opens, but what it says of guards or names makes no sense
+            raise ConversionError(f"PyTorch makes no module of this program: {type(problem).__name__}: {problem}") from problem
+        return _converted(request, module, Capture.of(source, Example(tuple(arguments), dict(keywords))))
     ways = captures(source, example_of(source, request.example_inputs), request.dynamic_shapes)
     return first_conversion(ways, lambda captured: _converted(request, source, captured))
 

@@ -156,7 +156,7 @@ def origin_of(node: fx.Node) -> dict[str, str]:
 
 def line_of(node: fx.Node) -> str:
     """`file:line in function` of the innermost frame that the user would look at."""
-    frames = [line.strip() for line in (node.meta.get("stack_trace") or "").splitlines() if line.strip().startswith("File ")]
+    frames = [line.strip() for line in str(node.meta.get("stack_trace") or "").splitlines() if line.strip().startswith("File ")]
     if not frames:
         return ""
     outside = [frame for frame in frames if "/torch/" not in frame.replace("\\", "/")]
