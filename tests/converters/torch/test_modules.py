@@ -319,6 +319,16 @@ def test_eigenvalues_of_any_matrices() -> None:
     check(Function(whole), torch.randn(2, 4, 4, dtype=torch.float64), dynamic_shapes={})
 
 
+def test_checks_of_whole_tensors() -> None:
+    """What `torch._check_tensor_all` becomes, by which models of images and text compare their counts, and the truth values themselves."""
+
+    def whole(x: torch.Tensor) -> Any:
+        torch._check_tensor_all(x.abs() < 1e30)
+        return torch._is_all_true(x > -1), torch._is_any_true(x > 2), x * 2
+
+    check(Function(whole), torch.randn(2, 4))
+
+
 def test_files(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     module, x = nn.Linear(4, 3), torch.randn(2, 4)
     torch.export.save(torch.export.export(module, (x,)), tmp_path / "model.pt2")

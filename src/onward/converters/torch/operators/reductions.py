@@ -90,12 +90,12 @@ def _place(c: Emitter, onnx: str, x: Tensor, dim: int | None, keepdim: bool) -> 
     return c.op(onnx, value, axis=x.axis(dim), keepdims=int(keepdim))
 
 
-@aten("any", "any.dim", "any.dims")
+@aten("any", "any.dim", "any.dims", "_is_any_true")
 def any_(c: Emitter, x: Tensor, dims: Any = None, keepdim: bool = False) -> Value:
     return _truth(c, "ReduceMax", x, dims, keepdim)
 
 
-@aten("all", "all.dim", "all.dims")
+@aten("all", "all.dim", "all.dims", "_is_all_true")
 def all_(c: Emitter, x: Tensor, dims: Any = None, keepdim: bool = False) -> Value:
     return _truth(c, "ReduceMin", x, dims, keepdim)
 
