@@ -72,14 +72,14 @@ def convert(request: Request) -> tuple[Model, Reference]:
     """
     source = request.source
     _check_parameters(source)
+    b = ModelBuilder("sklearn", request.opset)
     try:
         inputs = inputs_of(source, request.example_inputs)
+        x = inputs.traced(b, request.input_names)  # before anything is judged: columns learn their names here
         judge = Judge(source, list(request.methods or _methods(source)), inputs)
         shown = judge.first_results(request.example_inputs is not None)
     except NotFittedError as problem:
         raise ConversionError(str(problem)) from problem
-    b = ModelBuilder("sklearn", request.opset)
-    x = inputs.traced(b, request.input_names)
     results: dict[str, Array] = {}
     with tracing(source) as traceable:
         traced = Traced(traceable, shown)
