@@ -149,3 +149,27 @@ def test_slice_from_the_end_by_a_size(bound: str) -> None:
     for size in (0, 1, 3, 8, 9):
         (found,) = session.run(None, {"data": data, "x": np.zeros(size, np.float32)})
         np.testing.assert_array_equal(found, data[-size:] if bound == "starts" else data[:-size])
+
+
+@pytest.mark.parametrize("step", [1, 2, -1, -2])
+@pytest.mark.parametrize("bound", ["starts", "ends"])
+def test_slice_by_the_difference_of_two_sizes(bound: str, step: int) -> None:
+    """Which is negative for some sizes and not for others, and then counts from the end."""
+    other = {("starts", True): "huge", ("starts", False): "tiny", ("ends", True): "zero", ("ends", False): "last"}[bound, step > 0]
+    nodes = [
+        helper.make_node("Shape", ["data"], ["size"]), helper.make_node("Shape", ["x"], ["other"]), helper.make_node("Sub", ["other", "size"], ["difference"]),
+        helper.make_node("Slice", ["data", *(["difference", other] if bound == "starts" else [other, "difference"]), "zero", "step"], ["y"]),
+    ]  # fmt: skip
+    numbers = {"zero": 0, "last": -1, "huge": 2**63 - 1, "tiny": -(2**63), "step": step}
+    graph = helper.make_graph(
+        nodes, "by_a_difference",
+        [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [f"{name}_size"]) for name in ("data", "x")],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["y_size"])],
+        [numpy_helper.from_array(np.array([value]), name) for name, value in numbers.items()],
+    )  # fmt: skip
+    session = InferenceSession(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10))
+    for size, length in ((size, length) for size in (0, 1, 2, 5) for length in range(12)):
+        data = np.arange(size, dtype=np.float32)
+        (found,) = session.run(None, {"data": data, "x": np.zeros(length, np.float32)})
+        chosen = slice(length - size, None, step) if bound == "starts" else slice(None, length - size, step)
+        np.testing.assert_array_equal(found, data[chosen], err_msg=f"{size} of {length}")

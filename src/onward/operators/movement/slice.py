@@ -67,8 +67,8 @@ def _bound(value: P.Dimension, extent: P.Dimension, low: P.Dimension, high: P.Di
             return high
         if value <= -UNBOUNDED:
             return low
-    if is_nonnegative(-value):  # from the end: -n are the last n elements, and -0 is 0
-        value = value + extent * P.minimum_dimension(-value, 1)
+    if not is_nonnegative(value):  # from the end where it is negative: -n are the last n elements, and -0 is 0
+        value = value + extent * P.minimum_dimension(P.maximum_dimension(-value, 0), 1)
     return P.maximum_dimension(P.minimum_dimension(value, high), low)
 
 
