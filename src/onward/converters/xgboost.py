@@ -149,9 +149,10 @@ def learner_of(source: Any) -> dict[str, Any]:
     if isinstance(source, Document):
         return source.learner
     try:
-        return json.loads(_booster(source).save_raw("json"))["learner"]  # type: ignore[no-any-return]
+        said = _booster(source).save_raw("json")
     except ValueError as problem:  # what scikit-learn's error of it and the library's own have in common
         raise ConversionError(f"this {type(source).__name__} is not fitted: {str(problem).splitlines()[0]}") from problem
+    return json.loads(said)["learner"]  # type: ignore[no-any-return]
 
 
 def _classes(source: Any) -> np.ndarray | None:
